@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The manifest as C structs: defaults applied, references resolved.
+ *
+ * Everything below belongs to the manifest's arena and lives until
+ * manifest_free.  Meanings and defaults of Forklift's fields are those of its
+ * CRDs (forklift.konveyor.io/v1beta1); FORMAT.md lists every key. */
+#ifndef MANIFESTS_MODEL_H
+#define MANIFESTS_MODEL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "manifests/finding.h"
+
+/* What every document has. */
+struct object {
+	const char *kind;
+	const char *namespace; /* "default" where metadata has none */
+	const char *name;
+	struct pos pos;	     /* of the document's first key */
+	json_t *labels;	     /* string to string, never NULL */
+	json_t *annotations; /* string to string, never NULL */
+	json_t *spec;	     /* as written with defaults applied; what scripts
+	                         see; for a Secret NULL */
+};
+
+/* A reference as written; kind NULL where it names none. */
+struct object_ref {
+	const char *kind, *namespace, *name; /* name NULL: not set */
+	struct pos pos;
+};
+
+/* Forklift's inlined Ref: names an object of the source. */
+struct source_ref {
+	const char *id, *name, *namespace, *type; /* each NULL when not set */
+	struct pos pos;
+};
+
+struct secret {
+	struct object o;
+	/* Values stay as written and are decoded only by secret_value. */
+	json_t *data;	     /* base64 */
+	json_t *string_data; /* plain, wins over data */
+};
+
+struct config_map {
+	struct object o;
+	json_t *data;
+};
+
+/* A Provider or an Endpoint. */
+struct endpoint {
+	struct object o;
+	bool is_provider;
+	const char *type;
+	const char *url; /* as written, "" where there is none */
+	/* For types that live in a directory or file (ova, disk, local): url,
+	 * or for a Provider the annotation palletjack.io/path; relative paths
+	 * are taken from the manifest file's directory (stdin: from the working
+	 * directory).  Else NULL. */
+	const char *path;
+	struct object_ref secret_ref;
+	const struct secret *secret; /* NULL when there is none */
+	json_t *settings;	     /* string to string, never NULL */
+};
+
+/* The setting's text, or `fallback`. */
+const char *endpoint_setting(const struct endpoint *ep, const char *key,
+			     const char *fallback);
+
+enum network_type { NETWORK_POD, NETWORK_MULTUS, NETWORK_IGNORED };
+
+struct network_map {
+	struct object o;
+	struct network_row {
+		struct source_ref source;
+		const char *vlan;
+		enum network_type type;
+		const char *namespace, *name; /* multus only */
+	} * rows;
+	size_t nrows;
+};
+
+struct storage_map {
+	struct object o;
+	struct storage_row {
+		struct source_ref source;
+		const char *storage_class;
+		const char *volume_mode, *access_mode; /* NULL when not set */
+	} * rows;
+	size_t nrows;
+};
+
+struct script {
+	struct object o;
+	const char *lua;   /* the source text, from spec.lua or spec.file */
+	const char *chunk; /* what Lua shall call it: "quickstart.yaml/name" or
+	                      the file's path */
+};
+
+struct hook {
+	struct object o;
+	const char *image, *playbook, *service_account;
+	int64_t deadline_s; /* 0: none */
+};
+
+enum hook_step { HOOK_PRE, HOOK_POST };
+
+/* A vm's hook: exactly one of script and hook is set after resolving. */
+struct vm_hook {
+	enum hook_step step;
+	struct object_ref ref;
+	const struct script *script;
+	const struct hook *hook;
+};
+
+enum power { POWER_AUTO, POWER_ON, POWER_OFF };
+
+struct plan_vm {
+	struct source_ref ref;
+	const char
+	    *key; /* the entry's name, else id: names its state directory */
+	const char *target_name; /* NULL: derived */
+	const char *root_disk;
+	enum power target_power; /* the vm's, else the plan's */
+	struct vm_hook *hooks;
+	size_t nhooks;
+	size_t index; /* in spec.vms */
+	struct pos pos;
+};
+
+enum proof { PROOF_SHA256, PROOF_XXH3, PROOF_NONE };
+enum verify_mode { VERIFY_FULL, VERIFY_CHANGED, VERIFY_SAMPLE, VERIFY_NONE };
+enum boot_test { BOOT_TEST_OFF, BOOT_TEST_ONCE, BOOT_TEST_EVERY };
+enum inconclusive { INCONCLUSIVE_HOLD, INCONCLUSIVE_PASS };
+
+/* design: section 4.  Durations in milliseconds, 0 = none. */
+struct run_policy {
+	struct object o; /* name NULL: the built-in defaults */
+	struct {
+		int in_flight, disks_per_host, conversions;
+	} limits;
+	struct {
+		int attempts;
+		int64_t first_ms, max_ms, total_ms;
+		double factor;
+	} retry;
+	struct {
+		int64_t run_ms, vm_ms, hook_ms, shutdown_ms, conversion_ms,
+		    boot_test_ms, wait_ms;
+		json_t *stage; /* stage name to duration text */
+	} deadlines;
+	enum proof proof;
+	struct {
+		int64_t every_ms;
+		uint64_t bytes;
+	} checkpoint;
+	enum verify_mode verify;
+	enum boot_test boot_test;
+	struct {
+		const char *serial; /* POSIX extended pattern, or NULL */
+		enum inconclusive inconclusive;
+	} boot_probe;
+	const char **waive; /* field paths */
+	size_t nwaive;
+};
+
+struct migration {
+	struct object o;
+	struct object_ref plan_ref;
+	struct source_ref *cancel;
+	size_t ncancel;
+	int64_t cutover_ms; /* wall; 0: not set */
+};
+
+struct plan {
+	struct object o;
+	struct object_ref source_ref, target_ref, network_ref, storage_ref;
+	const struct endpoint *source, *target;
+	const struct network_map *network_map;
+	const struct storage_map *storage_map;
+	const struct run_policy *policy; /* never NULL */
+	const char *target_namespace;
+	const char *type; /* "cold", "warm", "live", "conversion" */
+	bool archived;
+	bool skip_guest_conversion, use_compatibility_mode;
+	struct plan_vm *vms;
+	size_t nvms;
+	const struct migration **migrations;
+	size_t nmigrations;
+};
+
+struct manifest {
+	struct arena *arena;
+	struct plan **plans;
+	size_t nplans;
+	/* every object read, for `validate` and for references */
+	struct object **objects;
+	size_t nobjects;
+};
+
+struct manifest_opts {
+	bool strict; /* unknown fields are errors */
+};
+
+/* Reads files, directories (*.yaml, *.yml, *.json, sorted, not recursive) and
+ * "-" (stdin), resolves references and checks everything that can be checked
+ * without asking an endpoint.  All problems are reported to `findings`.
+ *
+ * 0: *ret is the manifest (findings may still block).  -1 with ERR_USER: a
+ * path cannot be read, or the text is not YAML within our limits; err says
+ * file:line:column. */
+int manifest_read(const char *const *paths, size_t npaths,
+		  const struct manifest_opts *opts, struct findings *findings,
+		  struct manifest **ret, struct err *err);
+void manifest_free(struct manifest *m); /* NULL is fine */
+
+/* "NS/NAME", or NULL for the only plan.  Not found, or several: ERR_USER. */
+int manifest_plan(const struct manifest *m, const char *name,
+		  const struct plan **ret, struct err *err);
+
+const struct plan_vm *plan_vm_find(const struct plan *p, const char *key);
+/* The first hook of that step, or NULL (Forklift honours one per step). */
+const struct vm_hook *plan_vm_hook(const struct plan_vm *vm,
+				   enum hook_step step);
+
+#endif

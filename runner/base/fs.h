@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files whose change survives a power cut. */
+#ifndef BASE_FS_H
+#define BASE_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+char *fs_path(const char *dir, const char *name); /* "dir/name" */
+char *fs_dirname(const char *path);
+const char *fs_basename(const char *path); /* borrowed from path */
+bool fs_exists(const char *path);	   /* lstat succeeds */
+
+/* Reads a whole regular file of at most `limit` bytes.  `missing_ok`: a file
+ * that is not there leaves ret empty and is no error (ret->data stays NULL). */
+int fs_read(const char *path, size_t limit, bool missing_ok, struct buf *ret,
+	    struct err *err);
+
+/* Replaces `path` whole: write aside, sync, rename, sync the directory.  When
+ * this returns 0 the new content is what a power cut leaves. */
+int fs_write(const char *path, const void *data, size_t len, mode_t mode,
+	     struct err *err);
+
+int fs_mkdirs(const char *path, mode_t mode, struct err *err); /* synced */
+int fs_sync_dir(const char *path, struct err *err);
+int fs_sync_file(const char *path, struct err *err);
+/* Removes one file; one that is not there is no error.  The directory is
+ * synced. */
+int fs_remove(const char *path, struct err *err);
+/* Removes a directory tree without following symbolic links. */
+int fs_remove_tree(const char *path, struct err *err);
+int fs_free_bytes(const char *path, uint64_t *ret, struct err *err);
+
+/* pread/pwrite all of it or fail; a short read is an error. */
+int fs_pread(int fd, void *data, size_t len, off_t at, struct err *err);
+int fs_pwrite(int fd, const void *data, size_t len, off_t at, struct err *err);
+int fs_write_all(int fd, const void *data, size_t len, struct err *err);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NBD servers as helpers: an image becomes an NBD URI on a unix socket. */
+#ifndef IO_NBD_H
+#define IO_NBD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "io/process.h"
+
+/* A running qemu-nbd or nbdkit.  Zero-initialise; nbd_server_stop is fine on
+ * one that never ran. */
+struct nbd_server {
+	struct process process;
+	char *uri; /* nbd+unix:///?socket=... ; owned */
+	char *dir; /* private directory of the socket; owned, removed by stop */
+};
+
+struct nbd_serve_opts {
+	const char *filename; /* an image */
+	const char *format; /* raw, qcow2, vmdk, vhdx, vdi; never NULL: probing
+	                         lets a guest choose our parser */
+	/* The image is `length` bytes at `offset` of the file (an OVA's
+	 * member); length 0: the whole file. */
+	uint64_t offset, length;
+	bool writable;
+	int connections; /* at most so many clients; 0 is 8 */
+	int deadline_ms; /* for it to answer; 0 is 30 s */
+	const char *log; /* file its stderr goes to; NULL /dev/null */
+	/* see process_opts.on_start */
+	int (*on_start)(void *arg, const struct process_id *id,
+			struct err *err);
+	void *arg;
+};
+
+/* Starts qemu-nbd and waits until it answers. */
+int nbd_serve_image(const struct nbd_serve_opts *opts, struct nbd_server *ret,
+		    struct err *err);
+/* The same for any server: argv in which "@SOCKET@" stands for the path of
+ * its unix socket. */
+int nbd_serve(const char *const *argv, const struct nbd_serve_opts *opts,
+	      struct nbd_server *ret, struct err *err);
+void nbd_server_stop(struct nbd_server *s);
+
+/* Connects once and asks the size. */
+int nbd_size(const char *uri, uint64_t *ret_bytes, struct err *err);
+
+#endif

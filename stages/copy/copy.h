@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The copy engine: disk bytes from NBD to a target, and the proof that they
+ * arrived.  One engine serves every endpoint and the `copy` command. */
+#ifndef STAGES_COPY_H
+#define STAGES_COPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "stages/copy/ledger.h"
+
+/* Where the bytes go.  Exactly one of file and uri is set. */
+struct copy_target {
+	const char *file; /* raw file or block device, written directly */
+	const char *uri;  /* an NBD server with FLUSH */
+	/* We made it and nobody wrote since, but for blocks the ledger knows:
+	 * unknown blocks read as zeroes, so holes can be skipped. */
+	bool reads_as_zero;
+};
+
+struct copy_progress {
+	uint64_t total_bytes;	/* the disk's size */
+	uint64_t done_bytes;	/* settled: durable before, copied or zero */
+	uint64_t read_bytes;	/* from the source, this run */
+	uint64_t written_bytes; /* data sent to the target, this run */
+	uint64_t zero_bytes;	/* found zero or hole, this run */
+	uint64_t skipped_bytes; /* already durable when we began */
+};
+
+/* Called now and then from the copying thread; non-zero asks it to stop at
+ * the next checkpoint (the result is ERR_CANCELLED, the ledger is synced). */
+typedef int copy_progress_fn(void *arg, const struct copy_progress *progress);
+
+struct copy_opts {
+	const char *source_uri;
+	struct copy_target target;
+	struct ledger *ledger; /* NULL: no proof, no resume */
+	uint32_t generation;   /* blocks durable with it are not copied again */
+	int64_t checkpoint_ms; /* start one at the latest every ... */
+	uint64_t checkpoint_bytes;
+	copy_progress_fn *progress; /* may be NULL */
+	void *arg;
+};
+
+/* When this returns 0 all blocks are flushed on the target and, with a
+ * ledger, durable at `generation` and the ledger synced. */
+int copy_run(const struct copy_opts *opts, struct copy_progress *ret,
+	     struct err *err);
+
+struct verify_opts {
+	struct copy_target target; /* read back past the cache where possible */
+	const struct ledger *ledger;
+	enum { VERIFY_ALL_BLOCKS, VERIFY_SINCE_GENERATION } which;
+	uint32_t
+	    generation; /* VERIFY_SINCE_GENERATION: only blocks from it on */
+	copy_progress_fn *progress;
+	void *arg;
+};
+
+struct verify_result {
+	uint64_t nchecked, nmismatched;
+	uint64_t first_mismatch; /* block number, if any */
+};
+
+/* Reads the target back and compares with the ledger.  A difference is
+ * ERR_MISMATCH naming block and byte offset; *ret is filled in then, too. */
+int copy_verify(const struct verify_opts *opts, struct verify_result *ret,
+		struct err *err);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger: which blocks of one disk are durable on the target, from which
+ * generation, with which digest.
+ *
+ * Rules (design: section 5).  It may know less than the disk, never more:
+ *  - first write of a block: data, target flush, ledger_durable, ledger_sync;
+ *  - overwrite: ledger_pending, ledger_sync, then data, flush, durable, sync.
+ * Read by mapping, written only by pwrite, preallocated; a CRC a page; a page
+ * that is damaged makes its blocks unknown and nothing worse. */
+#ifndef COPY_LEDGER_H
+#define COPY_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define LEDGER_BLOCK_SIZE (1024 * 1024)
+#define LEDGER_DIGEST_SIZE 32
+#define LEDGER_ID_SIZE 128
+
+enum ledger_state { LEDGER_UNKNOWN, LEDGER_PENDING, LEDGER_DURABLE };
+enum ledger_digest {
+	LEDGER_SHA256 = 1,
+	LEDGER_XXH3 = 2, /* 16 bytes, the rest zero */
+	LEDGER_NO_DIGEST = 3,
+};
+
+/* What the header binds the ledger to. */
+struct ledger_identity {
+	char vm[LEDGER_ID_SIZE];     /* source's stable id */
+	char disk[LEDGER_ID_SIZE];   /* inv_disk.id */
+	char target[LEDGER_ID_SIZE]; /* what identifies the volume: for a file
+	                                made by us a random id kept beside it */
+	uint64_t size_bytes;
+	enum ledger_digest digest;
+};
+
+struct ledger_entry {
+	enum ledger_state state;
+	uint32_t generation;
+	uint8_t digest[LEDGER_DIGEST_SIZE];
+};
+
+struct ledger;
+
+/* Opens or makes the ledger at `path`, whole and synced.  One that is bound
+ * to something else is ERR_FAIL and left alone. */
+int ledger_open(const char *path, const struct ledger_identity *id,
+		struct ledger **ret, struct err *err);
+/* Opens an existing one to read it, bound to whatever. */
+int ledger_open_readonly(const char *path, struct ledger **ret,
+			 struct err *err);
+void ledger_close(struct ledger *l); /* NULL is fine; syncs nothing */
+
+const struct ledger_identity *ledger_identity(const struct ledger *l);
+uint64_t ledger_nblocks(const struct ledger *l);
+void ledger_get(const struct ledger *l, uint64_t block,
+		struct ledger_entry *ret);
+
+/* Change entries in memory; they reach the file with ledger_sync. */
+void ledger_pending(struct ledger *l, uint64_t block, uint32_t generation);
+void ledger_durable(struct ledger *l, uint64_t block, uint32_t generation,
+		    const uint8_t digest[LEDGER_DIGEST_SIZE]);
+/* Writes the pages that changed and syncs the file. */
+int ledger_sync(struct ledger *l, struct err *err);
+
+/* The last generation applied to the whole disk, 0 for none; kept in the
+ * header and synced by the setter. */
+uint32_t ledger_applied(const struct ledger *l);
+int ledger_set_applied(struct ledger *l, uint32_t generation, struct err *err);
+/* Sealed: the replica is about to be changed by commit; from then on nothing
+ * may be compared, repaired or copied.  Synced. */
+bool ledger_sealed(const struct ledger *l);
+int ledger_seal(struct ledger *l, struct err *err);
+
+/* How many blocks are durable (at any generation) and how many pages were
+ * found damaged when it was opened. */
+uint64_t ledger_count_durable(const struct ledger *l);
+uint64_t ledger_damaged_pages(const struct ledger *l);
+/* The tree root over all blocks' digests, hex; only when all are durable. */
+int ledger_root(const struct ledger *l, char ret_hex[65], struct err *err);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How one step is done.  A stage is a file that exports one
+ * `const struct stage`; stages.c lists them in the order of the pipeline.
+ *
+ * The runner calls applies() and inputs() in the parent: they are pure, they
+ * never touch an endpoint.  run() and probe() are called in a forked child
+ * that owns nothing else: blocking code that reads like a story, and may leak
+ * what ends with it. */
+#ifndef STAGES_STAGE_H
+#define STAGES_STAGE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "io/process.h"
+#include "manifests/inventory.h"
+#include "manifests/model.h"
+#include "manifests/shape.h"
+
+/* Everything about one vm that is known before a step runs.  Borrowed. */
+struct view {
+	const struct manifest *manifest;
+	const struct plan *plan;
+	const struct plan_vm *pvm;
+	const struct inv_vm *vm;
+	const struct inventory *inventory; /* all vms of the source */
+	const struct shape *shape;
+	const char *state_dir;	/* of this vm, absolute */
+	const char *state_uuid; /* who claims at the target */
+};
+
+/* One step being carried out, seen from inside its child. */
+struct work {
+	const struct view *view;
+	const struct inv_disk *disk; /* NULL in a vm's step */
+	size_t ndisk;		     /* its number, when there is one */
+	int attempt;		     /* counts from 1 over all runs */
+	int64_t mono_deadline_ms;    /* 0: none */
+	const json_t *facts;	     /* step id to the result of that step */
+	const json_t
+	    *recorded; /* what earlier attempts of this step recorded */
+	struct work_link *link; /* to the parent; runner/step.c */
+};
+
+/* Progress, dropped when the parent is busy; never blocks. */
+void work_progress(struct work *w, uint64_t done, uint64_t total);
+/* What is being done or waited for, in a few words; dropped likewise. */
+void work_doing(struct work *w, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Into the vm's log. */
+void work_log(struct work *w, enum log_level level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Blocks until the parent has {key: value} on disk: for what must be known
+ * before a side effect to undo it.  Takes the reference to value. */
+int work_record(struct work *w, const char *key, json_t *value,
+		struct err *err);
+/* What this or an earlier attempt of this step recorded; borrowed or NULL. */
+const json_t *work_recorded(const struct work *w, const char *key);
+/* The result of an earlier step ("cutover/disk-0"); borrowed or NULL. */
+const json_t *work_fact(const struct work *w, const char *step);
+/* on_start for helpers (arg is the struct work): records their group, so that
+ * a later run can end what this one left behind. */
+int work_helper_started(void *arg, const struct process_id *id,
+			struct err *err);
+/* A path below the vm's log directory, caller frees: "convert.2.log". */
+char *work_log_path(const struct work *w, const char *name);
+
+enum stage_scope { STAGE_VM, STAGE_DISK };
+enum stage_pool { POOL_NONE, POOL_DISKS, POOL_CONVERSIONS, NPOOLS };
+
+struct stage {
+	const char *name;
+	enum stage_scope scope;
+	enum stage_pool pool;
+	bool writes_disks;  /* looks at the target's hand-over mark first */
+	bool watches_epoch; /* looks first whether the source ran meanwhile */
+
+	/* NULL: always. */
+	bool (*applies)(const struct view *v);
+	/* Adds the inputs that matter to this stage, by the name a person
+	 * would look for ("spec.vms[0].targetName"), to the object `ret`;
+	 * nothing that would not change the result.  disk is NULL for
+	 * STAGE_VM. */
+	void (*inputs)(const struct view *v, const struct inv_disk *disk,
+		       json_t *ret);
+	/* Settles an intent whose result is unknown by looking at the world:
+	 * *ret_done with the facts it would have given, or not done and run()
+	 * is called again.  NULL: run() again is right. */
+	int (*probe)(struct work *w, bool *ret_done, json_t **ret_facts,
+		     struct err *err);
+	/* Does it.  *ret_facts (an object, or left NULL) is what later steps
+	 * and reports may read; when this returns 0 the effect would survive a
+	 * power cut. */
+	int (*run)(struct work *w, json_t **ret_facts, struct err *err);
+	/* Default deadline in ms from the policy; 0: none. */
+	int64_t (*deadline_ms)(const struct run_policy *policy);
+};
+
+/* The stages of this vm's pipeline in order; *ret_n of them. */
+const struct stage *const *stages_of(const struct view *v, size_t *ret_n);
+
+/* Asks an endpoint what it has; blocking, for a child. */
+int stages_inventory(const struct endpoint *ep, struct inventory *ret,
+		     struct err *err);
+/* All findings about a vm, endpoints asked; blocking, for a child. */
+int stages_check(const struct view *v, struct findings *findings,
+		 struct err *err);
+/* Findings about an endpoint or plan this build cannot serve. */
+void stages_check_plan(const struct plan *plan, struct findings *findings);
+
+extern const struct stage stage_validate, stage_pre_hook, stage_cutover,
+    stage_copy, stage_verify, stage_convert, stage_boot_test, stage_commit,
+    stage_create_vm, stage_start, stage_post_hook, stage_cleanup;
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where vms go.  One file (or family) per endpoint type exports one
+ * `const struct target_ops`; target.c lists them.  Runs in step children,
+ * except volume(), which is pure. */
+#ifndef STAGES_TARGET_H
+#define STAGES_TARGET_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "io/process.h"
+#include "manifests/finding.h"
+#include "manifests/inventory.h"
+#include "manifests/model.h"
+#include "manifests/shape.h"
+
+/* What a target needs to know; the stages fill it from their view. */
+struct target_vm {
+	const struct endpoint *endpoint;
+	const struct plan *plan;
+	const struct plan_vm *pvm;
+	const struct shape *shape;
+	const char *state_uuid; /* of the vm's state directory: who claims */
+};
+
+/* Where a disk's replica lives. */
+struct volume {
+	char *path;	    /* raw file, qcow2 file or block device; owned */
+	const char *format; /* raw, qcow2 */
+};
+void volume_done(struct volume *v);
+
+struct target_ops {
+	const char *type;
+
+	/* Findings before anything is copied: writable, space for all disks,
+	 * name free, claimed or handed over already. */
+	int (*check)(const struct target_vm *t, struct findings *findings,
+		     struct err *err);
+
+	/* The hand-over mark first (ERR_FAIL, says what to do), then the claim
+	 * (foreign: ERR_HELD with who); called before every step that writes
+	 * disks.  Missing claim: fine here. */
+	int (*guard)(const struct target_vm *t, struct err *err);
+
+	/* Makes the vm's place and claims it for plan, vm and state_uuid;
+	 * idempotent. */
+	int (*claim)(const struct target_vm *t, struct err *err);
+
+	/* Where disk number `n` goes; pure. */
+	void (*volume)(const struct target_vm *t, size_t n, struct volume *ret);
+
+	/* Makes the volume unless it is there with this size and *ret_id; new
+	 * ones read as zeroes.  *ret_id (caller frees) identifies the volume,
+	 * another id means other contents.  *ret_fresh: it was made now. */
+	int (*create_volume)(const struct target_vm *t, size_t n, char **ret_id,
+			     bool *ret_fresh, struct err *err);
+
+	/* A directory for overlays, on storage with room; caller frees. */
+	char *(*scratch)(const struct target_vm *t);
+
+	/* Defines the vm, stopped; idempotent; *ret_facts says where. */
+	int (*create_vm)(const struct target_vm *t, json_t **ret_facts,
+			 struct err *err);
+	/* The hand-over mark: from now on no run writes these disks. */
+	int (*mark)(const struct target_vm *t, struct err *err);
+	/* Starts it; *ret_facts says how to find it again. */
+	int (*start)(const struct target_vm *t, json_t **ret_facts,
+		     struct err *err);
+	int (*power_state)(const struct target_vm *t, enum power_state *ret,
+			   struct err *err);
+	int (*stop)(const struct target_vm *t, struct err *err);
+};
+
+const struct target_ops *target_find(const char *type);
+
+extern const struct target_ops target_local;
+
+#endif
