@@ -11,12 +11,12 @@ struct loop;
 
 typedef void loop_fn(void *arg);
 
-struct loop *loop_new(struct err *err);
+struct loop *loop_new(void);
 void loop_free(struct loop *l);
 
 /* Calls fn each time fd is readable or at its end (a pidfd is readable when
  * its process has ended).  One watch a descriptor. */
-int loop_watch(struct loop *l, int fd, loop_fn *fn, void *arg, struct err *err);
+void loop_watch(struct loop *l, int fd, loop_fn *fn, void *arg);
 void loop_unwatch(struct loop *l, int fd);
 
 /* Calls fn once, at mono_ms or soon after.  Returns an id for loop_cancel. */

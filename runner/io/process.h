@@ -55,7 +55,8 @@ void process_inherit(int fd);
 int process_start(const struct process_opts *opts, struct process *ret,
 		  struct err *err);
 
-/* Waits until it ends, at most until mono_deadline_ms (clock_mono_ms; 0 is
+/* Waits until it ends (what it leaves behind in its group is ended, too), at
+ * most until mono_deadline_ms (clock_mono_ms; 0 is
  * no deadline); then the whole group is killed and the error says what was
  * waited for.  *ret_status is as of waitpid. */
 int process_wait(struct process *p, const char *what, int64_t mono_deadline_ms,

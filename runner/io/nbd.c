@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NBD servers on unix sockets, and one question to them. */
+#include "io/nbd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <libnbd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+#define DIR_PREFIX "palletjack-nbd."
+#define DEFAULT_DEADLINE_MS 30000
+
+static const char *
+runtime_dir(void)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+
+	/* a unix socket's path has 108 bytes: leave room for ours */
+	return dir && *dir && strlen(dir) < 50 ? dir : "/tmp";
+}
+
+/* Socket directories name their maker; what a killed one left is swept by the
+ * next. */
+static void
+sweep(const char *parent)
+{
+	struct dirent *entry;
+	struct err ignored;
+	DIR *dir = opendir(parent);
+
+	while (dir && (entry = readdir(dir))) {
+		CLEANUP(mem_freep) char *path = NULL;
+		struct stat st;
+		int pid;
+
+		if (sscanf(entry->d_name, DIR_PREFIX "%d.", &pid) != 1)
+			continue;
+		path = fs_path(parent, entry->d_name);
+		if (kill(pid, 0) < 0 && errno == ESRCH &&
+		    lstat(path, &st) == 0 && st.st_uid == geteuid())
+			(void)fs_remove_tree(path, &ignored);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static char *
+socket_dir(struct err *err)
+{
+	char *dir = mem_printf("%s/" DIR_PREFIX "%d.XXXXXX", runtime_dir(),
+			       (int)getpid());
+
+	sweep(runtime_dir());
+	if (mkdtemp(dir))
+		return dir;
+	err_sys(err, "cannot make a directory for an NBD socket in '%s'",
+		runtime_dir());
+	free(dir);
+	return NULL;
+}
+
+static bool
+answers(const char *path)
+{
+	CLEANUP(mem_closep)
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	return fd >= 0 &&
+	       connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+}
+
+static bool
+has_ended(const struct process *p)
+{
+	struct pollfd pfd = {.fd = p->pidfd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+/* The server's last words, for the error. */
+static char *
+complaint(int log)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	struct err ignored;
+	char *line;
+
+	if (lseek(log, 0, SEEK_SET) < 0 ||
+	    buf_read_fd(&text, log, 65536, &ignored) < 0 || text.len == 0)
+		return mem_strdup("it said nothing");
+	while (text.len && text.data[text.len - 1] == '\n')
+		text.data[--text.len] = '\0';
+	line = strrchr(text.data, '\n');
+	return mem_strdup(line ? line + 1 : text.data);
+}
+
+static int
+wait_until_it_answers(const char *name, const struct nbd_serve_opts *opts,
+		      struct nbd_server *s, const char *socket, int log,
+		      struct err *err)
+{
+	int64_t until =
+	    clock_mono_ms() +
+	    (opts->deadline_ms ? opts->deadline_ms : DEFAULT_DEADLINE_MS);
+
+	while (!answers(socket)) {
+		CLEANUP(mem_freep) char *said = NULL;
+
+		if (has_ended(&s->process)) {
+			said = complaint(log);
+			return err_set(err, ERR_FAIL,
+				       "'%s' does not serve the disk: %s", name,
+				       said);
+		}
+		if (clock_mono_ms() > until)
+			return err_set(
+			    err, ERR_RETRY,
+			    "waiting for '%s' to serve the disk took longer "
+			    "than its deadline",
+			    name);
+		poll(NULL, 0, 5);
+	}
+	return 0;
+}
+
+/* argv with the socket's path filled in; the pointers are the caller's. */
+static const char **
+with_socket(const char *const *argv, const char *socket)
+{
+	const char **filled;
+	size_t n = 0;
+
+	while (argv[n])
+		n++;
+	filled = mem_new((n + 1) * sizeof(*filled));
+	for (size_t i = 0; i < n; i++)
+		filled[i] = strcmp(argv[i], "@SOCKET@") == 0 ? socket : argv[i];
+	return filled;
+}
+
+static int
+open_log(const struct nbd_serve_opts *opts, const char *dir, struct err *err)
+{
+	CLEANUP(mem_freep) char *own = fs_path(dir, "log");
+	const char *path = opts->log ? opts->log : own;
+	int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		err_sys(err, "cannot write log '%s'", path);
+	return fd;
+}
+
+int
+nbd_serve(const char *const *argv, const struct nbd_serve_opts *opts,
+	  struct nbd_server *ret, struct err *err)
+{
+	struct nbd_server s = {.process = {.pidfd = -1}};
+	struct process_opts how = PROCESS_OPTS_INIT;
+	CLEANUP(mem_freep) const char **filled = NULL;
+	CLEANUP(mem_freep) char *socket = NULL;
+	CLEANUP(mem_closep) int log = -1;
+
+	s.dir = socket_dir(err);
+	if (!s.dir)
+		return -1;
+	socket = fs_path(s.dir, "s");
+	s.uri = mem_printf("nbd+unix:///?socket=%s", socket);
+	log = open_log(opts, s.dir, err);
+	filled = with_socket(argv, socket);
+	how.argv = filled;
+	how.err = log;
+	how.on_start = opts->on_start;
+	how.arg = opts->arg;
+	if (log < 0 || process_start(&how, &s.process, err) < 0 ||
+	    wait_until_it_answers(argv[0], opts, &s, socket, log, err) < 0) {
+		nbd_server_stop(&s);
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* qemu's own JSON file name: no character of a path means anything in it. */
+static char *
+image_spec(const struct nbd_serve_opts *opts)
+{
+	json_t *file = json_pack("{s:s, s:s}", "driver", "file", "filename",
+				 opts->filename);
+	json_t *image;
+	char *dumped, *spec;
+
+	if (opts->length)
+		file = json_pack("{s:s, s:I, s:I, s:o}", "driver", "raw",
+				 "offset", (json_int_t)opts->offset, "size",
+				 (json_int_t)opts->length, "file", file);
+	image = json_pack("{s:s, s:o}", "driver", opts->format, "file", file);
+	dumped = json_dumps(image, JSON_COMPACT);
+	spec = mem_printf("json:%s", dumped);
+	free(dumped);
+	json_decref(image);
+	return spec;
+}
+
+int
+nbd_serve_image(const struct nbd_serve_opts *opts, struct nbd_server *ret,
+		struct err *err)
+{
+	CLEANUP(mem_freep) char *spec = image_spec(opts);
+	CLEANUP(mem_freep)
+	char *clients =
+	    mem_printf("%d", opts->connections ? opts->connections : 8);
+	const char *argv[] = {"qemu-nbd",
+			      "--persistent",
+			      "--socket",
+			      "@SOCKET@",
+			      "--shared",
+			      clients,
+			      opts->writable ? spec : "--read-only",
+			      opts->writable ? NULL : spec,
+			      NULL};
+
+	return nbd_serve(argv, opts, ret, err);
+}
+
+void
+nbd_server_stop(struct nbd_server *s)
+{
+	struct err ignored;
+
+	process_end(&s->process, 10000);
+	if (s->dir)
+		(void)fs_remove_tree(s->dir, &ignored);
+	free(s->dir);
+	free(s->uri);
+	*s = (struct nbd_server){.process = {.pidfd = -1}};
+}
+
+int
+nbd_size(const char *uri, uint64_t *ret_bytes, struct err *err)
+{
+	struct nbd_handle *h = nbd_create();
+	int64_t size = -1;
+
+	if (h && nbd_connect_uri(h, uri) == 0)
+		size = nbd_get_size(h);
+	if (size < 0)
+		err_set(err, ERR_RETRY, "cannot ask '%s' for its size: %s", uri,
+			nbd_get_error());
+	nbd_close(h);
+	if (size < 0)
+		return -1;
+	*ret_bytes = (uint64_t)size;
+	return 0;
+}
