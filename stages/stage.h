@@ -35,6 +35,8 @@ struct view {
 /* One step being carried out, seen from inside its child. */
 struct work {
 	const struct view *view;
+	const struct stage *stage;
+	const char *step;	     /* its id: "convert", "cutover/disk-0" */
 	const struct inv_disk *disk; /* NULL in a vm's step */
 	size_t ndisk;		     /* its number, when there is one */
 	int attempt;		     /* counts from 1 over all runs */
@@ -65,6 +67,10 @@ const json_t *work_fact(const struct work *w, const char *step);
  * a later run can end what this one left behind. */
 int work_helper_started(void *arg, const struct process_id *id,
 			struct err *err);
+/* From now on a request to stop does not end the child but makes
+ * work_stopping true: for steps that can stop at a good place. */
+void work_catch_stop(struct work *w);
+bool work_stopping(const struct work *w);
 /* A path below the vm's log directory, caller frees: "convert.2.log". */
 char *work_log_path(const struct work *w, const char *name);
 
@@ -99,8 +105,14 @@ struct stage {
 	int64_t (*deadline_ms)(const struct run_policy *policy);
 };
 
-/* The stages of this vm's pipeline in order; *ret_n of them. */
+/* All stages in the order of the pipeline, and those that serve this vm
+ * (others for the fake endpoint, under the same names); *ret_n of them. */
+const struct stage *const *stages_all(size_t *ret_n);
 const struct stage *const *stages_of(const struct view *v, size_t *ret_n);
+
+/* What every step looks at before it is begun: the hand-over mark and claim
+ * when it writes disks, the source's epoch when it watches that. */
+int stages_before(struct work *w, struct err *err);
 
 /* Asks an endpoint what it has; blocking, for a child. */
 int stages_inventory(const struct endpoint *ep, struct inventory *ret,

@@ -40,6 +40,12 @@ log_open(int fd, enum log_level level)
 }
 
 void
+log_redirect(int fd)
+{
+	log_fd = fd;
+}
+
+void
 log_line(enum log_level level, const char *where, const char *fmt, ...)
 {
 	CLEANUP(mem_freep) char *text = NULL, *clean = NULL;

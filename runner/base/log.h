@@ -18,6 +18,9 @@ const char *log_level_name(enum log_level level);
 /* Lines less important than `level` are dropped; fd -1 drops all. */
 void log_open(int fd, enum log_level level);
 
+/* The same level, another descriptor: a child writes to its vm's log. */
+void log_redirect(int fd);
+
 /* `where` is "vm/step" or NULL. */
 void log_line(enum log_level level, const char *where, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

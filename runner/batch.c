@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a plan to vms with schedules. */
+#include "batch.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "manifests/check.h"
+#include "manifests/digest.h"
+#include "step.h"
+
+#define INVENTORY_MAX ((size_t)1024 * 1024 * 1024)
+
+/* Asking the source: one child for the whole run. */
+
+struct question {
+	const struct endpoint *endpoint;
+	int answer; /* a file in memory: too large for the socket */
+};
+
+static int
+ask_source(void *arg, struct work_link *link, json_t **ret_facts,
+	   struct err *err)
+{
+	struct question *q = arg;
+	struct inventory *inv = inventory_new();
+	char *text;
+
+	(void)link;
+	(void)ret_facts;
+	if (stages_inventory(q->endpoint, inv, err) < 0)
+		return -1;
+	text = json_dumps(inventory_to_json(inv), JSON_COMPACT);
+	return fs_write_all(q->answer, text, strlen(text), err);
+}
+
+static int
+read_answer(int fd, struct inventory **ret, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	json_error_t where;
+	json_t *json;
+	int rc;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, "cannot read the inventory");
+	if (buf_read_fd(&text, fd, INVENTORY_MAX, err) < 0)
+		return -1;
+	json = json_loadb(text.data, text.len, 0, &where);
+	if (!json)
+		return err_set(err, ERR_BUG, "the inventory is not JSON: %s",
+			       where.text);
+	rc = inventory_from_json(json, ret, err);
+	json_decref(json);
+	return rc;
+}
+
+static int
+survey(struct batch *b, struct err *err)
+{
+	CLEANUP(mem_closep)
+	int fd = memfd_create("palletjack-inventory", MFD_CLOEXEC);
+	struct question q = {.endpoint = b->plan->source, .answer = fd};
+	struct child_opts opts = {.keep_fd = fd, .log_fd = STDERR_FILENO};
+	int64_t wait_ms = b->plan->policy->deadlines.wait_ms;
+	json_t *facts = NULL;
+
+	if (fd < 0)
+		return err_sys(err, "cannot make a file in memory");
+	if (child_call(&opts, ask_source, &q,
+		       wait_ms ? (int)wait_ms : 30 * 60 * 1000, &facts,
+		       err) < 0)
+		return err_wrap(err, "asking the source");
+	json_decref(facts);
+	return read_answer(fd, &b->inventory, err);
+}
+
+/* What the state directory remembers of the source. */
+
+static json_t *
+record_of(const struct inv_vm *vm)
+{
+	return json_pack("{s:i, s:[o], s:[], s:[]}", "version",
+			 INVENTORY_VERSION, "vms", inv_vm_to_json(vm),
+			 "networks", "storages");
+}
+
+static int
+load_record(struct batch_vm *v, struct err *err)
+{
+	const struct history *h = v->run.state->history;
+	CLEANUP(mem_freep)
+	char *path = fs_path(v->run.state->dir, "inventory.json");
+	CLEANUP(buf_done) struct buf text = {0};
+	char digest[DIGEST_HEX_SIZE];
+	json_t *json;
+	int rc = 0;
+
+	if (!h->inventory_digest)
+		return 0;
+	if (fs_read(path, INVENTORY_MAX, false, &text, err) < 0)
+		return -1;
+	json = json_loadb(text.data, text.len, 0, NULL);
+	digest_json(json, digest);
+	/* written before the journal names it: a newer one may be there */
+	if (json && strcmp(digest, h->inventory_digest) == 0)
+		rc = inventory_from_json(json, &v->recorded, err);
+	json_decref(json);
+	return rc;
+}
+
+static int
+keep_record(struct batch_vm *v, struct err *err)
+{
+	const struct history *h = v->run.state->history;
+	const struct inv_vm *vm = v->run.view.vm;
+	CLEANUP(mem_freep)
+	char *path = fs_path(v->run.state->dir, "inventory.json");
+	char digest[DIGEST_HEX_SIZE], *text;
+	json_t *json = record_of(vm);
+	int rc;
+
+	digest_json(json, digest);
+	text = json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
+	json_decref(json);
+	if (h->inventory_digest && strcmp(h->inventory_digest, digest) == 0) {
+		free(text);
+		return 0;
+	}
+	rc = fs_write(path, text, strlen(text), 0600, err);
+	free(text);
+	if (rc < 0)
+		return -1;
+	journal_add(
+	    v->run.state->journal, "bind",
+	    json_pack("{s:s, s:s, s:s}", "sourceId", vm->id, "targetName",
+		      v->run.view.shape->name, "inventory", digest));
+	return journal_sync(v->run.state->journal, err);
+}
+
+/* One vm. */
+
+static void
+keep_back(struct batch_vm *v, const struct err *err)
+{
+	v->verdict = BATCH_BACK;
+	v->error = *err;
+}
+
+static void
+make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
+	  const struct inventory *inv)
+{
+	const struct history *h = v->run.state->history;
+	struct shape *shape = shape_of(b->arena, b->plan, v->run.pvm, vm, inv);
+
+	/* chosen once: other vms that come or go rename nobody */
+	if (h->target_name && !v->run.pvm->target_name)
+		shape->name = arena_strdup(b->arena, h->target_name);
+	v->run.view = (struct view){
+	    .manifest = b->manifest,
+	    .plan = b->plan,
+	    .pvm = v->run.pvm,
+	    .vm = vm,
+	    .inventory = inv,
+	    .shape = shape,
+	    .state_dir = v->run.state->dir,
+	    .state_uuid = v->run.state->uuid,
+	};
+}
+
+static void
+make_schedule(struct batch_vm *v)
+{
+	graph_free(v->run.graph);
+	schedule_free(v->run.schedule);
+	v->run.graph = graph_of(&v->run.view);
+	v->run.schedule = schedule_of(v->run.graph, v->run.state->history);
+	v->verdict = v->run.schedule->ntodo ? BATCH_READY : BATCH_FINISHED;
+}
+
+/* Settles a vm from its own records, if they prove that it is finished. */
+static void
+try_records(struct batch *b, struct batch_vm *v)
+{
+	struct err err;
+
+	v->verdict = BATCH_READY;
+	if (load_record(v, &err) < 0) {
+		keep_back(v, &err);
+		return;
+	}
+	if (!v->recorded || v->recorded->nvms != 1)
+		return;
+	make_view(b, v, &v->recorded->vms[0], v->recorded);
+	make_schedule(v);
+}
+
+static int
+check_binding(const struct batch_vm *v, const struct inv_vm *vm,
+	      struct err *err)
+{
+	const struct history *h = v->run.state->history;
+
+	if (!h->source_id || strcmp(h->source_id, vm->id) == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "its state belongs to source vm '%s', and the plan's "
+		       "entry now means '%s'; give the entry another name, or "
+		       "set '%s' aside",
+		       h->source_id, vm->id, v->run.state->dir);
+}
+
+/* The first finding that keeps the vm back, as an error. */
+static int
+check_findings(const struct batch *b, const struct batch_vm *v, struct err *err)
+{
+	for (size_t i = 0; i < b->findings.n; i++) {
+		const struct finding *f = &b->findings.v[i];
+
+		if (finding_blocks(f) &&
+		    (!f->vm || strcmp(f->vm, v->run.pvm->key) == 0))
+			return err_set(err, ERR_NOT_READY, "%s: %s", f->type,
+				       f->message);
+	}
+	return 0;
+}
+
+static int
+check_refused(const struct batch_vm *v, struct err *err)
+{
+	const struct scheduled *r = v->run.schedule->refused;
+
+	if (!r)
+		return 0;
+	return err_set(err, ERR_FAIL, "%s: %s", r->step->id, r->why);
+}
+
+static int
+settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
+       struct err *err)
+{
+	const struct inv_vm *vm;
+	bool ambiguous;
+
+	if (check_findings(b, v, err) < 0)
+		return -1;
+	vm = inventory_find(b->inventory, &v->run.pvm->ref, &ambiguous);
+	if (!vm)
+		return err_set(err, ERR_NOT_READY, "is not at the source");
+	if (check_binding(v, vm, err) < 0)
+		return -1;
+	make_view(b, v, vm, b->inventory);
+	make_schedule(v);
+	if (check_refused(v, err) < 0)
+		return -1;
+	return opts->take ? keep_record(v, err) : 0;
+}
+
+/* Opens a vm's state: for looking, then, unless it is finished, for working. */
+static int
+open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
+	   struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *dir = state_vm_dir(opts->root, b->plan, v->run.pvm);
+
+	if (state_peek(dir, &v->run.state, err) < 0)
+		return -1;
+	try_records(b, v);
+	if (!opts->take || v->verdict != BATCH_READY)
+		return 0;
+	state_release(v->run.state);
+	v->run.state = NULL;
+	if (state_take(dir, b->plan, &v->run.state, err) < 0)
+		return -1;
+	if (opts->events_fd >= 0)
+		journal_tee(v->run.state->journal, opts->events_fd,
+			    v->run.pvm->key);
+	return 0;
+}
+
+static bool
+is_wanted(const struct plan_vm *pvm, const char *const *only)
+{
+	if (!only || !only[0])
+		return true;
+	for (; *only; only++)
+		if (strcmp(*only, pvm->key) == 0)
+			return true;
+	return false;
+}
+
+/* A finished vm is not asked about again; the source may be gone. */
+static void
+drop_findings_of_finished(struct batch *b)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < b->findings.n; i++) {
+		const char *about = b->findings.v[i].vm;
+		bool over = false;
+
+		for (size_t k = 0; about && k < b->nvms; k++)
+			over |= b->vms[k].verdict == BATCH_FINISHED &&
+				strcmp(b->vms[k].run.pvm->key, about) == 0;
+		if (!over)
+			b->findings.v[kept++] = b->findings.v[i];
+	}
+	b->findings.n = kept;
+}
+
+static int
+check_only(const struct plan *plan, const char *const *only, struct err *err)
+{
+	for (; only && *only; only++)
+		if (!plan_vm_find(plan, *only))
+			return err_set(err, ERR_USER,
+				       "plan %s/%s has no vm '%s'",
+				       plan->o.namespace, plan->o.name, *only);
+	return 0;
+}
+
+static bool
+has_open_questions(const struct batch *b)
+{
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_READY)
+			return true;
+	return false;
+}
+
+static void
+settle_all(struct batch *b, const struct batch_opts *opts)
+{
+	struct err err;
+
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+
+		if (v->verdict == BATCH_READY && settle(b, v, opts, &err) < 0)
+			keep_back(v, &err);
+	}
+}
+
+static void
+keep_all_back(struct batch *b, const struct err *err)
+{
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_READY)
+			keep_back(&b->vms[i], err);
+}
+
+/* Offline, a vm is what its record says; without one nothing is known. */
+static void
+settle_offline(struct batch *b)
+{
+	struct err err;
+
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_READY && !b->vms[i].recorded) {
+			err_set(&err, ERR_NOT_READY,
+				"nothing is recorded about it yet; plan "
+				"without --offline asks the source");
+			keep_back(&b->vms[i], &err);
+		}
+}
+
+int
+batch_open(const struct manifest *manifest, const struct plan *plan,
+	   const struct batch_opts *opts, struct batch **ret, struct err *err)
+{
+	struct batch *b = mem_new(sizeof(*b));
+	struct err why;
+
+	b->arena = arena_new();
+	b->findings.arena = b->arena;
+	b->manifest = manifest;
+	b->plan = plan;
+	b->vms = mem_new(plan->nvms * sizeof(*b->vms));
+	*ret = b;
+	if (check_only(plan, opts->only, err) < 0)
+		return -1;
+	for (size_t i = 0; i < plan->nvms; i++) {
+		struct batch_vm *v = &b->vms[b->nvms];
+
+		if (!is_wanted(&plan->vms[i], opts->only))
+			continue;
+		v->run.pvm = &plan->vms[i];
+		v->run.log_fd = -1;
+		b->nvms++;
+		if (open_state(b, v, opts, &why) < 0)
+			keep_back(v, &why);
+	}
+	stages_check_plan(plan, &b->findings);
+	if (opts->offline) {
+		settle_offline(b);
+		return 0;
+	}
+	if (!has_open_questions(b))
+		return 0;
+	if (survey(b, &why) < 0) {
+		keep_all_back(b, &why);
+		return 0;
+	}
+	check_plan(plan, b->inventory, &b->findings);
+	drop_findings_of_finished(b);
+	settle_all(b, opts);
+	return 0;
+}
+
+void
+batch_free(struct batch *b)
+{
+	if (!b)
+		return;
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+
+		graph_free(v->run.graph);
+		schedule_free(v->run.schedule);
+		state_release(v->run.state);
+		inventory_free(v->recorded);
+		mem_closep(&v->run.log_fd);
+		free(v->run.error);
+	}
+	inventory_free(b->inventory);
+	findings_done(&b->findings);
+	free(b->vms);
+	arena_free(b->arena);
+	free(b);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The vms of one plan made ready to be looked at or worked on: state,
+ * inventory, graph, schedule.
+ *
+ * A vm whose journal proves it finished is settled from its own records: no
+ * endpoint is asked about it and no child is started for it. */
+#ifndef RUNNER_BATCH_H
+#define RUNNER_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "execute.h"
+#include "manifests/finding.h"
+#include "manifests/inventory.h"
+#include "manifests/model.h"
+
+enum batch_verdict {
+	BATCH_READY,	/* has a schedule with something to do */
+	BATCH_FINISHED, /* nothing to do */
+	BATCH_BACK,	/* kept back: error says why */
+};
+
+struct batch_vm {
+	struct vm_run run; /* view, graph, schedule where there are any */
+	struct inventory *recorded; /* what the state directory remembers */
+	enum batch_verdict verdict;
+	struct err error; /* of BATCH_BACK */
+};
+
+struct batch {
+	struct arena *arena;
+	const struct manifest *manifest;
+	const struct plan *plan;
+	struct findings findings;
+	struct inventory *inventory; /* NULL when nobody was asked */
+	struct batch_vm *vms;
+	size_t nvms;
+};
+
+struct batch_opts {
+	const char *root;	 /* of the state directories */
+	const char *const *only; /* keys of vms; NULL ends; NULL: all */
+	bool take;     /* lock the vms and bind their journals: for `run` */
+	bool offline;  /* recorded answers only */
+	int events_fd; /* see journal_tee; -1 none */
+};
+
+/* -1 only when nothing at all can be said; what concerns one vm is its
+ * verdict.  *ret is set in either case. */
+int batch_open(const struct manifest *manifest, const struct plan *plan,
+	       const struct batch_opts *opts, struct batch **ret,
+	       struct err *err);
+void batch_free(struct batch *b); /* NULL is fine */
+
+#endif

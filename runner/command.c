@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What commands share: options, messages, exit codes, reading a manifest. */
+#include "command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/redact.h"
+
+void
+words_add(struct words *w, const char *word)
+{
+	w->v = mem_resize(w->v, (w->n + 2) * sizeof(*w->v));
+	w->v[w->n++] = word;
+	w->v[w->n] = NULL;
+}
+
+void
+words_done(struct words *w)
+{
+	free(w->v);
+	*w = (struct words){0};
+}
+
+void
+complain(const char *fmt, ...)
+{
+	CLEANUP(mem_freep) char *text = NULL, *clean = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = mem_vprintf(fmt, ap);
+	va_end(ap);
+	clean = redact_text(text);
+	fprintf(stderr, "palletjack: %s\n", clean);
+}
+
+int
+complain_err(const struct err *err)
+{
+	complain("%s", err->text);
+	return err_exit_code(err->class);
+}
+
+static void
+print_help(const struct command *c)
+{
+	printf("usage: palletjack %s %s\n\n%s\n\n%s", c->name, c->usage,
+	       c->summary, c->help);
+}
+
+/* The spec of one word, and what follows its "=", if anything. */
+static const struct option_spec *
+option_of(const struct option_spec *specs, const char *word,
+	  const char **ret_value)
+{
+	*ret_value = NULL;
+	for (; specs->name; specs++) {
+		size_t len = strlen(specs->name);
+
+		if (strncmp(word, specs->name, len) != 0)
+			continue;
+		if (word[len] == '\0')
+			return specs;
+		if (word[len] == '=' && word[1] == '-') {
+			*ret_value = word + len + 1;
+			return specs;
+		}
+	}
+	return NULL;
+}
+
+static int
+wrong_usage(const struct command *c, const char *what, const char *word)
+{
+	complain("%s: %s '%s'; see 'palletjack %s --help'", c->name, what, word,
+		 c->name);
+	return -1;
+}
+
+static int
+take_option(const struct command *c, const struct option_spec *o,
+	    const char *value, const char *next, const char *word)
+{
+	if (o->type == OPTION_FLAG) {
+		if (value)
+			return wrong_usage(c, "takes no value:", word);
+		*(bool *)o->to = true;
+		return 0;
+	}
+	if (!value && !next)
+		return wrong_usage(c, "a value must follow", word);
+	if (o->type == OPTION_TEXT)
+		*(const char **)o->to = value ? value : next;
+	else
+		words_add(o->to, value ? value : next);
+	return value ? 0 : 1;
+}
+
+int
+options_parse(const struct command *c, const struct option_spec *specs,
+	      int argc, char **argv, struct words *rest)
+{
+	bool only_words = false;
+
+	for (int i = 1; i < argc; i++) {
+		const struct option_spec *o;
+		const char *value;
+		int used;
+
+		if (only_words || argv[i][0] != '-' || !argv[i][1]) {
+			words_add(rest, argv[i]);
+			continue;
+		}
+		if (strcmp(argv[i], "--") == 0) {
+			only_words = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--help") == 0 ||
+		    strcmp(argv[i], "-h") == 0) {
+			print_help(c);
+			return 1;
+		}
+		o = option_of(specs, argv[i], &value);
+		if (!o)
+			return wrong_usage(c, "unknown option", argv[i]);
+		used = take_option(c, o, value, argv[i + 1], argv[i]);
+		if (used < 0)
+			return -1;
+		i += used;
+	}
+	return 0;
+}
+
+static void
+print_finding(const struct finding *f)
+{
+	CLEANUP(mem_freep) char *message = redact_text(f->message);
+
+	if (f->pos.file && f->pos.line)
+		fprintf(stderr, "%s:%u:%u: ", f->pos.file, f->pos.line,
+			f->pos.column);
+	fprintf(stderr, "%s %s: ", finding_category_name(f->category), f->type);
+	if (f->object)
+		fprintf(stderr, "%s: ", f->object);
+	if (f->vm)
+		fprintf(stderr, "vm '%s': ", f->vm);
+	fprintf(stderr, "%s\n", message);
+}
+
+void
+findings_print(const struct findings *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		print_finding(&f->v[i]);
+}
+
+/* "Plan ns/name" of another plan than this one. */
+static bool
+is_about_other_plan(const struct finding *f, const struct plan *plan)
+{
+	CLEANUP(mem_freep) char *ours = NULL;
+
+	if (!plan || !f->object || strncmp(f->object, "Plan ", 5) != 0)
+		return false;
+	ours = mem_printf("Plan %s/%s", plan->o.namespace, plan->o.name);
+	return strcmp(f->object, ours) != 0;
+}
+
+bool
+findings_block_plan(const struct findings *f, const struct plan *plan)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (finding_blocks(&f->v[i]) && !(plan && f->v[i].vm) &&
+		    !is_about_other_plan(&f->v[i], plan))
+			return true;
+	return false;
+}
+
+int
+manifest_load(const struct words *paths, bool strict, struct findings *findings,
+	      struct manifest **ret)
+{
+	struct manifest_opts opts = {.strict = strict};
+	struct err err;
+
+	if (paths->n == 0) {
+		complain("name the manifest: files, directories, or - for "
+			 "standard input");
+		return 2;
+	}
+	if (manifest_read(paths->v, paths->n, &opts, findings, ret, &err) < 0) {
+		findings_print(findings);
+		return complain_err(&err);
+	}
+	findings_print(findings);
+	return 0;
+}
+
+int
+exit_code_worse(int a, int b)
+{
+	static const int order[] = {130, 143, 1, 8, 6, 5, 3, 4, 9, 7, 0};
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (a == order[i] || b == order[i])
+			return order[i];
+	return a;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands: one file a verb, one table. */
+#ifndef RUNNER_COMMAND_H
+#define RUNNER_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "manifests/finding.h"
+#include "manifests/model.h"
+
+#define PALLETJACK_VERSION "0.1.0"
+
+/* What stands before the command on the command line. */
+struct globals {
+	const char *state;   /* --state, or NULL */
+	const char *secrets; /* --secrets, or NULL */
+	bool coloured;	     /* on stderr */
+};
+
+struct command {
+	const char *name;
+	const char *summary; /* one line of `palletjack --help` */
+	const char *usage;   /* what follows the name */
+	const char *help;    /* the rest of `palletjack NAME --help` */
+	/* argv[0] is the command's name.  The exit code. */
+	int (*run)(const struct globals *g, int argc, char **argv);
+};
+
+extern const struct command command_validate, command_plan, command_run,
+    command_status, command_copy, command_journal, command_version;
+
+/* One option of a command. */
+struct option_spec {
+	const char *name; /* "--plan" or "-o" */
+	enum { OPTION_FLAG, OPTION_TEXT, OPTION_LIST } type;
+	void *to; /* bool *, const char **, struct words * */
+};
+
+/* A growing NULL-ended list of borrowed words. */
+struct words {
+	const char **v;
+	size_t n;
+};
+void words_add(struct words *w, const char *word);
+void words_done(struct words *w);
+
+/* Fills options in and collects the rest in `rest`.  -1: wrong usage, said on
+ * stderr.  1: --help was asked for and given. */
+int options_parse(const struct command *c, const struct option_spec *specs,
+		  int argc, char **argv, struct words *rest);
+
+/* "palletjack: text" on stderr, redacted. */
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Says err; the exit code it means. */
+int complain_err(const struct err *err);
+
+/* A manifest as a command reads it: findings printed to stderr.  0, or the
+ * exit code to end with (2: unreadable).  Blocking findings are left to the
+ * caller. */
+int manifest_load(const struct words *paths, bool strict,
+		  struct findings *findings, struct manifest **ret);
+/* Do findings keep back the plan (or, when it is NULL, anything)?  Findings
+ * about single vms and other plans do not. */
+bool findings_block_plan(const struct findings *f, const struct plan *plan);
+/* One line each, on stderr. */
+void findings_print(const struct findings *f);
+
+/* The run's exit code from its vms': the first of 130/143, 1, 8, 6, 5, 3, 4,
+ * 9, 7, 0 that any earned. */
+int exit_code_worse(int a, int b);
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* palletjack run: do what is due, and end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "batch.h"
+#include "command.h"
+#include "state.h"
+
+struct options {
+	const char *plan, *until, *jobs, *events;
+	bool strict;
+	struct words vms, paths;
+	int njobs, events_fd;
+};
+
+static void
+say_verdict(struct printer *p, const struct batch_vm *v)
+{
+	struct event e = {.vm = v->run.pvm->key};
+
+	if (v->verdict == BATCH_FINISHED) {
+		e.type = EVENT_VM_SKIPPED;
+		e.text = "finished before, nothing to do";
+	} else {
+		e.type = v->error.class == ERR_HELD ? EVENT_VM_SKIPPED
+						    : EVENT_VM_FAILED;
+		e.text = v->error.text;
+	}
+	p->print(p, &e);
+}
+
+/* The vms with something to do, side by side for execute(). */
+static struct vm_run *
+pick_ready(const struct batch *b, struct printer *p, size_t *ret_n)
+{
+	struct vm_run *ready = mem_new(b->nvms * sizeof(*ready));
+
+	*ret_n = 0;
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_READY)
+			ready[(*ret_n)++] = b->vms[i].run;
+		else
+			say_verdict(p, &b->vms[i]);
+	return ready;
+}
+
+static int
+open_log(struct vm_run *vm, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(vm->state->dir, "log/run.log");
+
+	vm->log_fd =
+	    open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	return vm->log_fd < 0 ? err_sys(err, "cannot open '%s'", path) : 0;
+}
+
+/* Each vm's journal says that a run begins: from here on the writers of
+ * earlier runs are known to be gone. */
+static int
+begin_run(struct vm_run *vm, struct err *err)
+{
+	char host[128] = "?";
+
+	gethostname(host, sizeof(host) - 1);
+	if (open_log(vm, err) < 0)
+		return -1;
+	journal_add(vm->state->journal, "run",
+		    json_pack("{s:i, s:s, s:s, s:s}", "pid", (int)getpid(),
+			      "host", host, "boot", clock_boot_id(), "version",
+			      PALLETJACK_VERSION));
+	return journal_sync(vm->state->journal, err);
+}
+
+static int
+worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_BACK)
+			code = exit_code_worse(
+			    code, err_exit_code(b->vms[i].error.class));
+	for (size_t i = 0; i < nready; i++)
+		code = exit_code_worse(code, err_exit_code(ready[i].outcome));
+	return code;
+}
+
+static void
+say_next_move(const struct options *o, const struct vm_run *ready,
+	      size_t nready, int code)
+{
+	bool again = code == 5 || code == 9 || code == 130 || code == 143;
+
+	for (size_t i = 0; i < nready; i++)
+		if (ready[i].outcome != ERR_NONE)
+			fprintf(stderr, "%s: log: %s/log/run.log\n",
+				ready[i].pvm->key, ready[i].state->dir);
+	if (!again)
+		return;
+	fprintf(stderr, "state is saved; to go on: palletjack run");
+	for (size_t i = 0; i < o->paths.n; i++)
+		fprintf(stderr, " %s", o->paths.v[i]);
+	if (o->plan)
+		fprintf(stderr, " --plan %s", o->plan);
+	fprintf(stderr, "\n");
+}
+
+static int
+run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
+	  size_t nready, struct printer *printer)
+{
+	struct execute_opts opts = {
+	    .plan = b->plan,
+	    .printer = printer,
+	    .jobs = o->njobs,
+	    .until = o->until,
+	};
+	int signal = 0, code;
+	struct err err;
+
+	for (size_t i = 0; i < nready; i++)
+		if (begin_run(&ready[i], &err) < 0)
+			return complain_err(&err);
+	if (nready && execute(&opts, ready, nready, &signal, &err) < 0) {
+		complain_err(&err);
+		return exit_code_worse(err_exit_code(err.class), 5);
+	}
+	code = worst_of(b, ready, nready);
+	if (signal)
+		code = 128 + signal;
+	say_next_move(o, ready, nready, code);
+	return code;
+}
+
+static int
+run_batch(const struct globals *g, const struct options *o, struct batch *b)
+{
+	struct printer *printer =
+	    status_terminal_new(STDERR_FILENO, g->coloured);
+	struct vm_run *ready;
+	size_t nready;
+	int code;
+
+	findings_print(&b->findings);
+	ready = pick_ready(b, printer, &nready);
+	code = run_ready(o, b, ready, nready, printer);
+	for (size_t i = 0; i < nready; i++) {
+		mem_closep(&ready[i].log_fd);
+		free(ready[i].error);
+	}
+	free(ready);
+	status_terminal_free(printer);
+	return code;
+}
+
+static int
+run_plan(const struct globals *g, const struct options *o,
+	 const struct manifest *m, const struct plan *plan)
+{
+	struct err err;
+	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
+	struct batch_opts opts = {
+	    .root = root,
+	    .only = o->vms.v,
+	    .take = true,
+	    .events_fd = o->events_fd,
+	};
+	struct batch *b = NULL;
+	int code;
+
+	if (!root)
+		return complain_err(&err);
+	if (plan->archived) {
+		fprintf(stderr, "plan %s/%s is archived: nothing to do\n",
+			plan->o.namespace, plan->o.name);
+		return 0;
+	}
+	if (batch_open(m, plan, &opts, &b, &err) < 0)
+		code = complain_err(&err);
+	else
+		code = run_batch(g, o, b);
+	batch_free(b);
+	return code;
+}
+
+static int
+run_command(const struct globals *g, const struct options *o)
+{
+	struct arena *arena = arena_new();
+	struct findings f = {.arena = arena};
+	struct manifest *m = NULL;
+	const struct plan *plan;
+	struct err err;
+	int code = manifest_load(&o->paths, o->strict, &f, &m);
+
+	if (code == 0 && manifest_plan(m, o->plan, &plan, &err) < 0)
+		code = complain_err(&err);
+	else if (code == 0 && findings_block_plan(&f, plan)) {
+		complain("plan %s/%s is not ready: see the findings above; "
+			 "nothing was touched",
+			 plan->o.namespace, plan->o.name);
+		code = 3;
+	} else if (code == 0)
+		code = run_plan(g, o, m, plan);
+	manifest_free(m);
+	findings_done(&f);
+	arena_free(arena);
+	return code;
+}
+
+static bool
+is_stage(const char *name)
+{
+	size_t n;
+	const struct stage *const *stages = stages_all(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(stages[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+static int
+check_options(struct options *o)
+{
+	char *end;
+
+	o->events_fd = -1;
+	if (o->jobs) {
+		o->njobs = (int)strtol(o->jobs, &end, 10);
+		if (*end || o->njobs < 1) {
+			complain("run: --jobs wants a number from 1 on");
+			return -1;
+		}
+	}
+	if (o->until && !is_stage(o->until)) {
+		complain("run: --until: there is no stage '%s'", o->until);
+		return -1;
+	}
+	if (o->events && strcmp(o->events, "-") == 0)
+		o->events_fd = STDOUT_FILENO;
+	else if (o->events)
+		o->events_fd = open(
+		    o->events, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (o->events && o->events_fd < 0) {
+		complain("run: cannot open '%s': %s", o->events,
+			 strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int
+run(const struct globals *g, int argc, char **argv)
+{
+	struct options o = {0};
+	const struct option_spec specs[] = {
+	    {"--plan", OPTION_TEXT, &o.plan},
+	    {"--vm", OPTION_LIST, &o.vms},
+	    {"--until", OPTION_TEXT, &o.until},
+	    {"--jobs", OPTION_TEXT, &o.jobs},
+	    {"--events", OPTION_TEXT, &o.events},
+	    {"--strict", OPTION_FLAG, &o.strict},
+	    {0},
+	};
+	int rc = options_parse(&command_run, specs, argc, argv, &o.paths);
+
+	if (rc == 0)
+		rc = check_options(&o);
+	rc = rc ? (rc < 0 ? 2 : 0) : run_command(g, &o);
+	if (o.events_fd > STDERR_FILENO)
+		close(o.events_fd);
+	words_done(&o.paths);
+	words_done(&o.vms);
+	return rc;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "do what is due; go on where an interrupted run stopped",
+    .usage = "[--plan NS/NAME] [--vm NAME]... [--until STAGE] [--jobs N] "
+	     "[--events FILE|-] PATH...",
+    .help = "  --plan NS/NAME  needed when the manifest holds several\n"
+	    "  --vm NAME       only this vm of the plan; may be repeated\n"
+	    "  --until STAGE   stop after this stage\n"
+	    "  --jobs N        at most N steps at once\n"
+	    "  --events FILE   each journal record as it is confirmed, with "
+	    "its vm; - is\n"
+	    "                  standard output\n"
+	    "  --strict        unknown fields are errors\n\n"
+	    "Kill it at any moment and start it again: what is done stays "
+	    "done. A first SIGINT or\nSIGTERM lets running steps come to a "
+	    "good end, a second one ends them.\n",
+    .run = run,
+};

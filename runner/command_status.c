@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* palletjack status: where it stands, from the journals alone. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "command.h"
+#include "state.h"
+
+struct options {
+	const char *plan, *output;
+	struct words vms, paths;
+};
+
+static const char *const state_names[] = {
+    [HISTORY_NEVER] = "new",
+    [HISTORY_OPEN] = "begun",
+    [HISTORY_DONE] = "done",
+    [HISTORY_FAILED] = "failed",
+};
+
+/* In one word where the vm stands. */
+static const char *
+vm_word(const struct history *h)
+{
+	if (!h->version)
+		return "not begun";
+	if (h->finished)
+		return "finished";
+	if (h->run_begun && !h->run_ended)
+		return "running or cut short";
+	return h->run_error ? "stopped" : "begun";
+}
+
+static json_t *
+step_to_json(const struct step_history *s)
+{
+	json_t *step = json_pack("{s:s, s:s, s:i, s:s}", "step", s->id, "state",
+				 state_names[s->state], "attempts", s->attempts,
+				 "begun", s->begun);
+
+	if (s->ended)
+		json_object_set_new(step, "ended", json_string(s->ended));
+	if (s->error)
+		json_object_set_new(step, "error",
+				    json_pack("{s:s, s:s}", "class",
+					      err_class_name(s->error_class),
+					      "text", s->error));
+	if (s->facts)
+		json_object_set(step, "facts", s->facts);
+	return step;
+}
+
+static json_t *
+vm_to_json(const struct plan_vm *pvm, const struct vm_state *state)
+{
+	const struct history *h = state->history;
+	json_t *steps = json_array(), *vm;
+
+	for (size_t i = 0; i < h->nsteps; i++)
+		json_array_append_new(steps, step_to_json(h->steps[i]));
+	vm = json_pack("{s:s, s:s, s:s, s:o}", "vm", pvm->key, "state",
+		       vm_word(h), "stateDir", state->dir, "steps", steps);
+	if (h->run_error)
+		json_object_set_new(vm, "error", json_string(h->run_error));
+	if (h->finished)
+		json_object_set_new(vm, "finished", json_string(h->finished));
+	return vm;
+}
+
+static void
+print_vm(const struct plan_vm *pvm, const struct vm_state *state)
+{
+	const struct history *h = state->history;
+
+	printf("\n%s: %s\n", pvm->key, vm_word(h));
+	for (size_t i = 0; i < h->nsteps; i++) {
+		const struct step_history *s = h->steps[i];
+		const char *when = s->ended ? s->ended : s->begun;
+
+		printf("  %-20s %-7s %.10s %.8s", s->id, state_names[s->state],
+		       when, when + 11);
+		if (s->attempts > 1)
+			printf("  %d attempts", s->attempts);
+		if (s->error)
+			printf("  %s", s->error);
+		printf("\n");
+	}
+	if (h->run_error)
+		printf("  last run: %s\n", h->run_error);
+}
+
+static int
+show_vm(const struct options *o, const char *root, const struct plan *plan,
+	const struct plan_vm *pvm, json_t *all)
+{
+	CLEANUP(mem_freep) char *dir = state_vm_dir(root, plan, pvm);
+	struct vm_state *state = NULL;
+	struct err err;
+
+	if (state_peek(dir, &state, &err) < 0) {
+		complain("%s: %s", pvm->key, err.text);
+		return err_exit_code(err.class);
+	}
+	if (o->output && strcmp(o->output, "json") == 0)
+		json_array_append_new(all, vm_to_json(pvm, state));
+	else
+		print_vm(pvm, state);
+	state_release(state);
+	return 0;
+}
+
+static bool
+is_wanted(const struct words *vms, const struct plan_vm *pvm)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (strcmp(vms->v[i], pvm->key) == 0)
+			return true;
+	return vms->n == 0;
+}
+
+static int
+show_plan(const struct globals *g, const struct options *o,
+	  const struct plan *plan)
+{
+	struct err err;
+	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
+	json_t *vms = json_array(), *all;
+	int code = 0;
+
+	if (!root)
+		return complain_err(&err);
+	if (!o->output || strcmp(o->output, "json") != 0)
+		printf("Plan %s/%s\n", plan->o.namespace, plan->o.name);
+	for (size_t i = 0; i < plan->nvms; i++)
+		if (is_wanted(&o->vms, &plan->vms[i]))
+			code = exit_code_worse(
+			    code, show_vm(o, root, plan, &plan->vms[i], vms));
+	all = json_pack("{s:{s:s, s:s}, s:o}", "plan", "namespace",
+			plan->o.namespace, "name", plan->o.name, "vms", vms);
+	if (o->output && strcmp(o->output, "json") == 0) {
+		json_dumpf(all, stdout, JSON_INDENT(2));
+		printf("\n");
+	}
+	json_decref(all);
+	return code;
+}
+
+static int
+status(const struct globals *g, const struct options *o)
+{
+	struct arena *arena = arena_new();
+	struct findings f = {.arena = arena};
+	struct manifest *m = NULL;
+	const struct plan *plan;
+	struct err err;
+	int code = manifest_load(&o->paths, false, &f, &m);
+
+	if (code == 0 && manifest_plan(m, o->plan, &plan, &err) < 0)
+		code = complain_err(&err);
+	else if (code == 0)
+		code = show_plan(g, o, plan);
+	manifest_free(m);
+	findings_done(&f);
+	arena_free(arena);
+	return code;
+}
+
+static int
+run(const struct globals *g, int argc, char **argv)
+{
+	struct options o = {0};
+	const struct option_spec specs[] = {
+	    {"--plan", OPTION_TEXT, &o.plan},
+	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-o", OPTION_TEXT, &o.output},
+	    {0},
+	};
+	int rc = options_parse(&command_status, specs, argc, argv, &o.paths);
+
+	if (rc == 0 && o.output && strcmp(o.output, "text") != 0 &&
+	    strcmp(o.output, "json") != 0) {
+		complain("status: -o is text or json");
+		rc = -1;
+	}
+	rc = rc ? (rc < 0 ? 2 : 0) : status(g, &o);
+	words_done(&o.paths);
+	words_done(&o.vms);
+	return rc;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .summary = "show where each vm and step stands",
+    .usage = "[--plan NS/NAME] [--vm NAME]... [-o text|json] PATH...",
+    .help = "  --plan NS/NAME  needed when the manifest holds several\n"
+	    "  --vm NAME       only this vm of the plan; may be repeated\n"
+	    "  -o text|json    as JSON\n\n"
+	    "Reads the journals and nothing else: it works beside a running "
+	    "run and after the source is gone.\n",
+    .run = run,
+};

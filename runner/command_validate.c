@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* palletjack validate: read and check, touch nothing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "batch.h"
+#include "command.h"
+#include "state.h"
+#include "step.h"
+
+#define CHECK_DEADLINE_MS (30 * 60 * 1000)
+
+struct options {
+	const char *plan, *output;
+	bool online, strict;
+	struct words paths;
+};
+
+/* Everything a vm's validate step would find, asked by a child. */
+static int
+check_vm(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
+{
+	const struct view *v = arg;
+	struct findings f = {.arena = arena_new()};
+
+	(void)link;
+	if (stages_check(v, &f, err) < 0)
+		return -1;
+	*ret_facts = json_pack("{s:o}", "findings", findings_to_json(&f));
+	return 0;
+}
+
+static void
+check_one(struct batch *b, struct batch_vm *v)
+{
+	struct child_opts opts = {.keep_fd = -1, .log_fd = STDERR_FILENO};
+	json_t *facts = NULL;
+	struct finding *f;
+	struct err err;
+	size_t before = b->findings.n;
+
+	if (child_call(&opts, check_vm, &v->run.view, CHECK_DEADLINE_MS, &facts,
+		       &err) < 0) {
+		f = findings_add(&b->findings, FINDING_ERROR, "CheckFailed",
+				 "%s", err.text);
+		f->vm = v->run.pvm->key;
+		return;
+	}
+	findings_add_json(&b->findings, json_object_get(facts, "findings"));
+	for (size_t i = before; i < b->findings.n; i++)
+		if (!b->findings.v[i].vm)
+			b->findings.v[i].vm = v->run.pvm->key;
+	json_decref(facts);
+}
+
+/* A vm kept back by something that is no finding yet becomes one. */
+static void
+add_reason(struct batch *b, const struct batch_vm *v)
+{
+	struct finding *f;
+
+	if (v->error.class == ERR_NOT_READY)
+		return;
+	f = findings_add(&b->findings, FINDING_ERROR, "NotReady", "%s",
+			 v->error.text);
+	f->vm = v->run.pvm->key;
+}
+
+static int
+check_online(const struct globals *g, const struct manifest *m,
+	     const struct plan *plan, struct findings *all, struct err *err)
+{
+	CLEANUP(mem_freep) char *root = state_root(g->state, err);
+	struct batch_opts opts = {.root = root, .events_fd = -1};
+	struct batch *b = NULL;
+	json_t *found;
+	int rc;
+
+	if (!root)
+		return -1;
+	rc = batch_open(m, plan, &opts, &b, err);
+	for (size_t i = 0; rc == 0 && i < b->nvms; i++) {
+		if (b->vms[i].verdict == BATCH_BACK)
+			add_reason(b, &b->vms[i]);
+		else if (b->vms[i].verdict == BATCH_READY)
+			check_one(b, &b->vms[i]);
+	}
+	findings_print(&b->findings);
+	found = findings_to_json(&b->findings);
+	findings_add_json(all, found);
+	json_decref(found);
+	batch_free(b);
+	return rc;
+}
+
+static int
+check_plans_online(const struct globals *g, const struct manifest *m,
+		   const struct options *o, struct findings *f, struct err *err)
+{
+	const struct plan *only;
+
+	if (o->plan) {
+		if (manifest_plan(m, o->plan, &only, err) < 0)
+			return -1;
+		return check_online(g, m, only, f, err);
+	}
+	for (size_t i = 0; i < m->nplans; i++)
+		if (!findings_block_plan(f, m->plans[i]) &&
+		    check_online(g, m, m->plans[i], f, err) < 0)
+			return -1;
+	return 0;
+}
+
+static void
+print_result(const struct options *o, const struct manifest *m,
+	     const struct findings *f)
+{
+	json_t *found;
+
+	if (o->output && strcmp(o->output, "json") == 0) {
+		found = json_pack("{s:o}", "findings", findings_to_json(f));
+		json_dumpf(found, stdout, JSON_INDENT(2));
+		printf("\n");
+		json_decref(found);
+		return;
+	}
+	printf("%zu documents, %zu plans, %zu findings%s\n", m->nobjects,
+	       m->nplans, f->n,
+	       findings_block_plan(f, NULL) ? ": not ready" : "");
+}
+
+static int
+validate(const struct globals *g, const struct options *o)
+{
+	struct arena *arena = arena_new();
+	struct findings f = {.arena = arena};
+	struct manifest *m = NULL;
+	struct err err;
+	int rc = manifest_load(&o->paths, o->strict, &f, &m);
+
+	if (rc == 0 && o->online && check_plans_online(g, m, o, &f, &err) < 0)
+		rc = complain_err(&err);
+	if (rc == 0) {
+		print_result(o, m, &f);
+		rc = findings_block_plan(&f, NULL) ? 3 : 0;
+	}
+	manifest_free(m);
+	findings_done(&f);
+	arena_free(arena);
+	return rc;
+}
+
+static int
+run(const struct globals *g, int argc, char **argv)
+{
+	struct options o = {0};
+	const struct option_spec specs[] = {
+	    {"--plan", OPTION_TEXT, &o.plan},
+	    {"--online", OPTION_FLAG, &o.online},
+	    {"--strict", OPTION_FLAG, &o.strict},
+	    {"-o", OPTION_TEXT, &o.output},
+	    {0},
+	};
+	int rc = options_parse(&command_validate, specs, argc, argv, &o.paths);
+
+	if (rc == 0 && o.output && strcmp(o.output, "text") != 0 &&
+	    strcmp(o.output, "json") != 0) {
+		complain("validate: -o is text or json; '%s' is not in this "
+			 "build yet",
+			 o.output);
+		rc = -1;
+	}
+	rc = rc ? (rc < 0 ? 2 : 0) : validate(g, &o);
+	words_done(&o.paths);
+	return rc;
+}
+
+const struct command command_validate = {
+    .name = "validate",
+    .summary = "read and check a manifest, and say everything that is wrong",
+    .usage = "[--online] [--strict] [--plan NS/NAME] [-o text|json] PATH...",
+    .help = "  --online        also ask the endpoints: vms, maps, digests, "
+	    "space, tools\n"
+	    "  --strict        unknown fields are errors\n"
+	    "  --plan NS/NAME  with --online: only this plan\n"
+	    "  -o text|json    findings as JSON on standard output\n\n"
+	    "Exit codes: 0 nothing that keeps a plan back, 2 unreadable, 3 "
+	    "Critical or Error findings.\n",
+    .run = run,
+};

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event loop that starts steps, hears them and writes down what happened.
+ *
+ * vm_advance() is the only place where work is started; it is called whenever
+ * anything changed. */
+#include "run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/loop.h"
+#include "pool.h"
+#include "step.h"
+
+#define STOP_GRACE_MS 10000
+
+void
+run_emit(struct run *r, const struct event *e)
+{
+	if (r->opts->printer)
+		r->opts->printer->print(r->opts->printer, e);
+}
+
+static void
+kill_all(struct run *r)
+{
+	for (size_t i = 0; i < r->nvms; i++)
+		for (size_t k = 0; k < r->vms[i].work->nsteps; k++)
+			if (r->vms[i].work->steps[k].phase == PHASE_RUNNING)
+				child_kill(&r->vms[i].work->steps[k].child);
+}
+
+void
+run_break(struct run *r, const struct err *err)
+{
+	if (!r->broken)
+		r->error = *err;
+	r->broken = true;
+	kill_all(r);
+}
+
+int
+run_write_down(struct run *r, struct vm_run *vm, const char *type,
+	       json_t *fields)
+{
+	struct err err;
+
+	journal_add(vm->state->journal, type, fields);
+	if (journal_sync(vm->state->journal, &err) == 0)
+		return 0;
+	err_wrap(&err, "%s", vm->pvm->key);
+	run_break(r, &err);
+	return -1;
+}
+
+void
+vm_stop(struct vm_run *vm)
+{
+	vm->work->stopping = true;
+	for (size_t i = 0; i < vm->work->nsteps; i++) {
+		struct step_run *s = &vm->work->steps[i];
+
+		if (s->phase != PHASE_PAUSED)
+			continue;
+		loop_cancel(s->run->loop, s->retry_timer);
+		s->retry_timer = 0;
+		s->phase = PHASE_LEFT;
+		vm->work->nopen--;
+	}
+}
+
+void
+vm_note_failure(struct vm_run *vm, enum err_class class, const char *text)
+{
+	if (vm->outcome != ERR_NONE)
+		return;
+	vm->outcome = class;
+	free(vm->error);
+	vm->error = mem_strdup(text);
+}
+
+static void
+vm_end(struct run *r, struct vm_run *vm)
+{
+	struct event e = {.vm = vm->pvm->key, .text = vm->error};
+	json_t *fields = json_object();
+	bool finished = vm->outcome == ERR_NONE;
+
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		finished &= vm->work->steps[i].phase == PHASE_DONE;
+	json_object_set_new(fields, "finished", json_boolean(finished));
+	if (vm->outcome != ERR_NONE) {
+		json_object_set_new(fields, "class",
+				    json_string(err_class_name(vm->outcome)));
+		json_object_set_new(fields, "error", json_string(vm->error));
+	}
+	vm->work->ended = true;
+	r->nended++;
+	if (vm->work->admitted)
+		r->nadmitted--;
+	if (!r->broken)
+		run_write_down(r, vm, "stop", fields);
+	else
+		json_decref(fields);
+	e.type = vm->outcome != ERR_NONE ? EVENT_VM_FAILED
+		 : finished		 ? EVENT_VM_DONE
+					 : EVENT_VM_SKIPPED;
+	if (e.type == EVENT_VM_SKIPPED)
+		e.text = "stopped where --until says";
+	run_emit(r, &e);
+}
+
+static bool
+is_ready(const struct step_run *s)
+{
+	const struct step *step = s->step;
+
+	if (s->phase != PHASE_WAITING)
+		return false;
+	for (size_t i = 0; i < step->nafter; i++)
+		if (s->vm->work->steps[step->after[i]].phase != PHASE_DONE)
+			return false;
+	return true;
+}
+
+static bool
+has_work(const struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (is_ready(&vm->work->steps[i]))
+			return true;
+	return false;
+}
+
+static void
+vm_advance(struct run *r, struct vm_run *vm)
+{
+	struct vm_work *w = vm->work;
+
+	for (size_t i = 0; i < w->nsteps && !w->stopping && !r->signal; i++)
+		if (is_ready(&w->steps[i]))
+			step_try_begin(&w->steps[i]);
+	if (w->nopen == 0 && (w->stopping || r->signal || !has_work(vm))) {
+		if (r->signal && vm->outcome == ERR_NONE && has_work(vm))
+			vm_note_failure(vm, ERR_CANCELLED,
+					"stopped by a signal, state saved");
+		vm_end(r, vm);
+	}
+}
+
+void
+run_advance(struct run *r)
+{
+	int limit = r->opts->plan->policy->limits.in_flight;
+
+	for (size_t i = 0; i < r->nvms && !r->broken; i++) {
+		struct vm_run *vm = &r->vms[i];
+
+		if (vm->work->ended)
+			continue;
+		if (!vm->work->admitted) {
+			if (limit > 0 && r->nadmitted >= (size_t)limit)
+				return;
+			vm->work->admitted = true;
+			r->nadmitted++;
+		}
+		vm_advance(r, vm);
+	}
+}
+
+/* Signals: the first asks every step to come to a good end, the second ends
+ * them at once. */
+
+static void
+grace_is_over(void *arg)
+{
+	struct run *r = arg;
+
+	r->kill_timer = 0;
+	kill_all(r);
+}
+
+static void
+signal_came(void *arg)
+{
+	struct signalfd_siginfo info;
+	struct run *r = arg;
+
+	if (read(r->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (r->signal) {
+		kill_all(r);
+		return;
+	}
+	r->signal = (int)info.ssi_signo;
+	for (size_t i = 0; i < r->nvms; i++) {
+		vm_stop(&r->vms[i]);
+		for (size_t k = 0; k < r->vms[i].work->nsteps; k++)
+			if (r->vms[i].work->steps[k].phase == PHASE_RUNNING)
+				child_ask_to_stop(
+				    &r->vms[i].work->steps[k].child);
+	}
+	r->kill_timer =
+	    loop_at(r->loop, clock_mono_ms() + STOP_GRACE_MS, grace_is_over, r);
+	run_advance(r);
+}
+
+static int
+catch_signals(struct run *r, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (r->signal_fd < 0)
+		return err_sys(err, "cannot watch signals");
+	loop_watch(r->loop, r->signal_fd, signal_came, r);
+	return 0;
+}
+
+/* A whole run. */
+
+static bool
+is_behind(const struct graph *g, size_t position, const char *until)
+{
+	bool seen = false;
+
+	for (size_t i = 0; i < position; i++)
+		seen |= strcmp(g->steps[i].stage->name, until) == 0;
+	return seen && strcmp(g->steps[position].stage->name, until) != 0;
+}
+
+static void
+prepare_vm(struct run *r, struct vm_run *vm)
+{
+	struct vm_work *w = mem_new(sizeof(*w));
+
+	vm->work = w;
+	w->nsteps = vm->graph->nsteps;
+	w->steps = mem_new(w->nsteps * sizeof(*w->steps));
+	for (size_t i = 0; i < w->nsteps; i++) {
+		struct step_run *s = &w->steps[i];
+
+		s->run = r;
+		s->vm = vm;
+		s->step = &vm->graph->steps[i];
+		s->child.pidfd = s->child.socket = -1;
+		if (vm->schedule->steps[i].decision == DECISION_SKIP)
+			s->phase = PHASE_DONE;
+		else if (r->opts->until &&
+			 is_behind(vm->graph, i, r->opts->until))
+			s->phase = PHASE_LEFT;
+	}
+}
+
+static void
+free_work(struct vm_run *vm)
+{
+	free(vm->work->steps);
+	free(vm->work);
+	vm->work = NULL;
+}
+
+/* After a break the children are dead; they still want to be reaped. */
+static void
+reap_all(struct run *r)
+{
+	struct err ignored;
+
+	for (size_t i = 0; i < r->nvms; i++)
+		for (size_t k = 0; k < r->vms[i].work->nsteps; k++) {
+			struct step_run *s = &r->vms[i].work->steps[k];
+
+			if (s->phase == PHASE_RUNNING) {
+				(void)child_end(&s->child, &ignored);
+				json_decref(s->child.facts);
+				json_decref(s->facts_before);
+				json_decref(s->recorded_before);
+				json_decref(s->recorded_before);
+			}
+		}
+}
+
+int
+execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
+	int *ret_signal, struct err *err)
+{
+	const struct run_policy *policy = opts->plan->policy;
+	struct run r = {
+	    .opts = opts, .vms = vms, .nvms = nvms, .signal_fd = -1};
+	int rc;
+
+	r.loop = loop_new();
+	r.pools[POOL_DISKS].limit = policy->limits.disks_per_host;
+	r.pools[POOL_CONVERSIONS].limit = policy->limits.conversions;
+	for (size_t i = 0; i < nvms; i++)
+		prepare_vm(&r, &vms[i]);
+	rc = catch_signals(&r, err);
+	if (rc == 0)
+		run_advance(&r);
+	while (rc == 0 && !r.broken && r.nended < r.nvms)
+		rc = loop_turn(r.loop, err);
+	if (rc < 0 || r.broken) {
+		kill_all(&r);
+		reap_all(&r);
+	}
+	for (size_t i = 0; i < NPOOLS; i++)
+		pool_done(&r.pools[i]);
+	for (size_t i = 0; i < nvms; i++)
+		free_work(&vms[i]);
+	mem_closep(&r.signal_fd);
+	loop_free(r.loop);
+	*ret_signal = r.signal;
+	if (r.broken)
+		*err = r.error;
+	return rc < 0 || r.broken ? -1 : 0;
+}

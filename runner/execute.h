@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Working through the schedules of many vms: one thread, one event loop, a
+ * child a step.  The only writer of the journals of the vms it holds. */
+#ifndef RUNNER_EXECUTE_H
+#define RUNNER_EXECUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "event.h"
+#include "graph.h"
+#include "schedule.h"
+#include "state.h"
+
+/* One vm of the run.  The caller fills in all but `outcome` and `error`. */
+struct vm_run {
+	const struct plan_vm *pvm;
+	struct vm_state *state; /* taken; owned by the caller, as all here */
+	struct view view;
+	struct graph *graph;
+	struct schedule *schedule;
+	int log_fd;
+	enum err_class outcome; /* ERR_NONE: all is done */
+	char *error;		/* caller frees */
+	struct vm_work *work;	/* execute.c's own */
+};
+
+struct execute_opts {
+	const struct plan *plan;
+	struct printer *printer;
+	int jobs;	   /* steps at once; 0: no limit of its own */
+	const char *until; /* stage after which to stop, or NULL */
+};
+
+/* Works until nothing more can be done.  0: each vm's outcome says how it
+ * went; *ret_signal is the signal that stopped the run, or 0.  -1: the run
+ * itself broke (a journal cannot be written); all children are ended. */
+int execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
+	    int *ret_signal, struct err *err);
+
+#endif

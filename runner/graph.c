@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deriving a vm's graph from its pipeline. */
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* The steps of the stage before: positions from..to. */
+struct span {
+	size_t from, to;
+};
+
+static void
+wait_for(struct step *s, size_t position)
+{
+	s->after = mem_resize(s->after, (s->nafter + 1) * sizeof(*s->after));
+	s->after[s->nafter++] = position;
+}
+
+static void
+wait_for_stage(struct graph *g, struct step *s, struct span before)
+{
+	for (size_t i = before.from; i < before.to; i++)
+		if (!s->disk || !g->steps[i].disk ||
+		    g->steps[i].disk == s->disk)
+			wait_for(s, i);
+}
+
+static void
+add_step(struct graph *g, const struct view *view, const struct stage *stage,
+	 size_t ndisk, const struct inv_disk *disk, struct span before)
+{
+	struct step *s;
+
+	g->steps = mem_resize(g->steps, (g->nsteps + 1) * sizeof(*g->steps));
+	s = &g->steps[g->nsteps++];
+	memset(s, 0, sizeof(*s));
+	s->id = disk ? mem_printf("%s/%s", stage->name, disk->id)
+		     : mem_strdup(stage->name);
+	s->stage = stage;
+	s->disk = disk;
+	s->ndisk = ndisk;
+	s->inputs = json_object();
+	if (stage->inputs)
+		stage->inputs(view, disk, s->inputs);
+	digest_json(s->inputs, s->fingerprint);
+	wait_for_stage(g, s, before);
+}
+
+struct graph *
+graph_of(const struct view *view)
+{
+	struct graph *g = mem_new(sizeof(*g));
+	struct span before = {0, 0};
+	const struct stage *const *stages;
+	size_t nstages;
+
+	stages = stages_of(view, &nstages);
+	for (size_t i = 0; i < nstages; i++) {
+		const struct stage *stage = stages[i];
+		size_t from = g->nsteps;
+
+		if (stage->applies && !stage->applies(view))
+			continue;
+		if (stage->scope == STAGE_VM)
+			add_step(g, view, stage, 0, NULL, before);
+		else
+			for (size_t d = 0; d < view->vm->ndisks; d++)
+				add_step(g, view, stage, d, &view->vm->disks[d],
+					 before);
+		if (g->nsteps > from)
+			before = (struct span){from, g->nsteps};
+	}
+	return g;
+}
+
+void
+graph_free(struct graph *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < g->nsteps; i++) {
+		free(g->steps[i].id);
+		free(g->steps[i].after);
+		json_decref(g->steps[i].inputs);
+	}
+	free(g->steps);
+	free(g);
+}

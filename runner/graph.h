@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The graph of one vm: a pure function of manifest and inventory. */
+#ifndef RUNNER_GRAPH_H
+#define RUNNER_GRAPH_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "manifests/digest.h"
+#include "stages/stage.h"
+
+/* One stage for the vm, or for one disk of it. */
+struct step {
+	char *id; /* "convert", "cutover/disk-0" */
+	const struct stage *stage;
+	const struct inv_disk *disk; /* NULL: a step of the whole vm */
+	size_t ndisk;
+	json_t *inputs; /* what this step's result depends on, by name */
+	char fingerprint[DIGEST_HEX_SIZE]; /* of inputs */
+	size_t *after; /* positions of the steps this one waits for */
+	size_t nafter;
+};
+
+struct graph {
+	struct step *steps; /* in an order in which they could be done */
+	size_t nsteps;
+};
+
+/* A stage waits for all steps of the stage before it; a disk's step waits
+ * only for the same disk where both stages go by disk. */
+struct graph *graph_of(const struct view *view);
+void graph_free(struct graph *g); /* NULL is fine */
+
+#endif

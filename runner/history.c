@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Folding a journal: one small function a record type. */
+#include "history.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct history *
+history_new(void)
+{
+	return mem_new(sizeof(struct history));
+}
+
+static void
+step_history_free(struct step_history *s)
+{
+	json_decref(s->inputs);
+	json_decref(s->facts);
+	json_decref(s->recorded);
+	free(s->id);
+	free(s->begun);
+	free(s->ended);
+	free(s->error);
+	free(s);
+}
+
+void
+history_free(struct history *h)
+{
+	if (!h)
+		return;
+	for (size_t i = 0; i < h->nsteps; i++)
+		step_history_free(h->steps[i]);
+	free(h->steps);
+	free(h->writers);
+	free(h->uuid);
+	free(h->plan);
+	free(h->source_id);
+	free(h->target_name);
+	free(h->inventory_digest);
+	free(h->finished);
+	free(h->run_begun);
+	free(h->run_ended);
+	free(h->run_error);
+	free(h);
+}
+
+static const char *
+text_of(const json_t *record, const char *key)
+{
+	const char *text = json_string_value(json_object_get(record, key));
+
+	return text ? text : "";
+}
+
+static void
+keep(char **slot, const char *text)
+{
+	free(*slot);
+	*slot = mem_strdup(text);
+}
+
+const struct step_history *
+history_step(const struct history *h, const char *id)
+{
+	for (size_t i = 0; i < h->nsteps; i++)
+		if (strcmp(h->steps[i]->id, id) == 0)
+			return h->steps[i];
+	return NULL;
+}
+
+static struct step_history *
+step_of(struct history *h, const json_t *record)
+{
+	const char *id = text_of(record, "step");
+	struct step_history *s = (struct step_history *)history_step(h, id);
+
+	if (s)
+		return s;
+	s = mem_new(sizeof(*s));
+	s->id = mem_strdup(id);
+	s->recorded = json_object();
+	h->steps = mem_resize(h->steps, (h->nsteps + 1) * sizeof(*h->steps));
+	h->steps[h->nsteps++] = s;
+	return s;
+}
+
+static void
+add_writer(struct history *h, const json_t *process)
+{
+	struct process_id id = {
+	    .pid = (pid_t)json_integer_value(json_object_get(process, "pid")),
+	    .start = (unsigned long long)json_integer_value(
+		json_object_get(process, "start")),
+	};
+
+	if (id.pid <= 1)
+		return;
+	snprintf(id.boot_id, sizeof(id.boot_id), "%s",
+		 text_of(process, "boot"));
+	h->writers =
+	    mem_resize(h->writers, (h->nwriters + 1) * sizeof(*h->writers));
+	h->writers[h->nwriters++] = id;
+}
+
+static int
+fold_open(struct history *h, const json_t *r, struct err *err)
+{
+	h->version = (int)json_integer_value(json_object_get(r, "version"));
+	if (h->version > JOURNAL_VERSION)
+		return err_set(err, ERR_FAIL,
+			       "was written by a newer palletjack (journal "
+			       "version %d); use that one",
+			       h->version);
+	keep(&h->uuid, text_of(r, "uuid"));
+	keep(&h->plan, text_of(r, "plan"));
+	return 0;
+}
+
+static void
+fold_bind(struct history *h, const json_t *r)
+{
+	keep(&h->source_id, text_of(r, "sourceId"));
+	keep(&h->target_name, text_of(r, "targetName"));
+	keep(&h->inventory_digest, text_of(r, "inventory"));
+}
+
+static void
+fold_run(struct history *h, const json_t *r)
+{
+	keep(&h->run_begun, text_of(r, "time"));
+	keep(&h->run_ended, NULL);
+	keep(&h->run_error, NULL);
+	keep(&h->finished, NULL);
+	/* the writers of earlier runs were ended before this was written */
+	h->nwriters = 0;
+}
+
+static void
+fold_stop(struct history *h, const json_t *r)
+{
+	keep(&h->run_ended, text_of(r, "time"));
+	if (json_is_true(json_object_get(r, "finished")))
+		keep(&h->finished, text_of(r, "time"));
+	if (json_object_get(r, "error")) {
+		keep(&h->run_error, text_of(r, "error"));
+		h->run_class = err_class_parse(text_of(r, "class"));
+	}
+	h->nwriters = 0;
+}
+
+static void
+fold_intent(struct history *h, const json_t *r)
+{
+	struct step_history *s = step_of(h, r);
+
+	s->state = HISTORY_OPEN;
+	s->attempts++;
+	snprintf(s->fingerprint, sizeof(s->fingerprint), "%s",
+		 text_of(r, "fingerprint"));
+	json_decref(s->inputs);
+	s->inputs = json_incref(json_object_get(r, "inputs"));
+	keep(&s->begun, text_of(r, "time"));
+	keep(&s->ended, NULL);
+	add_writer(h, json_object_get(r, "process"));
+}
+
+static void
+fold_record(struct history *h, const json_t *r)
+{
+	struct step_history *s = step_of(h, r);
+	const char *key = text_of(r, "key");
+	json_t *value = json_object_get(r, "value");
+
+	json_object_set(s->recorded, key, value);
+	if (strcmp(key, "helper") == 0)
+		add_writer(h, value);
+}
+
+static void
+fold_result(struct history *h, const json_t *r)
+{
+	struct step_history *s = step_of(h, r);
+	const json_t *error = json_object_get(r, "error");
+
+	keep(&s->ended, text_of(r, "time"));
+	keep(&s->error, NULL);
+	if (error) {
+		s->state = HISTORY_FAILED;
+		s->error_class = err_class_parse(text_of(error, "class"));
+		keep(&s->error, text_of(error, "text"));
+		return;
+	}
+	s->state = HISTORY_DONE;
+	json_decref(s->facts);
+	s->facts = json_incref(json_object_get(r, "facts"));
+}
+
+int
+history_visit(void *arg, const json_t *r, struct err *err)
+{
+	struct history *h = arg;
+	const char *type = text_of(r, "type");
+
+	if (strcmp(type, "open") == 0)
+		return fold_open(h, r, err);
+	if (strcmp(type, "bind") == 0)
+		fold_bind(h, r);
+	else if (strcmp(type, "run") == 0)
+		fold_run(h, r);
+	else if (strcmp(type, "stop") == 0)
+		fold_stop(h, r);
+	else if (strcmp(type, "intent") == 0)
+		fold_intent(h, r);
+	else if (strcmp(type, "record") == 0)
+		fold_record(h, r);
+	else if (strcmp(type, "result") == 0)
+		fold_result(h, r);
+	return 0;
+}
+
+json_t *
+history_facts(const struct history *h)
+{
+	json_t *facts = json_object();
+
+	for (size_t i = 0; i < h->nsteps; i++)
+		if (h->steps[i]->facts)
+			json_object_set(facts, h->steps[i]->id,
+					h->steps[i]->facts);
+	return facts;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a vm's journal says: the fold over its records that schedule, status
+ * and every later run read. */
+#ifndef RUNNER_HISTORY_H
+#define RUNNER_HISTORY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "io/process.h"
+#include "journal.h"
+#include "manifests/digest.h"
+
+/* How far a step got, as far as is known. */
+enum history_state {
+	HISTORY_NEVER,
+	HISTORY_OPEN, /* an intent without a result: it runs, or it was cut */
+	HISTORY_DONE,
+	HISTORY_FAILED,
+};
+
+struct step_history {
+	char *id; /* "cutover/disk-0" */
+	enum history_state state;
+	int attempts;
+	char fingerprint[DIGEST_HEX_SIZE]; /* of the last intent */
+	json_t *inputs;			   /* of the last intent */
+	json_t *facts;			   /* of the last success, or NULL */
+	json_t *recorded;		   /* key to value, all attempts */
+	char *begun, *ended;		   /* RFC 3339, or NULL */
+	enum err_class error_class;	   /* of the last failure */
+	char *error;
+};
+
+struct history {
+	int version;	   /* 0: the journal is empty */
+	char *uuid;	   /* of the state directory */
+	char *plan;	   /* "ns/name" */
+	char *source_id;   /* the vm this state is bound to, or NULL */
+	char *target_name; /* chosen once, or NULL */
+	char *inventory_digest;
+	struct step_history **steps;
+	size_t nsteps;
+	/* Processes that may still write for this vm: begun, not known to
+	 * have ended. */
+	struct process_id *writers;
+	size_t nwriters;
+	char *finished; /* when its last step was done, or NULL */
+	char *run_begun, *run_ended;
+	char *run_error; /* why the last run stopped here, or NULL */
+	enum err_class run_class;
+};
+
+struct history *history_new(void);
+void history_free(struct history *h); /* NULL is fine */
+
+/* A journal_visit_fn; arg is the history.  A record of a newer version of the
+ * format is ERR_FAIL. */
+int history_visit(void *arg, const json_t *record, struct err *err);
+
+/* NULL when it was never begun. */
+const struct step_history *history_step(const struct history *h,
+					const char *id);
+/* Step id to facts, of all steps done; new reference. */
+json_t *history_facts(const struct history *h);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Appending to, replaying and cutting the journal. */
+#include "journal.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "manifests/digest.h"
+
+#define SUM_SIZE 32 /* hex digits */
+#define SUM_KEY ",\"sum\":\""
+#define SUM_TAIL (sizeof(SUM_KEY) - 1 + SUM_SIZE + 2) /* ,"sum":"..."} */
+#define JOURNAL_MAX ((size_t)256 * 1024 * 1024)
+
+struct journal {
+	int fd;
+	char *path;
+	json_int_t seq; /* of the last record, also of those not yet synced */
+	json_int_t batch;
+	char sum[DIGEST_HEX_SIZE]; /* of the last record, cut to SUM_SIZE */
+	struct buf pending;
+	json_t *unconfirmed; /* the same records, for visit */
+	journal_visit_fn *visit;
+	void *arg;
+	bool poisoned;
+	int tee;
+	char *tee_vm;
+};
+
+/* A replay as it goes. */
+struct replay {
+	const char *path;
+	const char *text;
+	size_t len;
+	size_t good; /* end of the last good record */
+	json_int_t seq;
+	char sum[DIGEST_HEX_SIZE];
+	journal_visit_fn *visit;
+	void *arg;
+};
+
+static void
+sum_of(const char *previous, const char *line, size_t len,
+       char ret[DIGEST_HEX_SIZE])
+{
+	digest_chain(previous, line, len, ret);
+	ret[SUM_SIZE] = '\0';
+}
+
+/* The record of one line (without its newline), or NULL when the line is not
+ * what was written after `previous`. */
+static json_t *
+decode_line(const char *line, size_t len, const char *previous,
+	    char ret_sum[DIGEST_HEX_SIZE])
+{
+	const char *tail = line + len - SUM_TAIL;
+
+	if (len <= SUM_TAIL || memcmp(tail, SUM_KEY, sizeof(SUM_KEY) - 1) != 0)
+		return NULL;
+	sum_of(previous, line, len - SUM_TAIL, ret_sum);
+	if (memcmp(ret_sum, tail + sizeof(SUM_KEY) - 1, SUM_SIZE) != 0)
+		return NULL;
+	return json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+}
+
+/* Replays records until the end or the first line that is not good. */
+static int
+replay_good(struct replay *r, struct err *err)
+{
+	for (;;) {
+		const char *line = r->text + r->good;
+		const char *end = memchr(line, '\n', r->len - r->good);
+		char sum[DIGEST_HEX_SIZE];
+		json_t *record;
+		int rc;
+
+		if (!end)
+			return 0;
+		record = decode_line(line, (size_t)(end - line), r->sum, sum);
+		if (!record)
+			return 0;
+		rc = r->visit ? r->visit(r->arg, record, err) : 0;
+		json_decref(record);
+		if (rc < 0)
+			return err_wrap(err, "journal '%s', byte %zu", r->path,
+					r->good);
+		memcpy(r->sum, sum, sizeof(sum));
+		r->seq++;
+		r->good = (size_t)(end + 1 - r->text);
+	}
+}
+
+/* After the last good record: is anything there from a batch that was begun
+ * after the bad line's, and so after the bad line had been confirmed? */
+static bool
+has_later_batch(const struct replay *r)
+{
+	const char *at = r->text + r->good, *end = r->text + r->len;
+
+	while (at < end) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		json_t *record;
+		json_int_t batch;
+
+		if (!stop)
+			return false;
+		record = json_loadb(at, (size_t)(stop - at), 0, NULL);
+		batch = json_integer_value(json_object_get(record, "batch"));
+		json_decref(record);
+		if (batch > r->seq + 1)
+			return true;
+		at = stop + 1;
+	}
+	return false;
+}
+
+static int
+replay(struct replay *r, struct err *err)
+{
+	if (replay_good(r, err) < 0)
+		return -1;
+	if (r->good < r->len && has_later_batch(r))
+		return err_set(
+		    err, ERR_FAIL,
+		    "journal '%s' is damaged at byte %zu (record %lld), and "
+		    "confirmed records follow; nothing is done to this vm. "
+		    "Restore the file from a backup, or set the whole state "
+		    "directory aside to start this vm afresh",
+		    r->path, r->good, (long long)r->seq + 1);
+	return 0;
+}
+
+int
+journal_read(const char *path, journal_visit_fn *visit, void *arg,
+	     struct journal_report *ret, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	struct replay r = {.path = path, .visit = visit, .arg = arg};
+
+	if (fs_read(path, JOURNAL_MAX, true, &text, err) < 0)
+		return -1;
+	r.text = text.data ? text.data : "";
+	r.len = text.len;
+	if (replay(&r, err) < 0)
+		return -1;
+	if (ret) {
+		ret->nrecords = (size_t)r.seq;
+		ret->bytes = r.good;
+		ret->torn = r.len - r.good;
+	}
+	return 0;
+}
+
+static int
+open_file(struct journal *j, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = fs_dirname(j->path);
+	bool is_new = !fs_exists(j->path);
+
+	j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (j->fd < 0)
+		return err_sys(err, "cannot open journal '%s'", j->path);
+	return is_new ? fs_sync_dir(dir, err) : 0;
+}
+
+int
+journal_open(const char *path, journal_visit_fn *visit, void *arg,
+	     struct journal **ret, struct err *err)
+{
+	struct journal *j = mem_new(sizeof(*j));
+	CLEANUP(buf_done) struct buf text = {0};
+	struct replay r = {.path = path, .visit = visit, .arg = arg};
+
+	j->fd = j->tee = -1;
+	j->path = mem_strdup(path);
+	j->unconfirmed = json_array();
+	j->visit = visit;
+	j->arg = arg;
+	if (open_file(j, err) < 0 ||
+	    fs_read(path, JOURNAL_MAX, false, &text, err) < 0)
+		goto fail;
+	r.text = text.data;
+	r.len = text.len;
+	if (replay(&r, err) < 0)
+		goto fail;
+	/* Nobody was told about a torn tail: its step runs again. */
+	if (r.good < r.len &&
+	    (ftruncate(j->fd, (off_t)r.good) < 0 || fdatasync(j->fd) < 0)) {
+		err_sys(err, "cannot trim journal '%s'", path);
+		goto fail;
+	}
+	j->seq = r.seq;
+	memcpy(j->sum, r.sum, sizeof(r.sum));
+	*ret = j;
+	return 0;
+fail:
+	journal_close(j);
+	return -1;
+}
+
+void
+journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	mem_closep(&j->fd);
+	buf_done(&j->pending);
+	json_decref(j->unconfirmed);
+	free(j->tee_vm);
+	free(j->path);
+	free(j);
+}
+
+void
+journal_tee(struct journal *j, int fd, const char *vm)
+{
+	j->tee = fd;
+	free(j->tee_vm);
+	j->tee_vm = mem_strdup(vm);
+}
+
+void
+journal_add(struct journal *j, const char *type, json_t *fields)
+{
+	char time[CLOCK_TEXT_SIZE];
+	json_t *record = json_object();
+	size_t begin = j->pending.len;
+	char *line;
+
+	if (begin == 0)
+		j->batch = j->seq + 1;
+	json_object_set_new(record, "seq", json_integer(++j->seq));
+	json_object_set_new(record, "batch", json_integer(j->batch));
+	json_object_set_new(record, "time",
+			    json_string(clock_format(clock_wall_ms(), time)));
+	json_object_set_new(record, "type", json_string(type));
+	json_object_update(record, fields);
+	line = json_dumps(record, JSON_COMPACT);
+	line[strlen(line) - 1] = '\0'; /* the closing brace comes last */
+	sum_of(j->sum, line, strlen(line), j->sum);
+	buf_printf(&j->pending, "%s" SUM_KEY "%s\"}\n", line, j->sum);
+	free(line);
+	json_array_append_new(j->unconfirmed, record);
+	json_decref(fields);
+}
+
+static int
+visit_confirmed(struct journal *j, struct err *err)
+{
+	size_t i;
+	json_t *record;
+	int rc = 0;
+
+	json_array_foreach(j->unconfirmed, i, record)
+	{
+		if (rc == 0 && j->visit)
+			rc = j->visit(j->arg, record, err);
+	}
+	json_array_clear(j->unconfirmed);
+	return rc;
+}
+
+/* The stream is a courtesy: a reader that went away costs nothing. */
+static void
+tee_pending(struct journal *j)
+{
+	char *line = j->pending.data, *end;
+	struct err ignored;
+
+	for (; (end = strchr(line, '\n')); line = end + 1) {
+		CLEANUP(buf_done) struct buf out = {0};
+		json_t *vm = json_string(j->tee_vm);
+		char *name = json_dumps(vm, JSON_ENCODE_ANY);
+
+		buf_printf(&out, "{\"vm\":%s,", name);
+		buf_add(&out, line + 1, (size_t)(end - line));
+		(void)fs_write_all(j->tee, out.data, out.len, &ignored);
+		free(name);
+		json_decref(vm);
+	}
+}
+
+int
+journal_sync(struct journal *j, struct err *err)
+{
+	if (j->poisoned)
+		return err_set(err, ERR_RETRY,
+			       "journal '%s' could not be written earlier",
+			       j->path);
+	if (j->pending.len == 0)
+		return 0;
+	if (fs_write_all(j->fd, j->pending.data, j->pending.len, err) < 0 ||
+	    (fdatasync(j->fd) < 0 && err_sys(err, "cannot sync") < 0)) {
+		j->poisoned = true;
+		return err_wrap(err, "journal '%s'", j->path);
+	}
+	if (j->tee >= 0)
+		tee_pending(j);
+	buf_reset(&j->pending);
+	return visit_confirmed(j, err);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal: what already happened to one vm, on disk.
+ *
+ * A file of JSON objects, one a line, only ever appended to:
+ *
+ *   {"seq":7,"batch":6,"time":"...","type":"result",...,"sum":"<32 hex>"}
+ *
+ * `seq` counts from 1.  `batch` is the seq of the first record of the append
+ * this one was written with; an append is synced before the next begins.
+ * `sum` is the first half of the SHA-256 of the previous line's sum and of
+ * this line up to its sum: a line proves all lines before it.
+ *
+ * Damage confined to the last batch is a torn tail: those records were never
+ * confirmed to anybody, they are cut.  Damage anywhere else is an error with
+ * its offset: we do not guess about machines that may already have moved. */
+#ifndef RUNNER_JOURNAL_H
+#define RUNNER_JOURNAL_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+#define JOURNAL_VERSION 1
+
+struct journal;
+
+/* Called for each good record, oldest first; the record is borrowed. */
+typedef int journal_visit_fn(void *arg, const json_t *record, struct err *err);
+
+/* What reading one found. */
+struct journal_report {
+	size_t nrecords;
+	size_t bytes; /* of good records */
+	size_t torn;  /* bytes of a torn tail behind them */
+};
+
+/* Opens or creates it, replays it and cuts a torn tail.  Only the holder of
+ * the vm's lock may.  From then on `visit` also sees each record that
+ * journal_sync has confirmed: what it folds is always what the disk holds. */
+int journal_open(const char *path, journal_visit_fn *visit, void *arg,
+		 struct journal **ret, struct err *err);
+void journal_close(struct journal *j); /* NULL is fine */
+
+/* Adds a record to the batch; takes the reference to `fields` (an object). */
+void journal_add(struct journal *j, const char *type, json_t *fields);
+/* Appends the batch and syncs: when this returns 0 a power cut keeps it.
+ * After a failure every further call fails: what the file holds is unknown. */
+int journal_sync(struct journal *j, struct err *err);
+
+/* Also writes each confirmed record to this stream descriptor, with the vm's
+ * name in it (--events); -1 stops that. */
+void journal_tee(struct journal *j, int fd, const char *vm);
+
+/* Reads without changing anything; one that is not there is empty. */
+int journal_read(const char *path, journal_visit_fn *visit, void *arg,
+		 struct journal_report *ret, struct err *err);
+
+#endif

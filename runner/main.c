@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* palletjack: moves virtual machines as its manifest says. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "command.h"
+
+static const struct command *const commands[] = {
+    &command_validate, &command_plan,	 &command_run,	   &command_status,
+    &command_copy,     &command_journal, &command_version,
+};
+
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+/* Named in the design, and said to be missing instead of unknown. */
+static const char *const to_come[] = {
+    "cutover", "cancel", "rollback",  "gc",   "verify",	    "report", "gather",
+    "logs",    "render", "inventory", "init", "thumbprint", "rules",
+};
+
+static void
+print_usage(void)
+{
+	printf("usage: palletjack [--state DIR] [--log-level LEVEL] "
+	       "[--color WHEN] COMMAND [PATH...]\n\n"
+	       "Moves virtual machines as a manifest says: files, directories "
+	       "or - for standard\ninput.  Killed at any moment and started "
+	       "again, it goes on where it was.\n\ncommands:\n");
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	printf("\nnot in this build yet:\n ");
+	for (size_t i = 0; i < sizeof(to_come) / sizeof(to_come[0]); i++)
+		printf(" %s", to_come[i]);
+	printf(
+	    "\n\n"
+	    "  --state DIR        where state is kept (default "
+	    "$PALLETJACK_STATE, for root\n"
+	    "                     /var/lib/palletjack, else "
+	    "$XDG_STATE_HOME/palletjack)\n"
+	    "  --log-level LEVEL  error, warning, info or debug\n"
+	    "  --color WHEN       auto, always or never\n\n"
+	    "'palletjack COMMAND --help' says more.  Exit codes: 0 done, 1 "
+	    "internal error, 2 bad\nusage or unreadable manifest, 3 not ready, "
+	    "4 held by another run, 5 failed and may\nwork later, 6 failed for "
+	    "good, 7 waiting, 8 verification mismatch, 9 cancelled,\n130/143 "
+	    "interrupted with state saved.\n");
+}
+
+static const struct command *
+command_find(const char *name)
+{
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int
+refuse_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof(to_come) / sizeof(to_come[0]); i++)
+		if (strcmp(to_come[i], name) == 0) {
+			complain("'%s' is not in this build yet", name);
+			return 2;
+		}
+	complain("there is no command '%s'; see 'palletjack --help'", name);
+	return 2;
+}
+
+static bool
+wants_colour(const char *when)
+{
+	const char *no = getenv("NO_COLOR");
+
+	if (strcmp(when, "always") == 0)
+		return true;
+	if (strcmp(when, "never") == 0 || (no && *no))
+		return false;
+	return isatty(STDERR_FILENO);
+}
+
+/* A global option's value; *i moves on past it. */
+static const char *
+global_value(int argc, char **argv, int *i, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (strncmp(argv[*i], name, len) != 0)
+		return NULL;
+	if (argv[*i][len] == '=')
+		return argv[*i] + len + 1;
+	if (argv[*i][len] == '\0' && *i + 1 < argc)
+		return argv[++*i];
+	return NULL;
+}
+
+static bool
+is_colour_word(const char *when)
+{
+	return strcmp(when, "auto") == 0 || strcmp(when, "always") == 0 ||
+	       strcmp(when, "never") == 0;
+}
+
+/* The position of the command, 0 when the program is done, -1 when the usage
+ * is wrong. */
+static int
+parse_globals(int argc, char **argv, struct globals *g)
+{
+	enum log_level level = LOG_LEVEL_WARNING;
+	const char *when = "auto", *value;
+	int i;
+
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--help") == 0 ||
+		    strcmp(argv[i], "-h") == 0) {
+			print_usage();
+			return 0;
+		}
+		if (strcmp(argv[i], "--version") == 0) {
+			command_version.run(g, 1, argv);
+			return 0;
+		}
+		if ((value = global_value(argc, argv, &i, "--state")))
+			g->state = value;
+		else if ((value = global_value(argc, argv, &i, "--secrets")))
+			g->secrets = value;
+		else if ((value = global_value(argc, argv, &i, "--color")) &&
+			 is_colour_word(value))
+			when = value;
+		else if (!(value =
+			       global_value(argc, argv, &i, "--log-level")) ||
+			 log_parse_level(value, &level) < 0) {
+			complain("'%s' is no option, or its value is wrong; "
+				 "see 'palletjack --help'",
+				 argv[i]);
+			return -1;
+		}
+	}
+	g->coloured = wants_colour(when);
+	log_open(STDERR_FILENO, level);
+	if (i < argc)
+		return i;
+	complain("no command; see 'palletjack --help'");
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct rlimit no_core = {0, 0};
+	struct globals g = {0};
+	const struct command *c;
+	int at;
+
+	/* a core holds secrets */
+	setrlimit(RLIMIT_CORE, &no_core);
+	at = parse_globals(argc, argv, &g);
+	if (at <= 0)
+		return at < 0 ? 2 : 0;
+	c = command_find(argv[at]);
+	if (!c)
+		return refuse_command(argv[at]);
+	return c->run(&g, argc - at, argv + at);
+}

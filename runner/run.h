@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a run, shared by execute.c (the loop) and step_run.c (one
+ * step from its beginning to its end); nobody else includes it. */
+#ifndef RUNNER_RUN_H
+#define RUNNER_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "execute.h"
+#include "io/loop.h"
+#include "pool.h"
+#include "step.h"
+
+enum step_phase {
+	PHASE_WAITING, /* for steps before it, or for a slot */
+	PHASE_RUNNING,
+	PHASE_PAUSED, /* until it is tried again */
+	PHASE_DONE,
+	PHASE_FAILED,
+	PHASE_LEFT, /* not wanted in this run */
+};
+
+/* One step in this run. */
+struct step_run {
+	struct run *run;
+	struct vm_run *vm;
+	const struct step *step;
+	enum step_phase phase;
+	int tries; /* in this run */
+	struct work work;
+	json_t *facts_before, *recorded_before; /* what work points to */
+	struct child child;
+	int64_t begun_ms;
+	int deadline_timer, retry_timer;
+	bool deadline_passed;
+};
+
+struct vm_work {
+	struct step_run *steps;
+	size_t nsteps, nrunning, nopen; /* open: running or paused */
+	bool admitted, stopping, ended;
+};
+
+struct run {
+	const struct execute_opts *opts;
+	struct vm_run *vms;
+	size_t nvms, nended, nadmitted, nrunning;
+	struct loop *loop;
+	struct pool pools[NPOOLS];
+	int signal_fd, signal;
+	int kill_timer;
+	bool broken;
+	struct err error;
+};
+
+/* execute.c */
+void run_emit(struct run *r, const struct event *e);
+/* Starts whatever can be started now. */
+void run_advance(struct run *r);
+/* A journal that cannot be written ends the run: nothing may happen that
+ * would not be known. */
+void run_break(struct run *r, const struct err *err);
+/* One record, on disk when this returns 0; otherwise the run is broken. */
+int run_write_down(struct run *r, struct vm_run *vm, const char *type,
+		   json_t *fields);
+/* The vm's outcome, unless an earlier failure is that already. */
+void vm_note_failure(struct vm_run *vm, enum err_class class, const char *text);
+/* The vm begins nothing more in this run. */
+void vm_stop(struct vm_run *vm);
+
+/* step_run.c */
+/* Begins it if its pool has a slot. */
+void step_try_begin(struct step_run *s);
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding, locking and releasing state directories. */
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+#define WRITERS_DEADLINE_MS 30000
+#define KILL_DEADLINE_MS 10000
+
+char *
+state_root(const char *option, struct err *err)
+{
+	const char *env = getenv("PALLETJACK_STATE");
+	const char *xdg = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+	CLEANUP(mem_freep) char *given = NULL;
+
+	if (option)
+		given = mem_strdup(option);
+	else if (env && *env)
+		given = mem_strdup(env);
+	else if (geteuid() == 0)
+		given = mem_strdup("/var/lib/palletjack");
+	else if (xdg && *xdg)
+		given = fs_path(xdg, "palletjack");
+	else if (home && *home)
+		given = fs_path(home, ".local/state/palletjack");
+	else {
+		err_set(
+		    err, ERR_USER,
+		    "no state directory: HOME is not set; give --state DIR");
+		return NULL;
+	}
+	if (given[0] != '/') {
+		CLEANUP(mem_freep) char *cwd = getcwd(NULL, 0);
+
+		return fs_path(cwd ? cwd : ".", given);
+	}
+	return steal(&given);
+}
+
+char *
+state_encode(const char *name)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz0123456789_-.";
+	struct buf out = {0};
+
+	for (const char *c = name; *c; c++)
+		if (strchr(plain, *c) && !(c == name && *c == '.'))
+			buf_add(&out, c, 1);
+		else
+			buf_printf(&out, "%%%02X", (unsigned char)*c);
+	return buf_steal(&out);
+}
+
+char *
+state_vm_dir(const char *root, const struct plan *plan,
+	     const struct plan_vm *pvm)
+{
+	CLEANUP(mem_freep) char *namespace = state_encode(plan->o.namespace);
+	CLEANUP(mem_freep) char *name = state_encode(plan->o.name);
+	CLEANUP(mem_freep) char *vm = state_encode(pvm->key);
+
+	return mem_printf("%s/%s/%s/%s", root, namespace, name, vm);
+}
+
+static struct vm_state *
+state_new(const char *dir)
+{
+	struct vm_state *s = mem_new(sizeof(*s));
+
+	s->dir = mem_strdup(dir);
+	s->lock = s->writers = -1;
+	s->history = history_new();
+	return s;
+}
+
+void
+state_release(struct vm_state *s)
+{
+	if (!s)
+		return;
+	journal_close(s->journal);
+	history_free(s->history);
+	mem_closep(&s->writers);
+	mem_closep(&s->lock);
+	free(s->uuid);
+	free(s->dir);
+	free(s);
+}
+
+int
+state_peek(const char *dir, struct vm_state **ret, struct err *err)
+{
+	struct vm_state *s = state_new(dir);
+	CLEANUP(mem_freep) char *path = fs_path(dir, "journal");
+
+	if (journal_read(path, history_visit, s->history, NULL, err) < 0) {
+		state_release(s);
+		return -1;
+	}
+	s->uuid = mem_strdup(s->history->uuid ? s->history->uuid : "");
+	*ret = s;
+	return 0;
+}
+
+static bool
+is_network_fs(const char *dir)
+{
+	struct statfs fs;
+
+	if (statfs(dir, &fs) < 0)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case NFS_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case 0xFF534D42UL: /* CIFS */
+	case 0xFE534D42UL: /* SMB2 */
+	case CODA_SUPER_MAGIC:
+	case AFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* On a network file system: would another process be kept out?  A lock that
+ * is not a lock is worse than none. */
+static int
+probe_lock(const char *path, const char *dir, struct err *err)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (!is_network_fs(dir))
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		_exit(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 ? 0 : 1);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return err_sys(err, "cannot probe locks in '%s'", dir);
+	if (status == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "'%s' is on a network file system whose locks do not "
+		       "lock; give --state a local directory",
+		       dir);
+}
+
+static int
+refuse_held(int fd, const char *path, struct err *err)
+{
+	char who[256] = "";
+	ssize_t got = pread(fd, who, sizeof(who) - 1, 0);
+
+	who[got > 0 ? got : 0] = '\0';
+	who[strcspn(who, "\n")] = '\0';
+	return err_set(err, ERR_HELD, "another run has it: %s ('%s')",
+		       who[0] ? who : "it has not said who it is", path);
+}
+
+static void
+say_who(int fd)
+{
+	char host[128] = "?", time[CLOCK_TEXT_SIZE];
+	CLEANUP(mem_freep) char *who = NULL;
+	struct err ignored;
+
+	gethostname(host, sizeof(host) - 1);
+	who = mem_printf("process %d on %s since %s\n", (int)getpid(), host,
+			 clock_format(clock_wall_ms(), time));
+	/* only for people: not being able to say it changes nothing */
+	if (ftruncate(fd, 0) == 0)
+		(void)fs_pwrite(fd, who, strlen(who), 0, &ignored);
+}
+
+static int
+take_lock(struct vm_state *s, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(s->dir, "lock");
+
+	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0)
+		return err_sys(err, "cannot open lock '%s'", path);
+	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return refuse_held(s->lock, path, err);
+		return err_sys(err, "cannot lock '%s'", path);
+	}
+	say_who(s->lock);
+	return probe_lock(path, s->dir, err);
+}
+
+static int
+end_leftovers(struct vm_state *s, struct err *err)
+{
+	for (size_t i = 0; i < s->history->nwriters; i++)
+		if (process_kill_group(&s->history->writers[i],
+				       KILL_DEADLINE_MS, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+take_writers_lock(struct vm_state *s, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(s->dir, "writers.lock");
+	int64_t until = clock_mono_ms() + WRITERS_DEADLINE_MS;
+
+	s->writers = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->writers < 0)
+		return err_sys(err, "cannot open lock '%s'", path);
+	while (flock(s->writers, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(err, "cannot lock '%s'", path);
+		if (clock_mono_ms() > until)
+			return err_set(
+			    err, ERR_HELD,
+			    "a helper of an earlier run still lives and may "
+			    "write; find it with 'fuser -v %s'",
+			    path);
+		poll(NULL, 0, 20);
+	}
+	return 0;
+}
+
+static char *
+make_uuid(void)
+{
+	char text[64] = "";
+	FILE *f = fopen("/proc/sys/kernel/random/uuid", "re");
+
+	if (f && !fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	text[strcspn(text, "\n")] = '\0';
+	return mem_strdup(text);
+}
+
+static int
+load_uuid(struct vm_state *s, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(s->dir, "uuid");
+	CLEANUP(buf_done) struct buf text = {0};
+
+	if (s->history->uuid) {
+		s->uuid = mem_strdup(s->history->uuid);
+		return 0;
+	}
+	if (fs_read(path, 1024, true, &text, err) < 0)
+		return -1;
+	if (text.len >= 36) {
+		s->uuid = mem_strndup(text.data, 36);
+		return 0;
+	}
+	s->uuid = make_uuid();
+	if (!s->uuid[0])
+		return err_set(err, ERR_FAIL,
+			       "the kernel gives no random uuid");
+	return fs_write(path, s->uuid, strlen(s->uuid), 0600, err);
+}
+
+static int
+begin_journal(struct vm_state *s, const struct plan *plan, struct err *err)
+{
+	if (s->history->version)
+		return 0;
+	journal_add(s->journal, "open",
+		    json_pack("{s:i, s:s, s:s+++}", "version", JOURNAL_VERSION,
+			      "uuid", s->uuid, "plan", plan->o.namespace, "/",
+			      plan->o.name, ""));
+	return journal_sync(s->journal, err);
+}
+
+static int
+make_dirs(const char *dir, struct err *err)
+{
+	CLEANUP(mem_freep) char *ledger = fs_path(dir, "ledger");
+	CLEANUP(mem_freep) char *log = fs_path(dir, "log");
+
+	if (fs_mkdirs(ledger, 0700, err) < 0 || fs_mkdirs(log, 0700, err) < 0)
+		return -1;
+	return 0;
+}
+
+int
+state_take(const char *dir, const struct plan *plan, struct vm_state **ret,
+	   struct err *err)
+{
+	struct vm_state *s = state_new(dir);
+	CLEANUP(mem_freep) char *journal = fs_path(dir, "journal");
+
+	if (make_dirs(dir, err) < 0 || take_lock(s, err) < 0 ||
+	    journal_open(journal, history_visit, s->history, &s->journal, err) <
+		0 ||
+	    end_leftovers(s, err) < 0 || take_writers_lock(s, err) < 0 ||
+	    load_uuid(s, err) < 0 || begin_journal(s, plan, err) < 0) {
+		state_release(s);
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* State directories: one a vm, all that a run needs to continue it anywhere.
+ *
+ *   <root>/<namespace>/<plan>/<vm>/
+ *     uuid             who claims at the target
+ *     lock             held by the run that works on this vm; says who
+ *     writers.lock     held by every process that may write for it
+ *     journal          what happened
+ *     inventory.json   the source's record of the vm, digested in the journal
+ *     ledger/          one a disk
+ *     log/             run.log and what helpers said
+ *
+ * Lock order: lock, then end what the journal says may still live, then
+ * writers.lock. */
+#ifndef RUNNER_STATE_H
+#define RUNNER_STATE_H
+
+#include "base/err.h"
+#include "history.h"
+#include "journal.h"
+#include "manifests/model.h"
+
+/* --state, $PALLETJACK_STATE, /var/lib/palletjack for root,
+ * $XDG_STATE_HOME/palletjack or ~/.local/state/palletjack; caller frees. */
+char *state_root(const char *option, struct err *err);
+
+/* Bytes outside [A-Za-z0-9._-] are percent-encoded, and so are leading dots;
+ * caller frees. */
+char *state_encode(const char *name);
+char *state_vm_dir(const char *root, const struct plan *plan,
+		   const struct plan_vm *pvm);
+
+struct vm_state {
+	char *dir;
+	char *uuid;
+	int lock;		 /* -1 when only read */
+	int writers;		 /* -1 when only read */
+	struct journal *journal; /* NULL when only read */
+	struct history *history; /* follows the journal as it is written */
+};
+
+/* Looks without touching: a directory that is not there gives an empty
+ * history. */
+int state_peek(const char *dir, struct vm_state **ret, struct err *err);
+
+/* Takes the vm for this run: makes the directory when needed, takes the
+ * first lock (ERR_HELD says who, where and since when), replays the journal,
+ * ends what an earlier run left behind, takes the second lock. */
+int state_take(const char *dir, const struct plan *plan, struct vm_state **ret,
+	       struct err *err);
+void state_release(struct vm_state *s); /* NULL is fine */
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parent's side of a child: start it, hear it, end it. */
+#include "step.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "link.h"
+
+json_t *
+process_id_to_json(const struct process_id *id)
+{
+	return json_pack("{s:i, s:I, s:s}", "pid", (int)id->pid, "start",
+			 (json_int_t)id->start, "boot", id->boot_id);
+}
+
+/* Closes everything but stdio and the three descriptors given. */
+static void
+keep_only(int a, int b, int c)
+{
+	int keep[3] = {a, b, c};
+	unsigned from = 3;
+
+	for (;;) {
+		int next = -1;
+
+		for (int i = 0; i < 3; i++)
+			if (keep[i] >= (int)from &&
+			    (next < 0 || keep[i] < next))
+				next = keep[i];
+		if (next < 0)
+			break;
+		if ((unsigned)next > from)
+			syscall(SYS_close_range, from, (unsigned)next - 1, 0);
+		from = (unsigned)next + 1;
+	}
+	syscall(SYS_close_range, from, ~0U, 0);
+}
+
+static void
+reset_signals(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			signal(sig, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void
+read_nothing(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+}
+
+static _Noreturn void
+child_main(const struct child_opts *opts, int socket, pid_t parent,
+	   child_fn *fn, void *arg)
+{
+	static const struct rlimit no_core = {0, 0};
+	struct work_link link = {.socket = socket};
+	json_t *facts = NULL;
+	struct err err;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	prctl(PR_SET_DUMPABLE, 0);
+	setrlimit(RLIMIT_CORE, &no_core);
+	reset_signals();
+	read_nothing();
+	keep_only(socket, opts->keep_fd, opts->log_fd);
+	if (opts->keep_fd >= 0)
+		process_inherit(opts->keep_fd);
+	log_redirect(opts->log_fd);
+	if (link_wait(&link) < 0)
+		_exit(1);
+	if (fn(arg, &link, &facts, &err) < 0)
+		link_send_error(&link, &err);
+	else
+		link_send_result(&link, facts);
+	_exit(0);
+}
+
+int
+child_start(const struct child_opts *opts, child_fn *fn, void *arg,
+	    struct child *ret, struct err *err)
+{
+	pid_t pid, parent = getpid();
+	struct child c = {.pidfd = -1};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, "cannot make a socket pair");
+	link_enlarge(pair[0]);
+	link_enlarge(pair[1]);
+	pid = fork();
+	if (pid == 0)
+		child_main(opts, pair[1], parent, fn, arg);
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return err_sys(err, "cannot fork");
+	}
+	setpgid(pid, pid);
+	c.socket = pair[0];
+	c.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (c.pidfd < 0 || process_identify(pid, &c.id) < 0) {
+		err_sys(err, "cannot watch a child");
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		close(c.socket);
+		mem_closep(&c.pidfd);
+		return -1;
+	}
+	*ret = c;
+	return 0;
+}
+
+int
+child_go(struct child *c, struct err *err)
+{
+	if (send(c->socket, "go", 2, MSG_NOSIGNAL) != 2)
+		return err_sys(err, "cannot start a child");
+	return 0;
+}
+
+int
+child_confirm(struct child *c, struct err *err)
+{
+	/* a child that died meanwhile is noticed at its end */
+	if (send(c->socket, "ok", 2, MSG_NOSIGNAL) != 2 && errno != EPIPE &&
+	    errno != ECONNRESET)
+		return err_sys(err, "cannot answer a child");
+	return 0;
+}
+
+static void
+keep_error(struct child *c, const json_t *error)
+{
+	const char *text = json_string_value(json_object_get(error, "text"));
+	const char *class = json_string_value(json_object_get(error, "class"));
+
+	err_set(&c->error, err_class_parse(class ? class : ""), "%s",
+		text ? text : "");
+}
+
+json_t *
+child_receive(struct child *c)
+{
+	CLEANUP(mem_freep) char *text = mem_new(LINK_MESSAGE_MAX);
+	json_t *message, *error;
+	ssize_t got = recv(c->socket, text, LINK_MESSAGE_MAX, MSG_DONTWAIT);
+
+	if (got <= 0)
+		return NULL;
+	message = json_loadb(text, (size_t)got, 0, NULL);
+	error = json_object_get(message, "error");
+	if (error)
+		keep_error(c, error);
+	else if (json_object_get(message, "result"))
+		c->facts = json_incref(json_object_get(message, "result"));
+	if (error || json_object_get(message, "result"))
+		c->has_result = true;
+	return message;
+}
+
+void
+child_ask_to_stop(const struct child *c)
+{
+	kill(c->id.pid, SIGTERM);
+}
+
+void
+child_kill(const struct child *c)
+{
+	kill(-c->id.pid, SIGKILL);
+	kill(c->id.pid, SIGKILL);
+}
+
+/* It ended without a word. */
+static int
+describe_death(int status, struct err *err)
+{
+	CLEANUP(mem_freep) char *how = process_status_text(status);
+	bool told = WIFSIGNALED(status) &&
+		    (WTERMSIG(status) == SIGKILL ||
+		     WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT);
+
+	if (told)
+		return err_set(err, ERR_RETRY, "the step's process %s", how);
+	return err_set(err, ERR_BUG,
+		       "the step's process %s; this is a defect, please "
+		       "report it with the vm's log",
+		       how);
+}
+
+int
+child_end(struct child *c, struct err *err)
+{
+	struct err ignored;
+	json_t *message;
+	int status = 0;
+
+	while ((message = child_receive(c)))
+		json_decref(message);
+	while (waitpid(c->id.pid, &status, 0) < 0 && errno == EINTR)
+		;
+	(void)process_kill_group(&c->id, 5000, &ignored);
+	mem_closep(&c->socket);
+	mem_closep(&c->pidfd);
+	c->socket = c->pidfd = -1;
+	if (!c->has_result)
+		return describe_death(status, err);
+	if (c->error.class != ERR_NONE) {
+		*err = c->error;
+		return -1;
+	}
+	return 0;
+}
+
+int
+child_call(const struct child_opts *opts, child_fn *fn, void *arg,
+	   int deadline_ms, json_t **ret_facts, struct err *err)
+{
+	int64_t until = clock_mono_ms() + deadline_ms;
+	struct child c;
+	json_t *message;
+
+	if (child_start(opts, fn, arg, &c, err) < 0)
+		return -1;
+	if (child_go(&c, err) < 0)
+		child_kill(&c);
+	for (;;) {
+		struct pollfd p[2] = {{.fd = c.socket, .events = POLLIN},
+				      {.fd = c.pidfd, .events = POLLIN}};
+		int64_t left = until - clock_mono_ms();
+
+		if (left <= 0 || (poll(p, 2, (int)left) < 0 && errno != EINTR))
+			child_kill(&c);
+		while ((message = child_receive(&c))) {
+			if (json_object_get(message, "record"))
+				(void)child_confirm(&c, err);
+			json_decref(message);
+		}
+		if (p[1].revents || left <= 0)
+			break;
+	}
+	if (child_end(&c, err) < 0) {
+		json_decref(c.facts);
+		if (clock_mono_ms() >= until)
+			return err_set(err, ERR_RETRY, "no answer within %d s",
+				       deadline_ms / 1000);
+		return -1;
+	}
+	*ret_facts = c.facts;
+	return 0;
+}

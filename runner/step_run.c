@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One step in a run: begun, heard, ended, tried again. */
+#include "run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+static void
+emit_step(struct step_run *s, enum event_type type, const char *text)
+{
+	struct event e = {
+	    .type = type,
+	    .vm = s->vm->pvm->key,
+	    .step = s->step->id,
+	    .text = text,
+	};
+
+	if (type == EVENT_STEP_DONE || type == EVENT_STEP_FAILED)
+		e.elapsed_ms = clock_mono_ms() - s->begun_ms;
+	run_emit(s->run, &e);
+}
+
+/* Pools. */
+
+static const char *
+pool_key(const struct step_run *s)
+{
+	return s->step->stage->pool == POOL_DISKS ? s->vm->view.vm->host : "";
+}
+
+static bool
+take_slot(struct step_run *s)
+{
+	struct run *r = s->run;
+
+	if (r->opts->jobs > 0 && r->nrunning >= (size_t)r->opts->jobs)
+		return false;
+	return pool_take(&r->pools[s->step->stage->pool], pool_key(s));
+}
+
+/* Ends of steps. */
+
+static double
+random_share(void)
+{
+	uint32_t bits = 0;
+
+	if (getrandom(&bits, sizeof(bits), 0) < 0)
+		bits = UINT32_MAX / 2;
+	return (double)bits / UINT32_MAX;
+}
+
+static void
+try_again(void *arg)
+{
+	struct step_run *s = arg;
+
+	s->retry_timer = 0;
+	s->phase = PHASE_WAITING;
+	s->vm->work->nopen--;
+	run_advance(s->run);
+}
+
+/* Full jitter: anywhere between nothing and the exponential's value, so that
+ * many vms do not knock at the same moment. */
+static void
+pause_step(struct step_run *s, const struct err *err)
+{
+	const struct run_policy *policy = s->run->opts->plan->policy;
+	double most = (double)policy->retry.first_ms *
+		      pow(policy->retry.factor, s->tries - 1);
+	struct event e = {.type = EVENT_STEP_AGAIN,
+			  .vm = s->vm->pvm->key,
+			  .step = s->step->id,
+			  .text = err->text};
+
+	if (policy->retry.max_ms && most > (double)policy->retry.max_ms)
+		most = (double)policy->retry.max_ms;
+	e.wait_ms = (int64_t)(random_share() * most);
+	s->phase = PHASE_PAUSED;
+	s->vm->work->nopen++;
+	s->retry_timer =
+	    loop_at(s->run->loop, clock_mono_ms() + e.wait_ms, try_again, s);
+	run_emit(s->run, &e);
+}
+
+static bool
+may_try_again(const struct step_run *s, const struct err *err)
+{
+	return err->class == ERR_RETRY && !s->run->signal && !s->run->broken &&
+	       !s->vm->work->stopping &&
+	       s->tries < s->run->opts->plan->policy->retry.attempts;
+}
+
+static void
+step_failed(struct step_run *s, struct err *err)
+{
+	json_t *error;
+
+	if (s->deadline_passed)
+		err_set(err, ERR_RETRY, "took longer than its deadline");
+	if (s->run->signal && err->class == ERR_RETRY)
+		err_set(err, ERR_CANCELLED, "stopped by a signal");
+	error = json_pack("{s:s, s:s}", "class", err_class_name(err->class),
+			  "text", err->text);
+	if (s->run->broken)
+		json_decref(error);
+	else
+		run_write_down(s->run, s->vm, "result",
+			       json_pack("{s:s, s:o}", "step", s->step->id,
+					 "error", error));
+	log_line(LOG_LEVEL_ERROR, s->step->id, "%s", err->text);
+	if (may_try_again(s, err)) {
+		pause_step(s, err);
+		return;
+	}
+	s->phase = PHASE_FAILED;
+	emit_step(s, EVENT_STEP_FAILED, err->text);
+	err_wrap(err, "%s", s->step->id);
+	vm_note_failure(s->vm, err->class, err->text);
+	vm_stop(s->vm);
+}
+
+static void
+step_done(struct step_run *s)
+{
+	json_t *facts = s->child.facts ? s->child.facts : json_object();
+
+	s->child.facts = NULL;
+	if (run_write_down(s->run, s->vm, "result",
+			   json_pack("{s:s, s:O}", "step", s->step->id, "facts",
+				     facts)) == 0) {
+		s->phase = PHASE_DONE;
+		emit_step(s, EVENT_STEP_DONE,
+			  json_string_value(json_object_get(facts, "say")));
+	} else
+		s->phase = PHASE_FAILED;
+	json_decref(facts);
+}
+
+static void
+step_ended(void *arg)
+{
+	struct step_run *s = arg;
+	struct run *r = s->run;
+	struct err err;
+
+	loop_unwatch(r->loop, s->child.pidfd);
+	loop_unwatch(r->loop, s->child.socket);
+	loop_cancel(r->loop, s->deadline_timer);
+	pool_give(&r->pools[s->step->stage->pool], pool_key(s));
+	s->deadline_timer = 0;
+	s->vm->work->nrunning--;
+	s->vm->work->nopen--;
+	r->nrunning--;
+	if (child_end(&s->child, &err) < 0)
+		step_failed(s, &err);
+	else
+		step_done(s);
+	json_decref(s->facts_before);
+	json_decref(s->recorded_before);
+	s->facts_before = s->recorded_before = NULL;
+	run_advance(r);
+}
+
+static void
+step_record(struct step_run *s, const json_t *record)
+{
+	json_t *fields = json_pack("{s:s}", "step", s->step->id);
+	struct err err;
+
+	json_object_update(fields, (json_t *)record);
+	if (run_write_down(s->run, s->vm, "record", fields) == 0 &&
+	    child_confirm(&s->child, &err) < 0)
+		log_line(LOG_LEVEL_WARNING, s->step->id, "%s", err.text);
+}
+
+static void
+step_said(void *arg)
+{
+	struct step_run *s = arg;
+	json_t *message = child_receive(&s->child), *part;
+	struct event e = {.vm = s->vm->pvm->key, .step = s->step->id};
+
+	if (!message) {
+		/* its end is told by its pidfd */
+		loop_unwatch(s->run->loop, s->child.socket);
+		return;
+	}
+	if ((part = json_object_get(message, "record")))
+		step_record(s, part);
+	if ((part = json_object_get(message, "progress"))) {
+		e.type = EVENT_STEP_PROGRESS;
+		e.done = (uint64_t)json_integer_value(json_array_get(part, 0));
+		e.total = (uint64_t)json_integer_value(json_array_get(part, 1));
+		run_emit(s->run, &e);
+	}
+	if ((part = json_object_get(message, "doing"))) {
+		e.type = EVENT_STEP_DOING;
+		e.text = json_string_value(part);
+		run_emit(s->run, &e);
+	}
+	json_decref(message);
+}
+
+static void
+step_deadline(void *arg)
+{
+	struct step_run *s = arg;
+
+	s->deadline_timer = 0;
+	s->deadline_passed = true;
+	child_kill(&s->child);
+}
+
+/* Beginnings of steps. */
+
+static int64_t
+deadline_of(const struct run *r, const struct stage *stage)
+{
+	const struct run_policy *policy = r->opts->plan->policy;
+	const char *text = json_string_value(
+	    json_object_get(policy->deadlines.stage, stage->name));
+	int64_t ms;
+
+	if (text && clock_parse_duration(text, &ms) == 0)
+		return ms;
+	return stage->deadline_ms ? stage->deadline_ms(policy) : 0;
+}
+
+static void
+fill_in_work(struct step_run *s, int64_t deadline_ms)
+{
+	const struct history *h = s->vm->state->history;
+	const struct step_history *past = history_step(h, s->step->id);
+
+	s->facts_before = history_facts(h);
+	s->recorded_before = past ? json_incref(past->recorded) : json_object();
+	s->recorded_before = past ? json_incref(past->recorded) : json_object();
+	s->work = (struct work){
+	    .view = &s->vm->view,
+	    .stage = s->step->stage,
+	    .step = s->step->id,
+	    .disk = s->step->disk,
+	    .ndisk = s->step->ndisk,
+	    .attempt = past ? past->attempts + 1 : 1,
+	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
+	    .facts = s->facts_before,
+	    .recorded = s->recorded_before,
+	};
+}
+
+static json_t *
+intent_of(const struct step_run *s)
+{
+	return json_pack("{s:s, s:i, s:s, s:O, s:o}", "step", s->step->id,
+			 "attempt", s->work.attempt, "fingerprint",
+			 s->step->fingerprint, "inputs", s->step->inputs,
+			 "process", process_id_to_json(&s->child.id));
+}
+
+static void
+step_begin(struct step_run *s)
+{
+	struct run *r = s->run;
+	int64_t deadline_ms = deadline_of(r, s->step->stage);
+	struct child_opts opts = {.keep_fd = s->vm->state->writers,
+				  .log_fd = s->vm->log_fd};
+	struct err err;
+
+	s->tries++;
+	s->begun_ms = clock_mono_ms();
+	s->deadline_passed = false;
+	fill_in_work(s, deadline_ms);
+	if (child_start(&opts, step_do, &s->work, &s->child, &err) < 0) {
+		pool_give(&r->pools[s->step->stage->pool], pool_key(s));
+		step_failed(s, &err);
+		return;
+	}
+	s->phase = PHASE_RUNNING;
+	s->vm->work->nrunning++;
+	s->vm->work->nopen++;
+	r->nrunning++;
+	loop_watch(r->loop, s->child.pidfd, step_ended, s);
+	loop_watch(r->loop, s->child.socket, step_said, s);
+	if (deadline_ms)
+		s->deadline_timer = loop_at(
+		    r->loop, clock_mono_ms() + deadline_ms, step_deadline, s);
+	if (run_write_down(r, s->vm, "intent", intent_of(s)) < 0 ||
+	    child_go(&s->child, &err) < 0)
+		child_kill(&s->child);
+	emit_step(s, EVENT_STEP_BEGUN, NULL);
+}
+
+void
+step_try_begin(struct step_run *s)
+{
+	if (take_slot(s))
+		step_begin(s);
+}

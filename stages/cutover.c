@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cutover: remember the power state, stop the source, see that it is off, and
+ * copy, disk by disk, what is still missing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "stages/copy/copy.h"
+#include "stages/inputs.h"
+#include "stages/inside.h"
+#include "stages/source/source.h"
+
+static void
+cutover_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
+{
+	inputs_replica(v, disk, ret);
+}
+
+/* Stopping the source. */
+
+/* Remembered before the first attempt to stop it; a later attempt finds it
+ * off, which says nothing about how it was. */
+static int
+remember_power(struct work *w, const struct source_ops *ops,
+	       const char **ret_was, struct err *err)
+{
+	const json_t *known = work_recorded(w, "power");
+	enum power_state now = POWER_STATE_OFF;
+
+	if (!known) {
+		if (ops->power_state &&
+		    ops->power_state(w->view->plan->source, w->view->vm, &now,
+				     err) < 0)
+			return err_wrap(err, "asking whether the source runs");
+		if (work_record(
+			w, "power",
+			json_string(now == POWER_STATE_ON ? "on" : "off"),
+			err) < 0)
+			return -1;
+		known = work_recorded(w, "power");
+	}
+	*ret_was = json_string_value(known);
+	return 0;
+}
+
+static int
+stop_source(struct work *w, const struct source_ops *ops, struct err *err)
+{
+	const struct endpoint *source = w->view->plan->source;
+	int64_t deadline =
+	    clock_mono_ms() + w->view->plan->policy->deadlines.shutdown_ms;
+	enum power_state now;
+
+	if (!ops->power_off)
+		return 0;
+	work_doing(w, "waiting for the source to be off");
+	if (ops->power_off(source, w->view->vm, deadline, err) < 0 ||
+	    ops->power_state(source, w->view->vm, &now, err) < 0)
+		return err_wrap(err, "stopping the source");
+	if (now != POWER_STATE_OFF)
+		return err_set(err, ERR_RETRY, "the source is not off");
+	return 0;
+}
+
+static int
+cutover_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	const struct source_ops *source =
+	    source_find(w->view->plan->source->type);
+	const struct target_ops *target =
+	    target_find(w->view->plan->target->type);
+	struct target_vm t = stages_target(w->view);
+	const char *was;
+
+	if (target->claim(&t, err) < 0)
+		return err_wrap(err, "claiming the target");
+	if (remember_power(w, source, &was, err) < 0 ||
+	    stop_source(w, source, err) < 0)
+		return -1;
+	*ret_facts = json_pack("{s:s}", "power", was);
+	return 0;
+}
+
+/* Copying one disk. */
+
+/* One copy as it is set up: what has to be undone at the end. */
+struct copying {
+	struct volume volume;
+	char *volume_id;
+	bool fresh;
+	uint32_t generation;
+	bool reads_as_zero;
+	struct ledger *ledger;
+	struct nbd_server source, target;
+};
+
+static void
+copying_done(struct copying *c)
+{
+	nbd_server_stop(&c->source);
+	nbd_server_stop(&c->target);
+	ledger_close(c->ledger);
+	volume_done(&c->volume);
+	free(c->volume_id);
+}
+
+/* A generation is one point in time of the source.  It goes on as long as the
+ * epoch does; what changes the epoch begins a new one. */
+static int
+choose_generation(struct work *w, struct copying *c, struct err *err)
+{
+	const json_t *last = work_recorded(w, "generation");
+	const char *epoch = json_string_value(json_object_get(last, "epoch"));
+	json_int_t number = json_integer_value(json_object_get(last, "number"));
+
+	if (epoch && strcmp(epoch, w->view->vm->epoch) == 0) {
+		c->generation = (uint32_t)number;
+		return 0;
+	}
+	c->generation = (uint32_t)number + 1;
+	return work_record(
+	    w, "generation",
+	    json_pack("{s:I, s:s}", "number", (json_int_t)c->generation,
+		      "epoch", w->view->vm->epoch),
+	    err);
+}
+
+/* A volume reads as zero where the ledger knows nothing only during the very
+ * generation it was made for: a block that was written and not yet confirmed
+ * is written alike again, but only as long as the source says the same. */
+static int
+make_volume(struct work *w, struct copying *c, struct err *err)
+{
+	const struct target_ops *ops = target_find(w->view->plan->target->type);
+	struct target_vm t = stages_target(w->view);
+	const json_t *last;
+	const char *id;
+
+	ops->volume(&t, w->ndisk, &c->volume);
+	if (ops->create_volume(&t, w->ndisk, &c->volume_id, &c->fresh, err) < 0)
+		return err_wrap(err, "making the volume");
+	if (c->fresh &&
+	    work_record(w, "volume",
+			json_pack("{s:s, s:I}", "id", c->volume_id,
+				  "generation", (json_int_t)c->generation),
+			err) < 0)
+		return -1;
+	last = work_recorded(w, "volume");
+	id = json_string_value(json_object_get(last, "id"));
+	c->reads_as_zero =
+	    id && strcmp(id, c->volume_id) == 0 &&
+	    json_integer_value(json_object_get(last, "generation")) ==
+		(json_int_t)c->generation;
+	return 0;
+}
+
+static enum ledger_digest
+digest_of(enum proof proof)
+{
+	switch (proof) {
+	case PROOF_SHA256:
+		return LEDGER_SHA256;
+	case PROOF_XXH3:
+		return LEDGER_XXH3;
+	case PROOF_NONE:
+		break;
+	}
+	return LEDGER_NO_DIGEST;
+}
+
+/* A ledger of another volume knows nothing of this one. */
+static int
+drop_stale_ledger(const char *path, const struct ledger_identity *id,
+		  struct err *err)
+{
+	struct ledger *old = NULL;
+	bool stale;
+
+	if (!fs_exists(path))
+		return 0;
+	if (ledger_open_readonly(path, &old, err) < 0)
+		return -1;
+	stale = strcmp(ledger_identity(old)->target, id->target) != 0;
+	ledger_close(old);
+	return stale ? fs_remove(path, err) : 0;
+}
+
+static int
+open_ledger(struct work *w, struct copying *c, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *path = stages_ledger_path(w->view, w->disk->id);
+	struct ledger_identity id = {
+	    .size_bytes = w->disk->capacity_bytes,
+	    .digest = digest_of(w->view->plan->policy->proof),
+	};
+
+	snprintf(id.vm, sizeof(id.vm), "%s", w->view->vm->id);
+	snprintf(id.disk, sizeof(id.disk), "%s", w->disk->id);
+	snprintf(id.target, sizeof(id.target), "%s", c->volume_id);
+	if (drop_stale_ledger(path, &id, err) < 0 ||
+	    ledger_open(path, &id, &c->ledger, err) < 0)
+		return -1;
+	if (ledger_damaged_pages(c->ledger))
+		work_log(w, LOG_LEVEL_WARNING,
+			 "%llu pages of the ledger were damaged; their blocks "
+			 "are copied again",
+			 (unsigned long long)ledger_damaged_pages(c->ledger));
+	return 0;
+}
+
+static int
+open_ends(struct work *w, struct copying *c, struct err *err)
+{
+	const struct source_ops *ops = source_find(w->view->plan->source->type);
+	CLEANUP(mem_freep) char *log = work_log_path(w, "nbd.log");
+	struct nbd_serve_opts opts = {
+	    .log = log,
+	    .on_start = work_helper_started,
+	    .arg = w,
+	};
+
+	if (ops->open_disk(w->view->plan->source, w->view->vm, w->disk, &opts,
+			   &c->source, err) < 0)
+		return err_wrap(err, "opening the source disk");
+	if (strcmp(c->volume.format, "raw") == 0)
+		return 0;
+	opts.filename = c->volume.path;
+	opts.format = c->volume.format;
+	opts.writable = true;
+	if (nbd_serve_image(&opts, &c->target, err) < 0)
+		return err_wrap(err, "opening the target volume");
+	return 0;
+}
+
+static int
+show_progress(void *arg, const struct copy_progress *p)
+{
+	struct work *w = arg;
+
+	work_progress(w, p->done_bytes, p->total_bytes);
+	return work_stopping(w);
+}
+
+static int
+move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
+	   struct err *err)
+{
+	const struct run_policy *policy = w->view->plan->policy;
+	struct copy_opts opts = {
+	    .source_uri = c->source.uri,
+	    .target = {.file = c->target.uri ? NULL : c->volume.path,
+		       .uri = c->target.uri,
+		       .reads_as_zero = c->reads_as_zero},
+	    .ledger = c->ledger,
+	    .generation = c->generation,
+	    .checkpoint_ms = policy->checkpoint.every_ms,
+	    .checkpoint_bytes = policy->checkpoint.bytes,
+	    .progress = show_progress,
+	    .arg = w,
+	};
+
+	if (copy_run(&opts, ret, err) < 0)
+		return err_wrap(err, "copying '%s'", w->disk->name);
+	return ledger_set_applied(c->ledger, c->generation, err);
+}
+
+/* A disk without content at the source is a fresh volume and a ledger that
+ * says so; the engine finds nothing but zeroes to write. */
+static int
+serve_blank(struct work *w, struct copying *c, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *size =
+	    mem_printf("%llu", (unsigned long long)w->disk->capacity_bytes);
+	const char *argv[] = {
+	    "nbdkit",	"--foreground", "--readonly", "--unix",
+	    "@SOCKET@", "memory",	size,	      NULL};
+	struct nbd_serve_opts opts = {.on_start = work_helper_started,
+				      .arg = w};
+
+	return nbd_serve(argv, &opts, &c->source, err);
+}
+
+static json_t *
+copy_facts(const struct work *w, const struct copying *c,
+	   const struct copy_progress *p)
+{
+	char root[65] = "";
+	struct err ignored;
+
+	if (ledger_root(c->ledger, root, &ignored) < 0)
+		root[0] = '\0';
+	return json_pack(
+	    "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "volume",
+	    c->volume.path, "format", c->volume.format, "volumeId",
+	    c->volume_id, "size", (json_int_t)w->disk->capacity_bytes,
+	    "generation", (json_int_t)c->generation, "read",
+	    (json_int_t)p->read_bytes, "written", (json_int_t)p->written_bytes,
+	    "zero", (json_int_t)p->zero_bytes, "kept",
+	    (json_int_t)p->skipped_bytes, "root", root);
+}
+
+static int
+copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
+	  struct err *err)
+{
+	struct copy_progress progress;
+
+	if (choose_generation(w, c, err) < 0 || make_volume(w, c, err) < 0 ||
+	    open_ledger(w, c, err) < 0)
+		return -1;
+	if (w->disk->blank ? serve_blank(w, c, err) < 0
+			   : open_ends(w, c, err) < 0)
+		return -1;
+	if (move_bytes(w, c, &progress, err) < 0)
+		return -1;
+	*ret_facts = copy_facts(w, c, &progress);
+	return 0;
+}
+
+static int
+copy_stage_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	struct copying c = {0};
+	int rc;
+
+	work_catch_stop(w);
+	rc = copy_disk(w, &c, ret_facts, err);
+	copying_done(&c);
+	return rc;
+}
+
+const struct stage stage_cutover = {
+    .name = "cutover",
+    .scope = STAGE_VM,
+    .writes_disks = true,
+    .inputs = cutover_inputs,
+    .run = cutover_run,
+};
+
+const struct stage stage_copy = {
+    .name = "cutover",
+    .scope = STAGE_DISK,
+    .pool = POOL_DISKS,
+    .writes_disks = true,
+    .watches_epoch = true,
+    .inputs = cutover_inputs,
+    .run = copy_stage_run,
+};

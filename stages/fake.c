@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Endpoint type `fake` for every stage.
+ *
+ * Settings of the source: vms, disksPerVM, diskSize, stepMillis (how long a
+ * step takes), faults.  A fault is "step:kind", several separated by spaces;
+ * step is a step's id ("verify/disk-0") or a stage's name; kinds:
+ *   fail    the step fails for good       retry   it fails and may be retried
+ *   once    it fails the first time only  crash   its process dies of a signal
+ *   hang    it never ends                 orphan  it leaves a helper behind
+ * Every step that runs to its end adds a line to fake.log in the vm's state
+ * directory: what a test counts. */
+#include "stages/fake.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/units.h"
+
+#define VMS_MAX 1000000
+#define DISKS_MAX 256
+#define SLICE_MS 20
+
+bool
+fake_is(const char *endpoint_type)
+{
+	return strcmp(endpoint_type, "fake") == 0;
+}
+
+static int
+number_setting(const struct endpoint *ep, const char *key, const char *fallback,
+	       unsigned long max, unsigned long *ret, struct err *err)
+{
+	const char *text = endpoint_setting(ep, key, fallback);
+	char *end;
+
+	*ret = strtoul(text, &end, 10);
+	if (end != text && !*end && *ret <= max)
+		return 0;
+	return err_set(err, ERR_USER,
+		       "Endpoint %s/%s: spec.settings.%s: '%s' is not a "
+		       "number from 0 to %lu",
+		       ep->o.namespace, ep->o.name, key, text, max);
+}
+
+static void
+add_disks(struct inventory *inv, struct inv_vm *vm, unsigned long ndisks,
+	  uint64_t capacity)
+{
+	for (unsigned long d = 0; d < ndisks; d++) {
+		struct inv_disk *disk = inventory_add_disk(inv, vm);
+
+		disk->id = arena_printf(inv->arena, "disk-%lu", d);
+		disk->name = disk->id;
+		disk->capacity_bytes = capacity;
+		disk->format = "raw";
+		disk->bus = "scsi";
+		disk->unit = (int)d;
+		disk->storage_id = disk->storage_name = "fake";
+	}
+}
+
+static void
+add_vm(struct inventory *inv, unsigned long number, unsigned long ndisks,
+       uint64_t capacity, const char *seed)
+{
+	struct inv_vm *vm = inventory_add_vm(inv);
+	struct inv_nic *nic = inventory_add_nic(inv, vm);
+
+	vm->name = arena_printf(inv->arena, "vm-%05lu", number);
+	vm->id = vm->name;
+	vm->sockets = vm->cores = vm->threads = 1;
+	vm->memory_bytes = 1024UL * 1024 * 1024;
+	vm->os_family = "linux";
+	vm->power = POWER_STATE_OFF;
+	vm->epoch = arena_printf(inv->arena, "seed %s", seed);
+	nic->name = "nic-0";
+	nic->network_id = nic->network_name = "fake";
+	add_disks(inv, vm, ndisks, capacity);
+}
+
+int
+fake_inventory(const struct endpoint *ep, struct inventory *ret,
+	       struct err *err)
+{
+	const char *size = endpoint_setting(ep, "diskSize", "1Mi");
+	const char *seed = endpoint_setting(ep, "seed", "0");
+	unsigned long nvms, ndisks;
+	uint64_t capacity;
+
+	if (number_setting(ep, "vms", "1", VMS_MAX, &nvms, err) < 0 ||
+	    number_setting(ep, "disksPerVM", "1", DISKS_MAX, &ndisks, err) < 0)
+		return -1;
+	if (units_parse_quantity(size, &capacity) < 0)
+		return err_set(err, ERR_USER,
+			       "Endpoint %s/%s: spec.settings.diskSize: '%s' "
+			       "is not a quantity",
+			       ep->o.namespace, ep->o.name, size);
+	inventory_add_network(ret, "fake", "fake");
+	inventory_add_storage(ret, "fake", "fake");
+	for (unsigned long i = 1; i <= nvms; i++)
+		add_vm(ret, i, ndisks, capacity, seed);
+	return 0;
+}
+
+/* The kind of fault asked for this step, or "". */
+static const char *
+fault_of(const struct work *w, char *text, size_t size)
+{
+	const char *faults =
+	    endpoint_setting(w->view->plan->source, "faults", "");
+	char *rest = NULL;
+
+	snprintf(text, size, "%s", faults);
+	for (char *one = strtok_r(text, " ", &rest); one;
+	     one = strtok_r(NULL, " ", &rest)) {
+		char *colon = strchr(one, ':');
+
+		if (!colon)
+			continue;
+		*colon = '\0';
+		if (strcmp(one, w->step) == 0 ||
+		    strcmp(one, w->stage->name) == 0)
+			return colon + 1;
+	}
+	return "";
+}
+
+/* What virt-v2v does when it is killed: its server lives on, in its group. */
+static int
+leave_orphan(struct work *w, struct err *err)
+{
+	const char *argv[] = {"sh", "-c", "sleep 600 & sleep 600", NULL};
+	struct process_opts opts = PROCESS_OPTS_INIT;
+	struct process p;
+
+	opts.argv = argv;
+	opts.on_start = work_helper_started;
+	opts.arg = w;
+	if (process_start(&opts, &p, err) < 0)
+		return -1;
+	for (;;)
+		pause();
+}
+
+static int
+suffer(struct work *w, struct err *err)
+{
+	char text[1024];
+	const char *fault = fault_of(w, text, sizeof(text));
+
+	if (strcmp(fault, "fail") == 0)
+		return err_set(err, ERR_FAIL, "fails as asked");
+	if (strcmp(fault, "retry") == 0 ||
+	    (strcmp(fault, "once") == 0 && w->attempt == 1))
+		return err_set(err, ERR_RETRY, "fails for now, as asked");
+	if (strcmp(fault, "crash") == 0)
+		raise(SIGSEGV);
+	if (strcmp(fault, "hang") == 0)
+		for (;;)
+			pause();
+	if (strcmp(fault, "orphan") == 0 && w->attempt == 1)
+		return leave_orphan(w, err);
+	return 0;
+}
+
+static void
+take_time(struct work *w)
+{
+	const char *text =
+	    endpoint_setting(w->view->plan->source, "stepMillis", "0");
+	unsigned long total = strtoul(text, NULL, 10);
+
+	for (unsigned long spent = 0; spent < total; spent += SLICE_MS) {
+		work_progress(w, spent, total);
+		poll(NULL, 0, SLICE_MS);
+	}
+}
+
+static int
+add_to_log(const struct work *w, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(w->view->state_dir, "fake.log");
+	CLEANUP(mem_freep)
+	char *line = mem_printf("%s %d\n", w->step, w->attempt);
+	CLEANUP(mem_closep)
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(err, "cannot open '%s'", path);
+	if (fs_write_all(fd, line, strlen(line), err) < 0)
+		return err_wrap(err, "'%s'", path);
+	if (fsync(fd) < 0)
+		return err_sys(err, "cannot sync '%s'", path);
+	return 0;
+}
+
+static int
+fake_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	if (suffer(w, err) < 0)
+		return -1;
+	take_time(w);
+	if (add_to_log(w, err) < 0)
+		return -1;
+	*ret_facts = json_pack("{s:i}", "attempt", w->attempt);
+	return 0;
+}
+
+const struct stage *const *
+fake_stages(size_t *ret_n)
+{
+	enum { MOST = 32 };
+	static struct stage stages[MOST];
+	static const struct stage *table[MOST];
+	static size_t n;
+	const struct stage *const *real = stages_all(ret_n);
+
+	for (; n < *ret_n && n < MOST; n++) {
+		stages[n] = *real[n];
+		stages[n].run = fake_run;
+		stages[n].probe = NULL;
+		stages[n].writes_disks = real[n]->writes_disks;
+		table[n] = &stages[n];
+	}
+	return table;
+}

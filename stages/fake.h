@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Endpoint type `fake`: any number of vms that exist nowhere, moved to
+ * nowhere, with real records.  For tests of the engine, and for trying it out
+ * without a hypervisor. */
+#ifndef STAGES_FAKE_H
+#define STAGES_FAKE_H
+
+#include <stdbool.h>
+
+#include "stages/stage.h"
+
+bool fake_is(const char *endpoint_type);
+int fake_inventory(const struct endpoint *ep, struct inventory *ret,
+		   struct err *err);
+/* The pipeline under the same names and with the same inputs, but with
+ * nothing behind it. */
+const struct stage *const *fake_stages(size_t *ret_n);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a step's fingerprint is made of, by the names people look for. */
+#ifndef STAGES_INPUTS_H
+#define STAGES_INPUTS_H
+
+#include "stages/stage.h"
+
+/* Grows when what a stage leaves behind changes its form, so that work of an
+ * older palletjack is done again instead of misread. */
+#define INPUTS_FORMAT 1
+
+/* What the replica of `disk` (NULL: of all disks) depends on, and nothing
+ * else: identity, size, target volume, data format, source epoch.  Every
+ * stage from cutover on includes it. */
+void inputs_replica(const struct view *v, const struct inv_disk *disk,
+		    json_t *ret);
+/* The target vm's shape but for its disks' contents. */
+void inputs_shape(const struct view *v, json_t *ret);
+void inputs_set(json_t *ret, const char *name, const char *value);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of stages, and the questions every stage asks first. */
+#include "stages/stage.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "stages/fake.h"
+#include "stages/inside.h"
+#include "stages/source/source.h"
+#include "stages/target/target.h"
+
+/* The pipeline (design: section 1); fake.c has the same names. */
+static const struct stage *const pipeline[] = {
+    &stage_validate,  &stage_pre_hook, &stage_cutover,	 &stage_copy,
+    &stage_verify,    &stage_convert,  &stage_boot_test, &stage_commit,
+    &stage_create_vm, &stage_start,    &stage_post_hook, &stage_cleanup,
+};
+
+#define NSTAGES (sizeof(pipeline) / sizeof(pipeline[0]))
+
+const struct stage *const *
+stages_all(size_t *ret_n)
+{
+	*ret_n = NSTAGES;
+	return pipeline;
+}
+
+const struct stage *const *
+stages_of(const struct view *v, size_t *ret_n)
+{
+	if (fake_is(v->plan->source->type))
+		return fake_stages(ret_n);
+	return stages_all(ret_n);
+}
+
+struct target_vm
+stages_target(const struct view *v)
+{
+	return (struct target_vm){
+	    .endpoint = v->plan->target,
+	    .plan = v->plan,
+	    .pvm = v->pvm,
+	    .shape = v->shape,
+	    .state_uuid = v->state_uuid,
+	};
+}
+
+char *
+stages_ledger_path(const struct view *v, const char *disk_id)
+{
+	return mem_printf("%s/ledger/%s.ledger", v->state_dir, disk_id);
+}
+
+static int
+look_at_mark(struct work *w, struct err *err)
+{
+	const struct target_ops *ops = target_find(w->view->plan->target->type);
+	struct target_vm t = stages_target(w->view);
+
+	return ops ? ops->guard(&t, err) : 0;
+}
+
+static int
+look_at_epoch(struct work *w, struct err *err)
+{
+	const struct endpoint *source = w->view->plan->source;
+	const struct source_ops *ops = source_find(source->type);
+	CLEANUP(mem_freep) char *now = NULL;
+
+	if (!ops || !ops->epoch)
+		return 0;
+	if (ops->epoch(source, w->view->vm, &now, err) < 0)
+		return err_wrap(err, "looking whether the source changed");
+	if (strcmp(now, w->view->vm->epoch) == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the source changed since this run began; run again, "
+		       "and what changed is copied again");
+}
+
+int
+stages_before(struct work *w, struct err *err)
+{
+	if (w->stage->writes_disks && look_at_mark(w, err) < 0)
+		return -1;
+	if (w->stage->watches_epoch && look_at_epoch(w, err) < 0)
+		return -1;
+	return 0;
+}
+
+int
+stages_inventory(const struct endpoint *ep, struct inventory *ret,
+		 struct err *err)
+{
+	const struct source_ops *ops = source_find(ep->type);
+
+	if (fake_is(ep->type))
+		return fake_inventory(ep, ret, err);
+	if (!ops)
+		return err_set(err, ERR_USER,
+			       "%s %s/%s: a source of type '%s' is not in this "
+			       "build yet",
+			       ep->o.kind, ep->o.namespace, ep->o.name,
+			       ep->type);
+	if (ops->inventory(ep, ret, err) < 0)
+		return err_wrap(err, "%s %s/%s", ep->o.kind, ep->o.namespace,
+				ep->o.name);
+	return 0;
+}
+
+void
+stages_check_plan(const struct plan *plan, struct findings *findings)
+{
+	const struct endpoint *s = plan->source, *t = plan->target;
+
+	if (s && !source_find(s->type) && !fake_is(s->type))
+		findings_add(findings, FINDING_ERROR, "SourceProviderNotValid",
+			     "a source of type '%s' is not in this build yet; "
+			     "ova and disk are",
+			     s->type);
+	if (t && !target_find(t->type) && !fake_is(t->type))
+		findings_add(findings, FINDING_ERROR,
+			     "DestinationProviderNotValid",
+			     "a target of type '%s' is not in this build yet; "
+			     "local is",
+			     t->type);
+	if (s && t && fake_is(s->type) != fake_is(t->type))
+		findings_add(findings, FINDING_ERROR,
+			     "DestinationProviderNotValid",
+			     "a fake source wants a fake target, and the other "
+			     "way round");
+}
+
+int
+stages_check(const struct view *v, struct findings *findings, struct err *err)
+{
+	const struct source_ops *source = source_find(v->plan->source->type);
+	const struct target_ops *target = target_find(v->plan->target->type);
+	struct target_vm t = stages_target(v);
+
+	if (source && source->validate &&
+	    source->validate(v->plan->source, v->vm, findings, err) < 0)
+		return -1;
+	if (target && target->check(&t, findings, err) < 0)
+		return -1;
+	if (target)
+		convert_check(v, findings);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* validate: nothing is touched before it passes. */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "manifests/check.h"
+#include "stages/inputs.h"
+#include "stages/stage.h"
+
+static void
+validate_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
+{
+	(void)disk;
+	inputs_replica(v, NULL, ret);
+	inputs_shape(v, ret);
+}
+
+/* The first finding that blocks, as the step's error; the others are in the
+ * log. */
+static int
+refuse(struct work *w, const struct findings *f, struct err *err)
+{
+	const struct finding *first = NULL;
+	size_t nblocking = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		if (!finding_blocks(&f->v[i]))
+			continue;
+		work_log(w, LOG_LEVEL_ERROR, "%s %s: %s",
+			 finding_category_name(f->v[i].category), f->v[i].type,
+			 f->v[i].message);
+		nblocking++;
+		if (!first)
+			first = &f->v[i];
+	}
+	if (!first)
+		return 0;
+	if (nblocking == 1)
+		return err_set(err, ERR_NOT_READY, "%s: %s", first->type,
+			       first->message);
+	return err_set(err, ERR_NOT_READY, "%s: %s (and %zu more findings)",
+		       first->type, first->message, nblocking - 1);
+}
+
+static int
+validate_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	struct findings findings = {.arena = arena_new()};
+
+	work_doing(w, "asking source and target");
+	check_plan_vm(w->view->plan, w->view->pvm, w->view->inventory,
+		      &findings);
+	if (stages_check(w->view, &findings, err) < 0 ||
+	    refuse(w, &findings, err) < 0)
+		return -1;
+	*ret_facts =
+	    json_pack("{s:o}", "findings", findings_to_json(&findings));
+	return 0;
+}
+
+const struct stage stage_validate = {
+    .name = "validate",
+    .scope = STAGE_VM,
+    .inputs = validate_inputs,
+    .run = validate_run,
+};

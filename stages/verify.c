@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verify: read the replica back and compare it with its ledger. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/nbd.h"
+#include "stages/copy/copy.h"
+#include "stages/inputs.h"
+#include "stages/inside.h"
+
+static bool
+verify_applies(const struct view *v)
+{
+	return v->plan->policy->verify != VERIFY_NONE &&
+	       v->plan->policy->proof != PROOF_NONE;
+}
+
+static void
+verify_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
+{
+	inputs_replica(v, disk, ret);
+}
+
+static int
+show_progress(void *arg, const struct copy_progress *p)
+{
+	struct work *w = arg;
+
+	work_progress(w, p->done_bytes, p->total_bytes);
+	return work_stopping(w);
+}
+
+static int
+compare(struct work *w, const struct ledger *ledger, const char *path,
+	const char *uri, json_t **ret_facts, struct err *err)
+{
+	struct verify_opts opts = {
+	    .target = {.file = uri ? NULL : path, .uri = uri},
+	    .ledger = ledger,
+	    .which = VERIFY_ALL_BLOCKS,
+	    .progress = show_progress,
+	    .arg = w,
+	};
+	struct verify_result result;
+	char root[65] = "";
+
+	if (copy_verify(&opts, &result, err) < 0)
+		return err_wrap(err, "'%s'", path);
+	if (ledger_root(ledger, root, err) < 0)
+		return -1;
+	*ret_facts = json_pack("{s:I, s:s}", "blocks",
+			       (json_int_t)result.nchecked, "root", root);
+	return 0;
+}
+
+/* Through a connection of its own: what the copy's connection says about its
+ * own writes proves nothing. */
+static int
+serve_and_compare(struct work *w, const struct ledger *ledger,
+		  const struct volume *volume, json_t **ret_facts,
+		  struct err *err)
+{
+	struct nbd_serve_opts opts = {
+	    .filename = volume->path,
+	    .format = volume->format,
+	    .on_start = work_helper_started,
+	    .arg = w,
+	};
+	struct nbd_server server = {0};
+	int rc;
+
+	if (strcmp(volume->format, "raw") == 0)
+		return compare(w, ledger, volume->path, NULL, ret_facts, err);
+	if (nbd_serve_image(&opts, &server, err) < 0)
+		return err_wrap(err, "opening the volume");
+	rc = compare(w, ledger, volume->path, server.uri, ret_facts, err);
+	nbd_server_stop(&server);
+	return rc;
+}
+
+static int
+verify_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	const struct target_ops *ops = target_find(w->view->plan->target->type);
+	CLEANUP(mem_freep)
+	char *path = stages_ledger_path(w->view, w->disk->id);
+	struct target_vm t = stages_target(w->view);
+	struct volume volume = {0};
+	struct ledger *ledger;
+	int rc;
+
+	work_catch_stop(w);
+	if (ledger_open_readonly(path, &ledger, err) < 0)
+		return -1;
+	ops->volume(&t, w->ndisk, &volume);
+	rc = serve_and_compare(w, ledger, &volume, ret_facts, err);
+	volume_done(&volume);
+	ledger_close(ledger);
+	return rc;
+}
+
+const struct stage stage_verify = {
+    .name = "verify",
+    .scope = STAGE_DISK,
+    .pool = POOL_DISKS,
+    .applies = verify_applies,
+    .inputs = verify_inputs,
+    .run = verify_run,
+};
