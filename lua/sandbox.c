@@ -3,7 +3,9 @@
  *
  * Absent on purpose: io, os, package, debug (the system), load and its kin
  * (bytecode crashes the interpreter), collectgarbage, coroutine (no hook needs
- * one, and each would have to be watched by itself). */
+ * one, and each would have to be watched by itself), xpcall (when the watch
+ * raises its error the message handler runs inside the watch, that is,
+ * unwatched: a handler that loops could not be ended). */
 #include "lua/sandbox.h"
 
 #include <lauxlib.h>
@@ -13,7 +15,7 @@
 static const char *const base_names[] = {
     "assert",	"error",    "getmetatable", "ipairs",	"next",	  "pairs",
     "pcall",	"rawequal", "rawget",	    "rawlen",	"rawset", "select",
-    "tonumber", "tostring", "type",	    "_VERSION", "xpcall",
+    "tonumber", "tostring", "type",	    "_VERSION",
 };
 
 static const luaL_Reg libraries[] = {
@@ -29,15 +31,18 @@ static int
 l_setmetatable(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
-	if (lua_type(L, 2) == LUA_TTABLE) {
+	if (!lua_isnil(L, 2))
+		luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+		return luaL_error(L, "cannot change a protected metatable");
+	if (lua_istable(L, 2)) {
 		lua_pushliteral(L, "__gc");
 		if (lua_rawget(L, 2) != LUA_TNIL)
 			return luaL_error(L, "'__gc' is not for scripts");
-		lua_pop(L, 1);
+		lua_settop(L, 2);
 	}
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, lua_gettop(L) - 1, 1);
+	lua_setmetatable(L, 1);
 	return 1;
 }
 
@@ -49,10 +54,9 @@ take_base(lua_State *L, int globals)
 		lua_getfield(L, -1, base_names[i]);
 		lua_setfield(L, globals, base_names[i]);
 	}
-	lua_getfield(L, -1, "setmetatable");
-	lua_pushcclosure(L, l_setmetatable, 1);
-	lua_setfield(L, globals, "setmetatable");
 	lua_pop(L, 1);
+	lua_pushcfunction(L, l_setmetatable);
+	lua_setfield(L, globals, "setmetatable");
 }
 
 static void
