@@ -248,6 +248,30 @@ test_check(void)
 	is_int(lua_check(&script, &err), -1, "bytecode is no script");
 }
 
+/* The scripts we ship: luac is not everywhere, and what counts is whether
+ * palletjack would take them. */
+static void
+test_shipped(const char *pattern)
+{
+	struct script script = {.o = {.namespace = "shipped", .name = "it"}};
+	glob_t found;
+	struct err err;
+
+	if (!ok(glob(pattern, 0, NULL, &found) == 0, "there is %s", pattern))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		CLEANUP(buf_done) struct buf text = {0};
+
+		script.chunk = found.gl_pathv[i];
+		if (!ok(fs_read(script.chunk, 65536, false, &text, &err) == 0 &&
+			    (script.lua = text.data) &&
+			    lua_check(&script, &err) == 0,
+			"%s parses", script.chunk))
+			tap_diag("%s", err.text);
+	}
+	globfree(&found);
+}
+
 /* The exhibit's own word for what must come of it: "-- wants: CLASS: TEXT". */
 static void
 test_exhibit(const char *path)
@@ -304,6 +328,8 @@ main(void)
 	test_prelude();
 	test_failures();
 	test_check();
+	test_shipped("lua/*.lua");
+	test_shipped("examples/*/*.lua");
 	test_museum();
 	buf_done(&logged);
 	return tap_done();
