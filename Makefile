@@ -49,6 +49,13 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC  )$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# The prelude becomes the bytes of an array that lua/host.c includes.
+$(B)/lua/prelude.inc: lua/prelude.lua
+	@mkdir -p $(@D)
+	$(call say,GEN )od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
+
+$(B)/lua/host.o: $(B)/lua/prelude.inc
+
 clean:
 	rm -rf build build-*
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What scripts may call and see; API.md is the operators' side of it. */
+#ifndef LUA_API_H
+#define LUA_API_H
+
+#include <jansson.h>
+#include <lua.h>
+#include <stddef.h>
+
+#include "base/log.h"
+#include "lua/host.h"
+
+/* One call's results.  Outlives its Lua state. */
+struct api {
+	lua_log_fn *log;
+	void *arg;
+	size_t log_left_bytes; /* beyond this, lines are dropped */
+	json_t *notes;	       /* an object; owned */
+	char reason[500];      /* of fail() */
+};
+
+void api_init(struct api *api, const struct lua_hook_call *call);
+void api_done(struct api *api);
+
+/* Adds functions and data to the table at `globals`; api must outlive L. */
+void api_open(lua_State *L, int globals, struct api *api,
+	      const struct lua_hook_call *call);
+
+/* One log line for each line of the text. */
+void api_log(struct api *api, enum log_level level, const char *text);
+
+/* Makes text that a script chose fit for one line of a journal, in place:
+ * control characters become blanks, and if it is not UTF-8 then what is not
+ * ASCII becomes question marks. */
+void api_clean(char *text);
+
+#endif
