@@ -1,15 +1,19 @@
 # palletjack: settings first, then what to build, then what to run.
 #
-#   make            the program                 make check      the tests
-#   make deps       install what is missing     make demo       migrate a real VM
-#   make install    PREFIX=/usr/local DESTDIR=  make bench      figures
-#   make clean      SANITIZE=address,undefined  V=1 shows the commands
+#   make            the program                 make check        the tests
+#   make deps       install what is missing     make check-guest  a real guest
+#   make demo       migrate a real VM           make bench        figures
+#   make install    PREFIX=/usr/local DESTDIR=  make clean
+#
+# SANITIZE=address,undefined builds beside the normal build; V=1 shows the
+# commands; PROVE_OPTS=-v the tests' own lines.
 
 -include config.mak
 
 PREFIX ?= /usr/local
+DOCDIR ?= $(PREFIX)/share/doc/palletjack
 CFLAGS ?= -O2 -g
-PKGS = yaml-0.1 jansson openssl libnbd lua5.4 libxml-2.0
+PKGS = yaml-0.1 jansson openssl libnbd libxxhash lua5.4 libxml-2.0
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Irunner -I. -I$(B) $(WARN) \
@@ -56,9 +60,50 @@ $(B)/lua/prelude.inc: lua/prelude.lua
 
 $(B)/lua/host.o: $(B)/lua/prelude.inc
 
+# What is missing is installed first; DEPS=no leaves that to you.
+deps:
+	@test "$(DEPS)" = no || t/deps.sh
+
+# One process a core at most: the tests wait for real servers.
+TEST_ENV = PALLETJACK="$(CURDIR)/$(B)/palletjack"
+PROVE = $(TEST_ENV) prove -e '' $(PROVE_OPTS)
+
+check: deps
+	@$(MAKE) --no-print-directory all units
+	$(PROVE) $(UNIT) t/*.t
+
+# A real guest: built, converted by virt-v2v, booted, killed and resumed.
+check-guest: deps
+	@$(MAKE) --no-print-directory all
+	$(PROVE) t/guest/*.t
+
+check-all: check check-guest
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	$(TEST_ENV) examples/demo.sh
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	$(TEST_ENV) t/bench/bench.sh
+
+units: $(UNIT)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)
+	install -m 0755 $(B)/palletjack $(DESTDIR)$(PREFIX)/bin/palletjack
+	install -m 0644 README.md manifests/FORMAT.md lua/API.md LICENSE \
+		$(DESTDIR)$(DOCDIR)
+	cp -R manifests/schema examples $(DESTDIR)$(DOCDIR)
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/palletjack
+	rm -rf $(DESTDIR)$(DOCDIR)
+
 clean:
 	rm -rf build build-*
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
-.PHONY: all clean
+.PHONY: all units deps check check-guest check-all demo bench install \
+	uninstall clean
 .SECONDARY:

@@ -92,7 +92,6 @@ struct copying {
 	char *volume_id;
 	bool fresh;
 	uint32_t generation;
-	bool reads_as_zero;
 	struct ledger *ledger;
 	struct nbd_server source, target;
 };
@@ -128,32 +127,15 @@ choose_generation(struct work *w, struct copying *c, struct err *err)
 	    err);
 }
 
-/* A volume reads as zero where the ledger knows nothing only during the very
- * generation it was made for: a block that was written and not yet confirmed
- * is written alike again, but only as long as the source says the same. */
 static int
 make_volume(struct work *w, struct copying *c, struct err *err)
 {
 	const struct target_ops *ops = target_find(w->view->plan->target->type);
 	struct target_vm t = stages_target(w->view);
-	const json_t *last;
-	const char *id;
 
 	ops->volume(&t, w->ndisk, &c->volume);
 	if (ops->create_volume(&t, w->ndisk, &c->volume_id, &c->fresh, err) < 0)
 		return err_wrap(err, "making the volume");
-	if (c->fresh &&
-	    work_record(w, "volume",
-			json_pack("{s:s, s:I}", "id", c->volume_id,
-				  "generation", (json_int_t)c->generation),
-			err) < 0)
-		return -1;
-	last = work_recorded(w, "volume");
-	id = json_string_value(json_object_get(last, "id"));
-	c->reads_as_zero =
-	    id && strcmp(id, c->volume_id) == 0 &&
-	    json_integer_value(json_object_get(last, "generation")) ==
-		(json_int_t)c->generation;
 	return 0;
 }
 
@@ -171,10 +153,11 @@ digest_of(enum proof proof)
 	return LEDGER_NO_DIGEST;
 }
 
-/* A ledger of another volume knows nothing of this one. */
+/* A ledger of another volume knows nothing of this one and goes.  One of this
+ * volume keeps the digest it was begun with: a policy that changes does not
+ * make copied data worth less. */
 static int
-drop_stale_ledger(const char *path, const struct ledger_identity *id,
-		  struct err *err)
+heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
 {
 	struct ledger *old = NULL;
 	bool stale;
@@ -184,6 +167,8 @@ drop_stale_ledger(const char *path, const struct ledger_identity *id,
 	if (ledger_open_readonly(path, &old, err) < 0)
 		return -1;
 	stale = strcmp(ledger_identity(old)->target, id->target) != 0;
+	if (!stale)
+		id->digest = ledger_identity(old)->digest;
 	ledger_close(old);
 	return stale ? fs_remove(path, err) : 0;
 }
@@ -196,12 +181,13 @@ open_ledger(struct work *w, struct copying *c, struct err *err)
 	struct ledger_identity id = {
 	    .size_bytes = w->disk->capacity_bytes,
 	    .digest = digest_of(w->view->plan->policy->proof),
+	    .target_is_blank = c->fresh,
 	};
 
 	snprintf(id.vm, sizeof(id.vm), "%s", w->view->vm->id);
 	snprintf(id.disk, sizeof(id.disk), "%s", w->disk->id);
 	snprintf(id.target, sizeof(id.target), "%s", c->volume_id);
-	if (drop_stale_ledger(path, &id, err) < 0 ||
+	if (heed_old_ledger(path, &id, err) < 0 ||
 	    ledger_open(path, &id, &c->ledger, err) < 0)
 		return -1;
 	if (ledger_damaged_pages(c->ledger))
@@ -254,7 +240,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	    .source_uri = c->source.uri,
 	    .target = {.file = c->target.uri ? NULL : c->volume.path,
 		       .uri = c->target.uri,
-		       .reads_as_zero = c->reads_as_zero},
+		       .reads_as_zero = true},
 	    .ledger = c->ledger,
 	    .generation = c->generation,
 	    .checkpoint_ms = policy->checkpoint.every_ms,
