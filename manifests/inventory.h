@@ -75,16 +75,20 @@ struct inventory {
 	size_t nvms;
 	struct inv_named *networks, *storages;
 	size_t nnetworks, nstorages;
+	struct inventory_index *index; /* inventory_find's own */
 };
 
 struct inventory *inventory_new(void);
 void inventory_free(struct inventory *inv); /* NULL is fine */
+void inventory_freep(struct inventory **inv);
 
 /* Grow the lists; the element is zeroed except that strings are "" and
  * concerns an empty array, and is valid until the next of its kind is added. */
 struct inv_vm *inventory_add_vm(struct inventory *inv);
 struct inv_disk *inventory_add_disk(struct inventory *inv, struct inv_vm *vm);
 struct inv_nic *inventory_add_nic(struct inventory *inv, struct inv_vm *vm);
+/* The arena lets go of `value` at its end: for locators.  Gives it back. */
+json_t *inventory_keep(struct inventory *inv, json_t *value);
 /* Adds a network or storage unless one with that id is there. */
 void inventory_add_network(struct inventory *inv, const char *id,
 			   const char *name);
@@ -92,7 +96,8 @@ void inventory_add_storage(struct inventory *inv, const char *id,
 			   const char *name);
 
 /* By id, then by name when the reference has no id (Forklift's order).  NULL:
- * not there; *ret_ambiguous: several bear that name. */
+ * not there; *ret_ambiguous: several bear that name.  Constant time: call it
+ * only when ids and names are final. */
 struct source_ref;
 const struct inv_vm *inventory_find(const struct inventory *inv,
 				    const struct source_ref *ref,
@@ -100,9 +105,13 @@ const struct inv_vm *inventory_find(const struct inventory *inv,
 const struct inv_disk *inv_vm_disk(const struct inv_vm *vm, const char *id);
 
 /* {"version": 1, "vms": [...], "networks": [...], "storages": [...]} and back;
- * a stranger's JSON is an ERR_BUG that names the member. */
+ * a stranger's JSON is an ERR_BUG that names the member.  Members are called
+ * as the struct's, in camel case: memoryBytes, disks[].storageName. */
 json_t *inventory_to_json(const struct inventory *inv);
 json_t *inv_vm_to_json(const struct inv_vm *vm);
+/* Adds the vm that inv_vm_to_json gave. */
+int inventory_add_json(struct inventory *inv, const json_t *vm,
+		       struct err *err);
 int inventory_from_json(const json_t *json, struct inventory **ret,
 			struct err *err);
 
