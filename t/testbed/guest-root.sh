@@ -25,8 +25,14 @@ iface eth0 inet static
 END
 cat >"$root/etc/default/grub" <<END
 GRUB_TIMEOUT=0
+GRUB_TERMINAL=console
+GRUB_DISABLE_SUBMENU=true
+GRUB_DISABLE_RECOVERY=true
 GRUB_CMDLINE_LINUX="console=ttyS0 net.ifnames=0"
 END
+# These find nothing here, slowly, whenever a conversion calls grub-mkconfig.
+(cd "$root/etc/grub.d" && chmod a-x 05_debian_theme 20_linux_xen 30_os-prober \
+	30_uefi-firmware 41_custom)
 kernel=$(cd "$root/boot" && echo vmlinuz-*)
 mkdir -p "$root/boot/grub"
 cat >"$root/boot/grub/grub.cfg" <<END
