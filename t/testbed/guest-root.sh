@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=sh disable=SC2016
+# shellcheck shell=sh
 # Run by mmdebstrap with the guest's new root directory as $1 and the system
 # disk open as descriptor 3: settles the configuration and writes the disk.
 set -e
@@ -52,11 +52,13 @@ rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap"
 
 # The partition begins at 1 MiB and reaches to the end of 2 GiB.
-# A second view of the root shows it without the /proc and /dev mounted there.
-unshare -m sh -ec 'mount --bind "$1" "$1/mnt"
-	mke2fs -q -F -t ext4 -U "$2" -L system -d "$1/mnt" \
-		-E offset=1048576,nodiscard,assume_storage_prezeroed=1 \
-		/dev/fd/3 2095104k' sh "$root" "$uuid"
+# A second view of the root shows it without the /proc and /dev mounted there;
+# mmdebstrap has given us a mount namespace of our own.
+mount --bind "$root" "$root/mnt"
+mke2fs -q -F -t ext4 -U "$uuid" -L system -d "$root/mnt" \
+	-E offset=1048576,nodiscard,assume_storage_prezeroed=1 \
+	/dev/fd/3 2095104k
+umount "$root/mnt"
 # The boot sector's code only, since the partition table follows it; the core
 # goes where that code looks for it by default.
 dd if="$root/usr/lib/grub/i386-pc/boot.img" of=/dev/fd/3 bs=440 count=1 \

@@ -51,7 +51,8 @@ start=2048, type=83, bootable' | sfdisk -q system.raw
 	chmod 0666 system.raw
 	package_sources >sources.list
 	package_proxy >apt.conf
-	SOURCE_DATE_EPOCH=1700000000 timeout -k 10 900 mmdebstrap --quiet \
+	SOURCE_DATE_EPOCH=1700000000 timeout --foreground -k 30 900 \
+		mmdebstrap --quiet \
 		--variant=minbase --format=null \
 		--include=udev,kmod,initramfs-tools,linux-image-cloud-amd64 \
 		--include=lz4,grub-pc,ifupdown,iproute2 \
