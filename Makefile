@@ -9,7 +9,7 @@
 
 PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
-PKGS = yaml-0.1 jansson openssl libnbd lua5.4 libxml-2.0
+PKGS = yaml-0.1 jansson openssl libnbd libxxhash lua5.4 libxml-2.0
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Irunner -I. -I$(B) $(WARN) \
