@@ -14,8 +14,9 @@
 struct copy_target {
 	const char *file; /* raw file or block device, written directly */
 	const char *uri;  /* an NBD server with FLUSH */
-	/* We made it and nobody wrote since, but for blocks the ledger knows:
-	 * unknown blocks read as zeroes, so holes can be skipped. */
+	/* We made it and nobody wrote since but with this ledger: blocks it
+	 * calls untouched read as zeroes, so holes can be skipped.  Without a
+	 * ledger: all of it does. */
 	bool reads_as_zero;
 };
 
@@ -28,23 +29,30 @@ struct copy_progress {
 	uint64_t skipped_bytes; /* already durable when we began */
 };
 
-/* Called now and then from the copying thread; non-zero asks it to stop at
- * the next checkpoint (the result is ERR_CANCELLED, the ledger is synced). */
+/* Called now and then from the thread that called copy_run or copy_verify;
+ * non-zero asks it to stop (the result is ERR_CANCELLED; of a copy what was
+ * written is flushed and in the ledger). */
 typedef int copy_progress_fn(void *arg, const struct copy_progress *progress);
 
 struct copy_opts {
 	const char *source_uri;
 	struct copy_target target;
 	struct ledger *ledger; /* NULL: no proof, no resume */
-	uint32_t generation;   /* blocks durable with it are not copied again */
-	int64_t checkpoint_ms; /* start one at the latest every ... */
-	uint64_t checkpoint_bytes;
+	/* From 1; one generation is one point in time of the source, never two:
+	 * blocks durable with it are not copied again. */
+	uint32_t generation;
+	int64_t checkpoint_ms; /* start one at the latest every ...; 0: 5 s */
+	uint64_t checkpoint_bytes; /* 0: 1 GiB */
+	int connections; /* to the source at most, a thread each; 0: 2 */
 	copy_progress_fn *progress; /* may be NULL */
 	void *arg;
 };
 
 /* When this returns 0 all blocks are flushed on the target and, with a
- * ledger, durable at `generation` and the ledger synced. */
+ * ledger, durable at `generation` and the ledger synced; ledger_set_applied is
+ * the caller's.  An NBD target that cannot flush is ERR_FAIL with a ledger;
+ * without one it is taken, and nothing is flushed.  *ret is filled in on
+ * failure, too.  The disk's size is the ledger's, else the source's. */
 int copy_run(const struct copy_opts *opts, struct copy_progress *ret,
 	     struct err *err);
 

@@ -34,6 +34,9 @@ struct ledger_identity {
 	                                made by us a random id kept beside it */
 	uint64_t size_bytes;
 	enum ledger_digest digest;
+	/* Asked only when the ledger is made, and kept in it: the target was
+	 * made just now and reads as zeroes.  Not compared afterwards. */
+	bool target_is_blank;
 };
 
 struct ledger_entry {
@@ -45,7 +48,8 @@ struct ledger_entry {
 struct ledger;
 
 /* Opens or makes the ledger at `path`, whole and synced.  One that is bound
- * to something else is ERR_FAIL and left alone. */
+ * to something else is ERR_FAIL and left alone; one that another process
+ * writes is ERR_HELD. */
 int ledger_open(const char *path, const struct ledger_identity *id,
 		struct ledger **ret, struct err *err);
 /* Opens an existing one to read it, bound to whatever. */
@@ -58,11 +62,23 @@ uint64_t ledger_nblocks(const struct ledger *l);
 void ledger_get(const struct ledger *l, uint64_t block,
 		struct ledger_entry *ret);
 
+/* A copy at `generation` begins: from now on an unknown block may hold data of
+ * it, written but not yet recorded.  Synced before it returns.  A sealed
+ * ledger is ERR_FAIL. */
+int ledger_begin(struct ledger *l, uint32_t generation, struct err *err);
+/* Is the block unknown because nobody wrote it, so that it still reads as
+ * zeroes, or at most because a copy at `generation` was cut short?  Only then
+ * may a hole be skipped: what else is unknown can hold anything. */
+bool ledger_is_untouched(const struct ledger *l, uint64_t block,
+			 uint32_t generation);
+
 /* Change entries in memory; they reach the file with ledger_sync. */
 void ledger_pending(struct ledger *l, uint64_t block, uint32_t generation);
 void ledger_durable(struct ledger *l, uint64_t block, uint32_t generation,
 		    const uint8_t digest[LEDGER_DIGEST_SIZE]);
-/* Writes the pages that changed and syncs the file. */
+/* Writes the pages that changed and syncs the file.  Once a write or sync
+ * failed nobody knows what the disk holds: this and the setters below then
+ * fail for good, and the ledger is to be closed and opened again. */
 int ledger_sync(struct ledger *l, struct err *err);
 
 /* The last generation applied to the whole disk, 0 for none; kept in the

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger: read from a mapping, changed in memory, written by pwrite.
+ *
+ * A page that changes is copied from the mapping first; the copy is what is
+ * read until ledger_sync has brought it to the disk.  So nothing of a change
+ * can reach the file before the caller says so, which is what the order of
+ * writes rests on. */
+#include "stages/copy/ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "stages/copy/digest.h"
+#include "stages/copy/ledger_file.h"
+
+struct ledger {
+	char *path;
+	int fd;
+	bool writable;
+	bool poisoned; /* a write failed: see ledger_sync */
+	struct format_header header;
+	uint64_t nblocks, npages;
+	const uint8_t *map; /* the whole file; NULL when there are no entries */
+	size_t map_size;
+	uint8_t **changed;   /* a page newer than the file, else NULL: owned */
+	VEC(uint64_t) dirty; /* numbers of those */
+	uint64_t ndurable, ndamaged;
+};
+
+static off_t
+page_at(uint64_t number)
+{
+	return (off_t)((FORMAT_NHEADERS + number) * FORMAT_PAGE);
+}
+
+static const uint8_t *
+page_of(const struct ledger *l, uint64_t number)
+{
+	return l->changed[number] ? l->changed[number]
+				  : l->map + page_at(number);
+}
+
+static const uint8_t *
+page_of_block(const struct ledger *l, uint64_t block)
+{
+	return page_of(l, block / FORMAT_ENTRIES);
+}
+
+/* Entries on a page; the last one may hold fewer. */
+static unsigned
+entries_on(const struct ledger *l, uint64_t number)
+{
+	uint64_t left = l->nblocks - number * FORMAT_ENTRIES;
+
+	return left < FORMAT_ENTRIES ? (unsigned)left : FORMAT_ENTRIES;
+}
+
+static uint8_t *
+new_page(struct ledger *l, uint64_t number)
+{
+	l->changed[number] = mem_new(FORMAT_PAGE);
+	*vec_push(&l->dirty) = number;
+	return l->changed[number];
+}
+
+static uint8_t *
+page_to_change(struct ledger *l, uint64_t number)
+{
+	if (!l->changed[number])
+		memcpy(new_page(l, number), l->map + page_at(number),
+		       FORMAT_PAGE);
+	return l->changed[number];
+}
+
+/* Pages are read by pread here, so that a sector the disk cannot read is a
+ * damaged page and not a SIGBUS; such a page is never looked up in the map. */
+static void
+load_page(struct ledger *l, uint64_t number)
+{
+	uint8_t page[FORMAT_PAGE], *lost;
+	struct err ignored;
+
+	if (fs_pread(l->fd, page, sizeof(page), page_at(number), &ignored) ==
+		0 &&
+	    format_page_is_good(page, l->header.id, number)) {
+		for (unsigned i = 0; i < entries_on(l, number); i++)
+			l->ndurable += format_state(page, i) == LEDGER_DURABLE;
+		return;
+	}
+	l->ndamaged++;
+	lost = new_page(l, number);
+	for (unsigned i = 0; i < entries_on(l, number); i++)
+		format_put_entry(lost, i, FORMAT_LOST, 0, NULL);
+}
+
+static int
+load(struct ledger *l, struct err *err)
+{
+	void *map;
+
+	if (ledger_file_header(l->fd, l->path, &l->header, err) < 0)
+		return -1;
+	l->nblocks = format_nblocks(l->header.identity.size_bytes);
+	l->npages = format_npages(l->nblocks);
+	l->changed = mem_new((l->npages + 1) * sizeof(*l->changed));
+	l->map_size = (size_t)page_at(l->npages);
+	map = mmap(NULL, l->map_size, PROT_READ, MAP_SHARED, l->fd, 0);
+	if (map == MAP_FAILED)
+		return err_sys(err, "cannot map ledger '%s'", l->path);
+	l->map = map;
+	for (uint64_t n = 0; n < l->npages; n++)
+		load_page(l, n);
+	return 0;
+}
+
+static int
+differs(const struct ledger *l, const char *member, const char *has,
+	const char *wanted, struct err *err)
+{
+	return err_set(err, ERR_FAIL,
+		       "ledger '%s' belongs to another %s: it is bound to "
+		       "'%s', not to '%s'",
+		       l->path, member, has, wanted);
+}
+
+static const char *
+digest_name(enum ledger_digest digest)
+{
+	switch (digest) {
+	case LEDGER_SHA256:
+		return "sha256";
+	case LEDGER_XXH3:
+		return "xxh3";
+	case LEDGER_NO_DIGEST:
+		return "none";
+	}
+	return "unknown";
+}
+
+static int
+check_identity(const struct ledger *l, const struct ledger_identity *want,
+	       struct err *err)
+{
+	const struct ledger_identity *has = &l->header.identity;
+
+	if (strcmp(has->vm, want->vm) != 0)
+		return differs(l, "vm", has->vm, want->vm, err);
+	if (strcmp(has->disk, want->disk) != 0)
+		return differs(l, "disk", has->disk, want->disk, err);
+	if (strcmp(has->target, want->target) != 0)
+		return differs(l, "target", has->target, want->target, err);
+	if (has->size_bytes != want->size_bytes)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s' is for a disk of another size: "
+			       "%llu bytes, not %llu",
+			       l->path, (unsigned long long)has->size_bytes,
+			       (unsigned long long)want->size_bytes);
+	if (has->digest != want->digest)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s' keeps another digest: '%s', not "
+			       "'%s'",
+			       l->path, digest_name(has->digest),
+			       digest_name(want->digest));
+	return 0;
+}
+
+static void
+closep(struct ledger **l)
+{
+	ledger_close(*l);
+}
+
+int
+ledger_open(const char *path, const struct ledger_identity *id,
+	    struct ledger **ret, struct err *err)
+{
+	CLEANUP(closep) struct ledger *l = mem_new(sizeof(*l));
+
+	l->path = mem_strdup(path);
+	l->writable = true;
+	l->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (l->fd < 0 && errno != ENOENT)
+		return err_sys(err, "cannot open ledger '%s'", path);
+	if (l->fd >= 0 && ledger_file_lock(l->fd, path, err) < 0)
+		return -1;
+	if (l->fd < 0 && ledger_file_create(path, id, &l->fd, err) < 0)
+		return -1;
+	if (load(l, err) < 0 || check_identity(l, id, err) < 0)
+		return -1;
+	*ret = steal(&l);
+	return 0;
+}
+
+int
+ledger_open_readonly(const char *path, struct ledger **ret, struct err *err)
+{
+	CLEANUP(closep) struct ledger *l = mem_new(sizeof(*l));
+
+	l->path = mem_strdup(path);
+	l->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (l->fd < 0)
+		return err_sys(err, "cannot open ledger '%s'", path);
+	if (load(l, err) < 0)
+		return -1;
+	*ret = steal(&l);
+	return 0;
+}
+
+static void
+forget_changes(struct ledger *l)
+{
+	for (size_t i = 0; i < l->dirty.n; i++) {
+		free(l->changed[l->dirty.v[i]]);
+		l->changed[l->dirty.v[i]] = NULL;
+	}
+	l->dirty.n = 0;
+}
+
+void
+ledger_close(struct ledger *l)
+{
+	if (!l)
+		return;
+	forget_changes(l);
+	vec_done(&l->dirty);
+	free(l->changed);
+	if (l->map)
+		munmap((void *)l->map, l->map_size);
+	if (l->fd >= 0)
+		close(l->fd);
+	free(l->path);
+	free(l);
+}
+
+const struct ledger_identity *
+ledger_identity(const struct ledger *l)
+{
+	return &l->header.identity;
+}
+
+uint64_t
+ledger_nblocks(const struct ledger *l)
+{
+	return l->nblocks;
+}
+
+void
+ledger_get(const struct ledger *l, uint64_t block, struct ledger_entry *ret)
+{
+	const uint8_t *page = page_of_block(l, block);
+	unsigned i = block % FORMAT_ENTRIES;
+	int state = format_state(page, i);
+
+	*ret = (struct ledger_entry){.state = LEDGER_UNKNOWN};
+	if (state != LEDGER_PENDING && state != LEDGER_DURABLE)
+		return;
+	ret->state = (enum ledger_state)state;
+	ret->generation = format_generation(page, i);
+	memcpy(ret->digest, format_digest(page, i), LEDGER_DIGEST_SIZE);
+}
+
+bool
+ledger_is_untouched(const struct ledger *l, uint64_t block, uint32_t generation)
+{
+	return format_state(page_of_block(l, block), block % FORMAT_ENTRIES) ==
+		   LEDGER_UNKNOWN &&
+	       (l->header.begun == 0 || l->header.begun == generation);
+}
+
+/* Marks the page for writing even where nothing changes: what the page cache
+ * shows after some earlier failed sync need not be on the disk. */
+static void
+change(struct ledger *l, uint64_t block, enum ledger_state state,
+       uint32_t generation, const uint8_t *digest)
+{
+	uint8_t *page = page_to_change(l, block / FORMAT_ENTRIES);
+	unsigned i = block % FORMAT_ENTRIES;
+
+	l->ndurable -= format_state(page, i) == LEDGER_DURABLE;
+	l->ndurable += state == LEDGER_DURABLE;
+	format_put_entry(page, i, (int)state, generation, digest);
+}
+
+void
+ledger_pending(struct ledger *l, uint64_t block, uint32_t generation)
+{
+	change(l, block, LEDGER_PENDING, generation, NULL);
+}
+
+void
+ledger_durable(struct ledger *l, uint64_t block, uint32_t generation,
+	       const uint8_t digest[LEDGER_DIGEST_SIZE])
+{
+	change(l, block, LEDGER_DURABLE, generation, digest);
+}
+
+static int
+check_writable(const struct ledger *l, struct err *err)
+{
+	if (!l->writable)
+		return err_set(err, ERR_BUG,
+			       "ledger '%s' was opened to be read", l->path);
+	if (l->poisoned)
+		return err_set(err, ERR_RETRY,
+			       "ledger '%s' could not be written earlier and "
+			       "is not written any more",
+			       l->path);
+	return 0;
+}
+
+static int
+write_dirty(struct ledger *l, struct err *err)
+{
+	for (size_t i = 0; i < l->dirty.n; i++) {
+		uint64_t number = l->dirty.v[i];
+		uint8_t *page = l->changed[number];
+
+		format_seal_page(page, l->header.id, number);
+		if (fs_pwrite(l->fd, page, FORMAT_PAGE, page_at(number), err) <
+		    0)
+			return err_wrap(err, "ledger '%s'", l->path);
+	}
+	return 0;
+}
+
+static int
+sync_file(struct ledger *l, struct err *err)
+{
+	if (fdatasync(l->fd) == 0)
+		return 0;
+	return err_sys(err, "cannot sync ledger '%s'", l->path);
+}
+
+int
+ledger_sync(struct ledger *l, struct err *err)
+{
+	if (check_writable(l, err) < 0)
+		return -1;
+	if (l->dirty.n == 0)
+		return 0;
+	l->poisoned = true;
+	if (write_dirty(l, err) < 0 || sync_file(l, err) < 0)
+		return -1;
+	l->poisoned = false;
+	forget_changes(l);
+	return 0;
+}
+
+/* Writes the next header over the copy that does not hold. */
+static int
+write_header(struct ledger *l, const struct format_header *next,
+	     struct err *err)
+{
+	struct format_header h = *next;
+	uint8_t page[FORMAT_PAGE];
+
+	h.counter = l->header.counter + 1;
+	format_put_header(page, &h);
+	l->poisoned = true;
+	if (fs_pwrite(l->fd, page, sizeof(page),
+		      (off_t)(h.counter % FORMAT_NHEADERS * FORMAT_PAGE),
+		      err) < 0)
+		return err_wrap(err, "ledger '%s'", l->path);
+	if (sync_file(l, err) < 0)
+		return -1;
+	l->poisoned = false;
+	l->header = h;
+	return 0;
+}
+
+static int
+check_unsealed(const struct ledger *l, struct err *err)
+{
+	if (l->header.sealed)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s' is sealed: the disk may have been "
+			       "converted and can no longer be copied to",
+			       l->path);
+	return 0;
+}
+
+int
+ledger_begin(struct ledger *l, uint32_t generation, struct err *err)
+{
+	struct format_header next = l->header;
+
+	if (check_unsealed(l, err) < 0 || check_writable(l, err) < 0)
+		return -1;
+	if (next.begun == generation || next.begun == FORMAT_BEGUN_ANY)
+		return 0;
+	next.begun = next.begun == 0 ? generation : FORMAT_BEGUN_ANY;
+	return write_header(l, &next, err);
+}
+
+uint32_t
+ledger_applied(const struct ledger *l)
+{
+	return l->header.applied;
+}
+
+int
+ledger_set_applied(struct ledger *l, uint32_t generation, struct err *err)
+{
+	struct format_header next = l->header;
+
+	if (check_unsealed(l, err) < 0 || ledger_sync(l, err) < 0)
+		return -1;
+	next.applied = generation;
+	return write_header(l, &next, err);
+}
+
+bool
+ledger_sealed(const struct ledger *l)
+{
+	return l->header.sealed;
+}
+
+int
+ledger_seal(struct ledger *l, struct err *err)
+{
+	struct format_header next = l->header;
+
+	if (ledger_sync(l, err) < 0)
+		return -1;
+	next.sealed = 1;
+	return write_header(l, &next, err);
+}
+
+uint64_t
+ledger_count_durable(const struct ledger *l)
+{
+	return l->ndurable;
+}
+
+uint64_t
+ledger_damaged_pages(const struct ledger *l)
+{
+	return l->ndamaged;
+}
+
+static int
+root(const struct ledger *l, struct digest *sha, uint8_t *ret, struct err *err)
+{
+	struct digest_tree tree = {0};
+	struct ledger_entry entry;
+
+	if (digest_init(sha, LEDGER_SHA256, err) < 0)
+		return -1;
+	for (uint64_t block = 0; block < l->nblocks; block++) {
+		ledger_get(l, block, &entry);
+		if (digest_tree_add(&tree, sha, entry.digest, err) < 0)
+			return -1;
+	}
+	return digest_tree_root(&tree, sha, &l->header.identity, ret, err);
+}
+
+int
+ledger_root(const struct ledger *l, char ret_hex[65], struct err *err)
+{
+	CLEANUP(digest_done) struct digest sha = {0};
+	uint8_t top[LEDGER_DIGEST_SIZE];
+
+	if (l->header.identity.digest == LEDGER_NO_DIGEST)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s': no proof was recorded", l->path);
+	if (l->ndurable != l->nblocks)
+		return err_set(
+		    err, ERR_FAIL,
+		    "ledger '%s': only %llu of %llu blocks are durable",
+		    l->path, (unsigned long long)l->ndurable,
+		    (unsigned long long)l->nblocks);
+	if (root(l, &sha, top, err) < 0)
+		return -1;
+	for (int i = 0; i < LEDGER_DIGEST_SIZE; i++)
+		snprintf(ret_hex + (ptrdiff_t)i * 2, 3, "%02x", top[i]);
+	return 0;
+}

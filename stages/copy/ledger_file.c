@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making, locking and first reading of a ledger's file. */
+#include "stages/copy/ledger_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+#define RUN_PAGES 256 /* written at once */
+
+int
+ledger_file_lock(int fd, const char *path, struct err *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return err_set(err, ERR_HELD,
+			       "ledger '%s' is being written by another run",
+			       path);
+	return err_sys(err, "cannot lock ledger '%s'", path);
+}
+
+/* Empties what a killed run left of its own attempt, but never a file that
+ * somebody who was quicker has meanwhile finished and renamed. */
+static int
+open_aside(const char *aside, int *ret_fd, struct err *err)
+{
+	CLEANUP(mem_closep)
+	int fd = open(aside, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat mine, there;
+
+	if (fd < 0)
+		return err_sys(err, "cannot create '%s'", aside);
+	if (ledger_file_lock(fd, aside, err) < 0)
+		return -1;
+	if (fstat(fd, &mine) < 0 || lstat(aside, &there) < 0 ||
+	    mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
+		return err_set(err, ERR_HELD, "another run is making '%s'",
+			       aside);
+	if (ftruncate(fd, 0) < 0)
+		return err_sys(err, "cannot empty '%s'", aside);
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+static int
+write_pages(int fd, const struct format_header *h, uint64_t npages,
+	    struct err *err)
+{
+	CLEANUP(mem_freep)
+	uint8_t *run = mem_new((size_t)RUN_PAGES * FORMAT_PAGE);
+	uint64_t first, n;
+
+	for (first = 0; first < npages; first += n) {
+		n = npages - first < RUN_PAGES ? npages - first : RUN_PAGES;
+		for (uint64_t i = 0; i < n; i++)
+			format_seal_page(run + i * FORMAT_PAGE, h->id,
+					 first + i);
+		if (fs_pwrite(fd, run, n * FORMAT_PAGE,
+			      (off_t)((FORMAT_NHEADERS + first) * FORMAT_PAGE),
+			      err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Both copies of the header are good from the start. */
+static int
+write_headers(int fd, struct format_header *h, struct err *err)
+{
+	uint8_t page[FORMAT_PAGE];
+
+	for (h->counter = 0; h->counter < FORMAT_NHEADERS; h->counter++) {
+		format_put_header(page, h);
+		if (fs_pwrite(fd, page, sizeof(page),
+			      (off_t)(h->counter * FORMAT_PAGE), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+fill(int fd, const struct ledger_identity *id, struct err *err)
+{
+	struct format_header h = {
+	    .version = FORMAT_VERSION,
+	    .begun = id->target_is_blank ? 0 : FORMAT_BEGUN_ANY,
+	    .identity = *id,
+	};
+	uint64_t npages = format_npages(format_nblocks(id->size_bytes));
+	int rc;
+
+	if (getrandom(h.id, sizeof(h.id), 0) != sizeof(h.id))
+		return err_sys(err, "cannot get random bytes");
+	rc = posix_fallocate(fd, 0,
+			     (off_t)((FORMAT_NHEADERS + npages) * FORMAT_PAGE));
+	if (rc != 0) {
+		errno = rc;
+		return err_sys(err, "no room");
+	}
+	if (write_pages(fd, &h, npages, err) < 0 ||
+	    write_headers(fd, &h, err) < 0)
+		return -1;
+	if (fsync(fd) < 0)
+		return err_sys(err, "cannot sync");
+	return 0;
+}
+
+int
+ledger_file_create(const char *path, const struct ledger_identity *id,
+		   int *ret_fd, struct err *err)
+{
+	CLEANUP(mem_freep) char *aside = mem_printf("%s.new", path);
+	CLEANUP(mem_freep) char *dir = fs_dirname(path);
+	CLEANUP(mem_closep) int fd = -1;
+
+	if (open_aside(aside, &fd, err) < 0)
+		return -1;
+	if (fill(fd, id, err) < 0) {
+		unlink(aside);
+		return err_wrap(err, "making ledger '%s'", path);
+	}
+	if (renameat2(AT_FDCWD, aside, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
+	    (errno != EINVAL || rename(aside, path) < 0))
+		return err_sys(err, "cannot rename '%s'", aside);
+	if (fs_sync_dir(dir, err) < 0)
+		return -1;
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+/* A page that cannot be read is as good as a damaged one. */
+static bool
+read_header(int fd, unsigned n, struct format_header *ret)
+{
+	uint8_t page[FORMAT_PAGE];
+	struct err ignored;
+
+	return fs_pread(fd, page, sizeof(page), (off_t)n * FORMAT_PAGE,
+			&ignored) == 0 &&
+	       format_get_header(page, ret);
+}
+
+int
+ledger_file_header(int fd, const char *path, struct format_header *ret,
+		   struct err *err)
+{
+	struct format_header best = {0}, h;
+	bool found = false;
+
+	for (unsigned n = 0; n < FORMAT_NHEADERS; n++) {
+		if (!read_header(fd, n, &h))
+			continue;
+		if (!found || h.counter > best.counter)
+			best = h;
+		found = true;
+	}
+	if (!found)
+		return err_set(err, ERR_FAIL,
+			       "'%s' is no ledger, or both copies of its "
+			       "header are damaged: remove it and the disk is "
+			       "copied again from the start",
+			       path);
+	if (best.version != FORMAT_VERSION)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s' has format version %u, this "
+			       "program knows %d",
+			       path, best.version, FORMAT_VERSION);
+	*ret = best;
+	return 0;
+}

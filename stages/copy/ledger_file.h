@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making, locking and first reading of a ledger's file. */
+#ifndef COPY_LEDGER_FILE_H
+#define COPY_LEDGER_FILE_H
+
+#include "stages/copy/ledger_format.h"
+
+/* Makes the file whole, synced and locked; *ret_fd is the caller's. */
+int ledger_file_create(const char *path, const struct ledger_identity *id,
+		       int *ret_fd, struct err *err);
+/* One writer at a time: another is ERR_HELD. */
+int ledger_file_lock(int fd, const char *path, struct err *err);
+/* The header that holds. */
+int ledger_file_header(int fd, const char *path, struct format_header *ret,
+		       struct err *err);
+
+#endif

@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The copy engine and verification against real NBD servers. */
+#include "stages/copy/copy.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "io/nbd.h"
+#include "t/tap.h"
+
+#define MIB (1024 * 1024ull)
+
+static struct err err;
+static struct copy_progress stats;
+
+static char *
+path_of(const char *name)
+{
+	return fs_path(tap_dir(), name);
+}
+
+/* `map` is the disk, a MiB a letter: '.' hole, '0' written zeroes, any other
+ * data that depends on the letter.  `size` may cut the last one. */
+static void
+make_image(const char *path, const char *map, uint64_t size)
+{
+	CLEANUP(mem_closep)
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CLEANUP(mem_freep) uint8_t *block = mem_new(MIB);
+	uint64_t at, n;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+		abort();
+	for (size_t i = 0; map[i]; i++) {
+		at = i * MIB;
+		n = size - at < MIB ? size - at : MIB;
+		for (size_t k = 0; k < MIB; k++)
+			block[k] = map[i] == '0'
+				       ? 0
+				       : (uint8_t)((k * 31 + k / 4096) ^
+						   (unsigned)map[i] ^ i);
+		if (map[i] != '.' &&
+		    fs_pwrite(fd, block, n, (off_t)at, &err) < 0)
+			abort();
+	}
+}
+
+static void
+make_blank(const char *path, uint64_t size)
+{
+	make_image(path, "", size);
+}
+
+/* The first `size` bytes of both. */
+static bool
+same(const char *a, const char *b, uint64_t size)
+{
+	CLEANUP(mem_closep) int fa = open(a, O_RDONLY | O_CLOEXEC);
+	CLEANUP(mem_closep) int fb = open(b, O_RDONLY | O_CLOEXEC);
+	CLEANUP(mem_freep) uint8_t *ba = mem_new(MIB);
+	CLEANUP(mem_freep) uint8_t *bb = mem_new(MIB);
+	uint64_t n;
+
+	for (uint64_t at = 0; at < size; at += n) {
+		n = size - at < MIB ? size - at : MIB;
+		if (fs_pread(fa, ba, n, (off_t)at, &err) < 0 ||
+		    fs_pread(fb, bb, n, (off_t)at, &err) < 0 ||
+		    memcmp(ba, bb, n) != 0)
+			return false;
+	}
+	return true;
+}
+
+static struct nbd_server
+serve(const char *const *argv)
+{
+	struct nbd_serve_opts opts = {.format = "raw"};
+	struct nbd_server server = {0};
+
+	if (nbd_serve(argv, &opts, &server, &err) < 0) {
+		tap_diag("%s", err.text);
+		exit(1);
+	}
+	return server;
+}
+
+static struct nbd_server
+serve_file(const char *path)
+{
+	const char *argv[] = {"nbdkit", "-f", "-U", "@SOCKET@",
+			      "file",	path, NULL};
+
+	return serve(argv);
+}
+
+static struct nbd_server
+serve_qcow2(const char *path)
+{
+	struct nbd_serve_opts opts = {
+	    .filename = path, .format = "qcow2", .writable = true};
+	struct nbd_server server = {0};
+
+	if (nbd_serve_image(&opts, &server, &err) < 0) {
+		tap_diag("%s", err.text);
+		exit(1);
+	}
+	return server;
+}
+
+static struct ledger *
+open_ledger(const char *path, uint64_t size, enum ledger_digest digest,
+	    bool blank)
+{
+	struct ledger_identity id = {.vm = "vm",
+				     .disk = "disk",
+				     .target = "target",
+				     .size_bytes = size,
+				     .digest = digest,
+				     .target_is_blank = blank};
+	struct ledger *l = NULL;
+
+	if (ledger_open(path, &id, &l, &err) < 0) {
+		tap_diag("%s", err.text);
+		exit(1);
+	}
+	return l;
+}
+
+static struct copy_opts
+to_file(const char *uri, const char *file, struct ledger *l)
+{
+	struct copy_opts opts = {
+	    .source_uri = uri,
+	    .target = {.file = file, .reads_as_zero = true},
+	    .ledger = l,
+	    .generation = 1,
+	};
+
+	return opts;
+}
+
+static bool
+copies(const struct copy_opts *opts)
+{
+	memset(&err, 0, sizeof(err));
+	if (copy_run(opts, &stats, &err) == 0)
+		return true;
+	tap_diag("%s: %s", err_class_name(err.class), err.text);
+	return false;
+}
+
+static bool
+fails(const struct copy_opts *opts, enum err_class class, const char *text)
+{
+	memset(&err, 0, sizeof(err));
+	return copy_run(opts, &stats, &err) < 0 && err.class == class &&
+	       like(err.text, text, text);
+}
+
+static int
+verify(const struct copy_opts *opts, struct verify_result *ret)
+{
+	struct verify_opts v = {.target = opts->target, .ledger = opts->ledger};
+
+	memset(&err, 0, sizeof(err));
+	return copy_verify(&v, ret, &err);
+}
+
+static void
+round_trip(const char *map, uint64_t size, enum ledger_digest digest)
+{
+	CLEANUP(mem_freep) char *source = path_of("rt.source");
+	CLEANUP(mem_freep) char *target = path_of("rt.target");
+	CLEANUP(mem_freep) char *ledger = path_of("rt.ledger");
+	struct nbd_server server;
+	struct ledger *l;
+	struct copy_opts opts;
+	struct verify_result checked;
+
+	make_image(source, map, size);
+	make_blank(target, size);
+	server = serve_file(source);
+	l = open_ledger(ledger, size, digest, true);
+	opts = to_file(server.uri, target, l);
+	ok(copies(&opts), "copies '%s', %llu bytes", map,
+	   (unsigned long long)size);
+	ok(same(source, target, size), "target equals source");
+	is_int(stats.done_bytes, size, "all is settled");
+	is_int(ledger_count_durable(l), ledger_nblocks(l), "and durable");
+	if (digest != LEDGER_NO_DIGEST) {
+		ok(verify(&opts, &checked) == 0, "verifies");
+		is_int(checked.nchecked, ledger_nblocks(l), "every block");
+	}
+	ok(copies(&opts), "copies again");
+	is_int(stats.skipped_bytes, size, "which is nothing to do");
+	is_int(stats.read_bytes, 0, "and reads nothing");
+	ledger_close(l);
+	nbd_server_stop(&server);
+	unlink(ledger);
+}
+
+static void
+test_round_trips(void)
+{
+	round_trip("a.b0c", 5 * MIB, LEDGER_SHA256);
+	round_trip("a.b0c", 5 * MIB, LEDGER_XXH3);
+	round_trip("a.b0c", 5 * MIB, LEDGER_NO_DIGEST);
+	round_trip("ab", MIB + 12345, LEDGER_SHA256);
+	round_trip("a.", MIB + 513, LEDGER_SHA256);
+	round_trip("a", 1, LEDGER_SHA256);
+	round_trip(".", 1, LEDGER_SHA256);
+	round_trip("", 0, LEDGER_SHA256);
+	round_trip("aabbccddeeff....gghh0000iijjkkllmmnnooppqqrrsstt", 48 * MIB,
+		   LEDGER_SHA256);
+}
+
+static void
+test_stats(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("st.source");
+	CLEANUP(mem_freep) char *target = path_of("st.target");
+	struct nbd_server server;
+	struct copy_opts opts;
+
+	make_image(source, "a..0b", 5 * MIB);
+	make_blank(target, 6 * MIB);
+	server = serve_file(source);
+	opts = to_file(server.uri, target, NULL);
+	ok(copies(&opts), "copies without a ledger to a larger target");
+	ok(same(source, target, 5 * MIB), "target equals source");
+	is_int(stats.total_bytes, 5 * MIB, "total");
+	is_int(stats.read_bytes, 3 * MIB, "holes are not read");
+	is_int(stats.written_bytes, 2 * MIB, "zeroes are not written");
+	is_int(stats.zero_bytes, 3 * MIB, "but counted");
+	nbd_server_stop(&server);
+}
+
+/* A target full of junk: holes and zeroes must be made there. */
+static void
+test_dirty_target(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("dt.source");
+	CLEANUP(mem_freep) char *target = path_of("dt.target");
+	CLEANUP(mem_freep) char *ledger = path_of("dt.ledger");
+	struct nbd_server server;
+	struct ledger *l;
+	struct copy_opts opts;
+
+	make_image(source, "a..0b.", 5 * MIB + 700);
+	make_image(target, "zzzzzz", 5 * MIB + 700);
+	server = serve_file(source);
+	opts = to_file(server.uri, target, NULL);
+	opts.target.reads_as_zero = false;
+	ok(copies(&opts), "copies over junk");
+	ok(same(source, target, 5 * MIB + 700), "target equals source");
+
+	make_image(target, "zzzzzz", 5 * MIB + 700);
+	l = open_ledger(ledger, 5 * MIB + 700, LEDGER_SHA256, false);
+	opts = to_file(server.uri, target, l);
+	ok(copies(&opts), "a ledger made for a target that is not blank");
+	ok(same(source, target, 5 * MIB + 700),
+	   "overrules the word of the caller");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+/* Blocks that data of an older generation reached become zero. */
+static void
+test_generations(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("gn.source");
+	CLEANUP(mem_freep) char *target = path_of("gn.target");
+	CLEANUP(mem_freep) char *ledger = path_of("gn.ledger");
+	struct nbd_server server;
+	struct ledger *l;
+	struct copy_opts opts;
+	struct verify_result checked;
+
+	make_image(source, "abc.d", 5 * MIB);
+	make_blank(target, 5 * MIB);
+	server = serve_file(source);
+	l = open_ledger(ledger, 5 * MIB, LEDGER_SHA256, true);
+	opts = to_file(server.uri, target, l);
+	ok(copies(&opts) && ledger_set_applied(l, 1, &err) == 0,
+	   "generation 1");
+	nbd_server_stop(&server);
+	make_image(source, "a0.xe", 5 * MIB);
+	server = serve_file(source);
+	opts.source_uri = server.uri;
+	opts.generation = 2;
+	ok(copies(&opts), "generation 2 over it");
+	ok(same(source, target, 5 * MIB), "target equals the new source");
+	ok(verify(&opts, &checked) == 0, "and verifies");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+static void
+test_resume(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("rs.source");
+	CLEANUP(mem_freep) char *target = path_of("rs.target");
+	CLEANUP(mem_freep) char *ledger = path_of("rs.ledger");
+	struct nbd_server server;
+	struct ledger *l;
+	struct copy_opts opts;
+	uint8_t digest[LEDGER_DIGEST_SIZE] = {0};
+
+	make_image(source, "abcdefgh", 8 * MIB);
+	make_image(target, "ab......", 8 * MIB);
+	server = serve_file(source);
+	l = open_ledger(ledger, 8 * MIB, LEDGER_SHA256, true);
+	(void)ledger_begin(l, 1, &err);
+	ledger_durable(l, 0, 1, digest);
+	ledger_durable(l, 1, 1, digest);
+	ledger_pending(l, 2, 1);
+	(void)ledger_sync(l, &err);
+	opts = to_file(server.uri, target, l);
+	ok(copies(&opts), "a copy that was cut short goes on");
+	is_int(stats.skipped_bytes, 2 * MIB, "what is durable is skipped");
+	is_int(stats.read_bytes, 6 * MIB, "the rest is read");
+	ok(same(source, target, 8 * MIB), "target equals source");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+static void
+test_source_errors(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("se.source");
+	CLEANUP(mem_freep) char *target = path_of("se.target");
+	CLEANUP(mem_freep) char *ledger = path_of("se.ledger");
+	CLEANUP(mem_freep) char *trigger = path_of("se.trigger");
+	CLEANUP(mem_freep)
+	char *filter = mem_printf("error-pread-file=%s", trigger);
+	const char *argv[] = {"nbdkit",
+			      "-f",
+			      "-U",
+			      "@SOCKET@",
+			      "--filter=error",
+			      "file",
+			      source,
+			      filter,
+			      "error-pread-rate=30%",
+			      "error=EIO",
+			      NULL};
+	struct nbd_server server;
+	struct ledger *l;
+	struct copy_opts opts;
+	uint64_t before;
+
+	make_image(source, "abcdefghijklmnopqrstuvwxyz", 26 * MIB);
+	make_blank(target, 26 * MIB);
+	server = serve(argv);
+	l = open_ledger(ledger, 26 * MIB, LEDGER_SHA256, true);
+	opts = to_file(server.uri, target, l);
+	if (fs_write(trigger, "", 0, 0600, &err) < 0)
+		abort();
+	ok(fails(&opts, ERR_RETRY, "of the source"),
+	   "a source that cannot be read may work later");
+	like(err.text, "Input/output error", "and says why");
+	before = ledger_count_durable(l) * MIB;
+	is_int(stats.done_bytes, before, "what was written is kept");
+	unlink(trigger);
+	ok(copies(&opts), "then it goes on");
+	is_int(stats.skipped_bytes, before, "with what is missing");
+	ok(same(source, target, 26 * MIB), "target equals source");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+static void
+test_sizes(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("sz.source");
+	CLEANUP(mem_freep) char *target = path_of("sz.target");
+	CLEANUP(mem_freep) char *larger = path_of("sz.larger");
+	CLEANUP(mem_freep) char *smaller = path_of("sz.smaller");
+	struct nbd_server server;
+	struct ledger *l;
+	struct copy_opts opts;
+
+	make_image(source, "ab", 2 * MIB);
+	make_blank(target, MIB + 5);
+	server = serve_file(source);
+	opts = to_file(server.uri, target, NULL);
+	ok(fails(&opts, ERR_FAIL, "only 1048581 bytes, the source has 2097152"),
+	   "a target that is too small");
+	l = open_ledger(larger, 3 * MIB, LEDGER_SHA256, true);
+	opts.ledger = l;
+	ok(fails(&opts, ERR_FAIL, "shrunk"), "a source that shrank");
+	ledger_close(l);
+	l = open_ledger(smaller, MIB, LEDGER_SHA256, true);
+	opts.ledger = l;
+	ok(fails(&opts, ERR_FAIL, "grown"), "a source that grew");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+static void
+test_sealed(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("sl.source");
+	CLEANUP(mem_freep) char *ledger = path_of("sl.ledger");
+	struct nbd_server server;
+	struct ledger *l = open_ledger(ledger, MIB, LEDGER_SHA256, true);
+	struct copy_opts opts;
+	struct verify_result checked;
+
+	make_image(source, "a", MIB);
+	server = serve_file(source);
+	opts = to_file(server.uri, source, l);
+	(void)ledger_seal(l, &err);
+	ok(fails(&opts, ERR_FAIL, "sealed"), "nothing is copied after a seal");
+	ok(verify(&opts, &checked) < 0 && err.class == ERR_FAIL,
+	   "nor compared");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+static void
+test_verify(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("vf.source");
+	CLEANUP(mem_freep) char *target = path_of("vf.target");
+	CLEANUP(mem_freep) char *ledger = path_of("vf.ledger");
+	CLEANUP(mem_freep) char *none = path_of("vf.none");
+	struct nbd_server server;
+	struct ledger *l = open_ledger(ledger, 5 * MIB, LEDGER_SHA256, true);
+	struct verify_opts v;
+	struct copy_opts opts;
+	struct verify_result checked;
+	int fd;
+
+	make_image(source, "a.c.e", 5 * MIB);
+	make_blank(target, 5 * MIB);
+	server = serve_file(source);
+	opts = to_file(server.uri, target, l);
+	ok(verify(&opts, &checked) < 0 && err.class == ERR_FAIL,
+	   "nothing to verify before the copy");
+	like(err.text, "not copied yet", "and says so");
+	ok(copies(&opts), "copied");
+	fd = open(target, O_RDWR | O_CLOEXEC);
+	(void)fs_pwrite(fd, "x", 1, 3 * MIB + 77, &err);
+	(void)fs_pwrite(fd, "x", 1, 5 * MIB - 1, &err);
+	close(fd);
+	ok(verify(&opts, &checked) < 0 && err.class == ERR_MISMATCH,
+	   "two bytes bent behind our back");
+	like(err.text, "2 of 5", "are counted");
+	like(err.text, "block 3 at byte 3145728", "and found");
+	is_int(checked.first_mismatch, 3, "also by number");
+	v = (struct verify_opts){.target = opts.target,
+				 .ledger = l,
+				 .which = VERIFY_SINCE_GENERATION,
+				 .generation = 2};
+	ok(copy_verify(&v, &checked, &err) == 0 && checked.nchecked == 0,
+	   "nothing is newer than generation 1");
+	if (truncate(target, 4 * MIB) < 0)
+		abort();
+	ok(verify(&opts, &checked) < 0 && err.class == ERR_MISMATCH,
+	   "a target cut short is a mismatch");
+	ledger_close(l);
+	l = open_ledger(none, 0, LEDGER_NO_DIGEST, true);
+	opts.ledger = l;
+	ok(verify(&opts, &checked) < 0 && err.class == ERR_FAIL,
+	   "without digests there is no verification");
+	like(err.text, "no proof was recorded", "and says so");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+static int
+stop_at_once(void *arg, const struct copy_progress *progress)
+{
+	(void)progress;
+	++*(int *)arg;
+	return 1;
+}
+
+static void
+test_cancel(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("cc.source");
+	CLEANUP(mem_freep) char *target = path_of("cc.target");
+	CLEANUP(mem_freep) char *ledger = path_of("cc.ledger");
+	const char *argv[] = {"nbdkit",
+			      "-f",
+			      "-U",
+			      "@SOCKET@",
+			      "--filter=delay",
+			      "file",
+			      source,
+			      "delay-read=50ms",
+			      NULL};
+	struct nbd_server server;
+	struct ledger *l;
+	struct copy_opts opts;
+	int called = 0;
+
+	make_image(source, "abcdefghijklmnopqrstuvwxyz", 26 * MIB);
+	make_blank(target, 26 * MIB);
+	server = serve(argv);
+	l = open_ledger(ledger, 26 * MIB, LEDGER_SHA256, true);
+	opts = to_file(server.uri, target, l);
+	opts.progress = stop_at_once;
+	opts.arg = &called;
+	ok(fails(&opts, ERR_CANCELLED, "asked to stop"),
+	   "a copy can be stopped");
+	ok(called > 0, "by its progress");
+	ok(ledger_count_durable(l) > 0 && ledger_count_durable(l) < 26,
+	   "what was done is in the ledger");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
+static void
+test_qcow2(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("qc.source");
+	CLEANUP(mem_freep) char *target = path_of("qc.target");
+	CLEANUP(mem_freep) char *raw = path_of("qc.raw");
+	CLEANUP(mem_freep) char *ledger = path_of("qc.ledger");
+	const char *create[] = {"qemu-img", "create", "-q", "-f",
+				"qcow2",    target,   "7M", NULL};
+	const char *convert[] = {"qemu-img", "convert", "-f", "qcow2", "-O",
+				 "raw",	     target,	raw,  NULL};
+	struct buf out = {0};
+	struct nbd_server from, to;
+	struct ledger *l;
+	struct copy_opts opts;
+	struct verify_result checked;
+
+	/* 100 bytes into the last MiB: the target must be padded */
+	make_image(source, "a..0bcd", 6 * MIB + 100);
+	ok(process_run(create, 10000, &out, &err) == 0, "a qcow2 image");
+	from = serve_file(source);
+	to = serve_qcow2(target);
+	l = open_ledger(ledger, 6 * MIB + 100, LEDGER_SHA256, true);
+	opts = to_file(from.uri, NULL, l);
+	opts.target.uri = to.uri;
+	ok(copies(&opts), "copies to qcow2 through qemu-nbd");
+	ok(verify(&opts, &checked) == 0, "verifies through it");
+	opts.generation = 2;
+	ok(copies(&opts), "copies a second generation over it");
+	nbd_server_stop(&to);
+	ok(process_run(convert, 10000, &out, &err) == 0, "reads as raw");
+	ok(same(source, raw, 6 * MIB + 100), "the target equals the source");
+	buf_done(&out);
+	ledger_close(l);
+	nbd_server_stop(&from);
+}
+
+static void
+test_no_flush(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("nf.source");
+	CLEANUP(mem_freep) char *target = path_of("nf.target");
+	CLEANUP(mem_freep) char *ledger = path_of("nf.ledger");
+	const char *argv[] = {"nbdkit",
+			      "-f",
+			      "-U",
+			      "@SOCKET@",
+			      "eval",
+			      "get_size=stat -L -c %s $FILE",
+			      "pread=dd if=$FILE skip=$4 count=$3 "
+			      "iflag=count_bytes,skip_bytes",
+			      "can_write=exit 0",
+			      "can_flush=exit 3",
+			      "pwrite=dd of=$FILE seek=$4 conv=notrunc "
+			      "oflag=seek_bytes status=none",
+			      NULL};
+	struct nbd_server from, to;
+	struct ledger *l;
+	struct copy_opts opts;
+
+	make_image(source, "ab.c", 4 * MIB);
+	make_image(target, "zzzz", 4 * MIB);
+	setenv("FILE", target, 1);
+	from = serve_file(source);
+	to = serve(argv);
+	l = open_ledger(ledger, 4 * MIB, LEDGER_SHA256, false);
+	opts = to_file(from.uri, NULL, l);
+	opts.target.uri = to.uri;
+	opts.target.reads_as_zero = false;
+	ok(fails(&opts, ERR_FAIL, "offers no flush"),
+	   "a target without flush gives no ledger");
+	opts.ledger = NULL;
+	ok(copies(&opts), "but can be copied to without one");
+	ok(same(source, target, 4 * MIB),
+	   "zeroes are written where the server cannot zero");
+	ledger_close(l);
+	nbd_server_stop(&to);
+	nbd_server_stop(&from);
+}
+
+static void
+test_full_target(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("ft.source");
+	const char *argv[] = {"nbdkit", "-f", "-U", "@SOCKET@",
+			      "full",	"4M", NULL};
+	struct nbd_server from, to;
+	struct copy_opts opts;
+
+	make_image(source, "abcd", 4 * MIB);
+	from = serve_file(source);
+	to = serve(argv);
+	opts = to_file(from.uri, NULL, NULL);
+	opts.target.uri = to.uri;
+	ok(fails(&opts, ERR_RETRY, "No space left"),
+	   "a full target may work later");
+	nbd_server_stop(&to);
+	nbd_server_stop(&from);
+	ok(fails(&opts, ERR_RETRY, "cannot connect to the source"),
+	   "so may a source that is not there");
+}
+
+int
+main(void)
+{
+	if (!process_in_path("nbdkit") || !process_in_path("qemu-nbd"))
+		tap_skip_all("nbdkit and qemu-nbd are not both installed");
+	test_round_trips();
+	test_stats();
+	test_dirty_target();
+	test_generations();
+	test_resume();
+	test_source_errors();
+	test_sizes();
+	test_sealed();
+	test_verify();
+	test_cancel();
+	test_qcow2();
+	test_no_flush();
+	test_full_target();
+	return tap_done();
+}
