@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 /* Where something stands in the files given.  file is "-" for stdin; line and
  * column count from 1, 0 means unknown. */
@@ -57,6 +58,9 @@ bool finding_blocks(const struct finding *f); /* Critical or Error */
 size_t findings_blocking(const struct findings *f, const char *vm);
 
 const char *finding_category_name(enum finding_category category);
+
+/* Adds "file:line:column: object: vm name: message", what is known of it. */
+void finding_text(const struct finding *f, struct buf *out);
 
 /* An array of objects {category, type, message, object?, vm?, field?, file?,
  * line?, column?}, stable interface of `-o json`; new reference. */
