@@ -45,8 +45,11 @@ all: $(B)/palletjack
 $(B)/palletjack: $(OBJ)
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o \
-		$(filter-out $(B)/runner/main.o,$(OBJ))
+# an archive, so that a test may bring stand-ins for what it does not test
+$(B)/palletjack.a: $(filter-out $(B)/runner/main.o,$(OBJ))
+	$(call say,AR  )rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o $(B)/palletjack.a
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/%.o: %.c

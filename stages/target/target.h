@@ -19,8 +19,17 @@ struct target_vm {
 	const struct endpoint *endpoint;
 	const struct plan *plan;
 	const struct plan_vm *pvm;
+	const struct inv_vm *vm;
 	const struct shape *shape;
 	const char *state_uuid; /* of the vm's state directory: who claims */
+};
+
+/* What the hand-over mark says.  While there is one, no run writes the disks. */
+enum handover {
+	HANDOVER_NONE,
+	HANDOVER_LEFT_OFF, /* handed over stopped: the operator may start it */
+	HANDOVER_STARTED,  /* written before the first start: it may have run */
+	HANDOVER_ROLLED_BACK, /* the source has it again: nobody may start it */
 };
 
 /* Where a disk's replica lives. */
@@ -62,13 +71,20 @@ struct target_ops {
 	/* Defines the vm, stopped; idempotent; *ret_facts says where. */
 	int (*create_vm)(const struct target_vm *t, json_t **ret_facts,
 			 struct err *err);
-	/* The hand-over mark: from now on no run writes these disks. */
-	int (*mark)(const struct target_vm *t, struct err *err);
-	/* Starts it; *ret_facts says how to find it again. */
+	/* The hand-over mark, synced: from now on no run writes these disks.
+	 * Needs our claim.  One that says "started" never says "left off"
+	 * again (no error), one that says "rolled back" stays (ERR_FAIL). */
+	int (*mark)(const struct target_vm *t, enum handover state,
+		    struct err *err);
+	int (*marked)(const struct target_vm *t, enum handover *ret,
+		      struct err *err);
+	/* Starts it unless it runs, and waits until it does; *ret_facts says
+	 * how to find it again.  Refuses without a mark that allows it. */
 	int (*start)(const struct target_vm *t, json_t **ret_facts,
 		     struct err *err);
 	int (*power_state)(const struct target_vm *t, enum power_state *ret,
 			   struct err *err);
+	/* Asks the guest, then insists; returns when it does not run. */
 	int (*stop)(const struct target_vm *t, struct err *err);
 };
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cleanup: drop our overlays and what helpers left. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "stages/overlay.h"
+#include "stages/place.h"
+
+static int
+run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(mem_freep) char *scratch = NULL;
+
+	(void)ret_facts;
+	/* until commit is recorded they are the only converted content */
+	if (w->view->shape->converted && !work_fact(w, "commit"))
+		return err_set(err, ERR_BUG,
+			       "the overlays are not committed: "
+			       "they are not removed");
+	if (place_open(w->view, &p, err) < 0)
+		return -1;
+	scratch = p.ops->scratch(&p.vm);
+	if (overlays_sweep(scratch, "bt.", err) < 0 ||
+	    overlays_sweep(scratch, "ov.", err) < 0)
+		return -1;
+	/* what is in there besides is not ours, and stays */
+	if (rmdir(scratch) < 0 && errno != ENOENT && errno != ENOTEMPTY)
+		return err_sys(err, "cannot remove directory '%s'", scratch);
+	return 0;
+}
+
+const struct stage stage_cleanup = {
+    .name = "cleanup",
+    .scope = STAGE_VM,
+    .run = run,
+};

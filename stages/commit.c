@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commit: fold the converted overlays into the disks.  From its beginning on
+ * the replicas are gone; the overlays are its redo log until cleanup, so that
+ * it is repeated, from the start, until it went through. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "io/process.h"
+#include "stages/copy/ledger.h"
+#include "stages/overlay.h"
+#include "stages/place.h"
+
+#define COMMIT_DEADLINE_MS (60 * 60 * 1000)
+
+static bool
+applies(const struct view *v)
+{
+	return v->shape->converted;
+}
+
+/* No comparison, repair or delta after this: the disk is about to differ. */
+static int
+seal(struct work *w, const struct inv_disk *disk, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = place_ledger(w->view, disk);
+	struct ledger_identity id;
+	struct ledger *l = NULL;
+	int rc;
+
+	if (!fs_exists(path))
+		return 0;
+	/* opened as what it says it is bound to: sealing asks no more */
+	if (ledger_open_readonly(path, &l, err) < 0)
+		return -1;
+	id = *ledger_identity(l);
+	ledger_close(l);
+	if (ledger_open(path, &id, &l, err) < 0)
+		return -1;
+	rc = ledger_seal(l, err);
+	ledger_close(l);
+	return rc;
+}
+
+/* -d leaves the overlay as it is; without it qemu-img would empty what the
+ * next attempt needs. */
+static int
+fold(const struct volume *overlay, const struct volume *base, struct err *err)
+{
+	const char *argv[] = {"qemu-img", "commit", "-q",	   "-d", "-f",
+			      "qcow2",	  "--",	    overlay->path, NULL};
+
+	if (!fs_exists(overlay->path))
+		return err_set(err, ERR_FAIL,
+			       "overlay '%s' is gone, and with it the "
+			       "conversion: the disk below is no longer what "
+			       "was copied; copy it anew",
+			       overlay->path);
+	if (process_run(argv, COMMIT_DEADLINE_MS, NULL, err) < 0)
+		return -1;
+	return fs_sync_file(base->path, err);
+}
+
+static int
+commit_all(struct work *w, const struct place *p, const struct overlays *o,
+	   struct err *err)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (seal(w, p->vm.shape->disks[i].source, err) < 0)
+			return -1;
+	for (size_t i = 0; i < o->n; i++) {
+		work_progress(w, i, o->n);
+		work_doing(w, "folding the overlay into '%s'",
+			   p->volumes[i].path);
+		if (fold(&o->v[i], &p->volumes[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(overlays_done) struct overlays o = {0};
+	const json_t *converted = work_fact(w, "convert");
+	json_t *disks;
+
+	if (!converted)
+		return err_set(err, ERR_BUG,
+			       "there is nothing to commit: no "
+			       "conversion is recorded");
+	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
+	    overlays_from_json(json_object_get(converted, "overlays"),
+			       p.vm.shape, &o, err) < 0 ||
+	    commit_all(w, &p, &o, err) < 0)
+		return -1;
+	disks = json_array();
+	for (size_t i = 0; i < o.n; i++)
+		json_array_append_new(disks, json_string(p.volumes[i].path));
+	*ret_facts =
+	    json_pack("{s:O?, s:o}", "attempt",
+		      json_object_get(converted, "attempt"), "disks", disks);
+	return 0;
+}
+
+const struct stage stage_commit = {
+    .name = "commit",
+    .scope = STAGE_VM,
+    .pool = POOL_CONVERSIONS,
+    .writes_disks = true,
+    .watches_epoch = true,
+    .applies = applies,
+    .run = run,
+};

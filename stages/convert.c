@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* convert: make the guest bootable at the target, on overlays.
+ *
+ * The replica is only read.  An attempt that ends early leaves overlays that
+ * nobody reads again: the next one begins on fresh ones, because converting
+ * what is half converted, or converted, is not the same as converting once. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "stages/copy/ledger.h"
+#include "stages/overlay.h"
+#include "stages/place.h"
+#include "stages/v2v.h"
+
+#define SCRATCH_MIN_BYTES ((uint64_t)1024 * 1024 * 1024)
+#define TMPDIR_PREFIX "/tmp/palletjack-v2v."
+
+static bool
+applies(const struct view *v)
+{
+	return v->shape->converted;
+}
+
+static void
+inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
+{
+	(void)disk;
+	place_vm_input(
+	    v, ret, "rootDisk",
+	    v->pvm->root_disk ? json_string(v->pvm->root_disk) : json_null());
+	json_object_set_new(ret, "spec.skipGuestConversion",
+			    json_boolean(v->plan->skip_guest_conversion));
+	json_object_set_new(ret, "firmware",
+			    json_string(v->shape->efi ? "efi" : "bios"));
+}
+
+static int64_t
+deadline_ms(const struct run_policy *policy)
+{
+	return policy->deadlines.conversion_ms;
+}
+
+/* Once commit began, a replica is no longer what was copied: converting it
+ * would be converting our own result. */
+static int
+refuse_sealed(const struct work *w, struct err *err)
+{
+	for (size_t i = 0; i < w->view->shape->ndisks; i++) {
+		const struct inv_disk *d = w->view->shape->disks[i].source;
+		CLEANUP(mem_freep) char *path = place_ledger(w->view, d);
+		struct ledger *l = NULL;
+		bool sealed;
+
+		if (!fs_exists(path))
+			continue; /* a policy without proof */
+		if (ledger_open_readonly(path, &l, err) < 0)
+			return -1;
+		sealed = ledger_sealed(l);
+		ledger_close(l);
+		if (sealed)
+			return err_set(err, ERR_FAIL,
+				       "disk '%s' has been committed, at least "
+				       "in part: it cannot be converted again, "
+				       "only copied anew",
+				       d->id);
+	}
+	return 0;
+}
+
+static int
+check_room(const char *scratch, struct err *err)
+{
+	char have[UNITS_TEXT_SIZE];
+	uint64_t left;
+
+	if (fs_free_bytes(scratch, &left, err) < 0)
+		return -1;
+	if (left >= SCRATCH_MIN_BYTES)
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "'%s' has %s free, conversion wants 1 GiB for its "
+		       "overlays",
+		       scratch, units_format_bytes(left, have));
+}
+
+/* What a killed attempt left in /tmp, by the name it recorded. */
+static int
+remove_old_tmpdir(struct work *w, struct err *err)
+{
+	const char *old = json_string_value(work_recorded(w, "tmpdir"));
+	struct stat st;
+
+	if (!old || strncmp(old, TMPDIR_PREFIX, strlen(TMPDIR_PREFIX)) != 0 ||
+	    strchr(old + strlen(TMPDIR_PREFIX), '/') || lstat(old, &st) < 0 ||
+	    st.st_uid != geteuid())
+		return 0;
+	return fs_remove_tree(old, err);
+}
+
+/* Its name is recorded before it is made: nothing is left that nobody knows.
+ * NULL on failure; caller frees. */
+static char *
+make_tmpdir(struct work *w, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = NULL;
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+		err_sys(err, "cannot make up a name for a directory");
+		return NULL;
+	}
+	dir = mem_printf(TMPDIR_PREFIX "%016llx", (unsigned long long)random);
+	if (work_record(w, "tmpdir", json_string(dir), err) < 0)
+		return NULL;
+	if (mkdir(dir, 0700) < 0) {
+		err_sys(err, "cannot make directory '%s'", dir);
+		return NULL;
+	}
+	return steal(&dir);
+}
+
+/* Proof before the record: each overlay whole, and on disk.  libguestfs wrote
+ * them through a cache that promises nothing. */
+static int
+settle(const struct overlays *o, struct err *err)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (overlay_check(o->v[i].path, err) < 0 ||
+		    fs_sync_file(o->v[i].path, err) < 0)
+			return -1;
+	return fs_sync_dir(o->dir, err);
+}
+
+static int
+convert_on(struct work *w, const struct overlays *o, const char *tmpdir,
+	   json_t **ret_facts, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *name = mem_printf("convert.%d.log", w->attempt);
+	CLEANUP(mem_freep) char *log = work_log_path(w, name);
+	json_t *messages = NULL;
+	struct accel_info accel;
+	struct v2v_run run = {.work = w,
+			      .overlays = o->v,
+			      .dir = o->dir,
+			      .tmpdir = tmpdir,
+			      .log = log};
+
+	work_doing(w, "seeing whether guests run in hardware here");
+	accel_probe(&accel);
+	run.accel = accel.accel;
+	run.mono_deadline_ms =
+	    place_deadline(w, w->view->plan->policy->deadlines.conversion_ms);
+	if (v2v_convert(&run, &messages, err) < 0)
+		return err_wrap(err, "conversion attempt %d (log '%s')",
+				w->attempt, log);
+	if (settle(o, err) < 0) {
+		json_decref(messages);
+		return -1;
+	}
+	*ret_facts = json_pack("{s:i, s:o, s:o, s:s}", "attempt", w->attempt,
+			       "overlays", overlays_to_json(o), "messages",
+			       messages, "accel", accel_name(accel.accel));
+	return 0;
+}
+
+/* The protocol's order is its point: who may still write is gone, its
+ * overlays are gone, the attempt is recorded, and only then anything begins. */
+static int
+convert(struct work *w, struct place *p, const char *scratch,
+	json_t **ret_facts, struct err *err)
+{
+	CLEANUP(overlays_done) struct overlays o = {0};
+	CLEANUP(mem_freep) char *tmpdir = NULL;
+	struct err ignored;
+	int rc;
+
+	if (v2v_end_earlier(w, err) < 0 ||
+	    overlays_sweep(scratch, "ov.", err) < 0 ||
+	    overlays_sweep(scratch, "bt.", err) < 0 ||
+	    remove_old_tmpdir(w, err) < 0 || check_room(scratch, err) < 0 ||
+	    work_record(w, "converting", json_integer(w->attempt), err) < 0)
+		return -1;
+	if (overlays_create(scratch, "ov.", w->attempt, p->vm.shape, p->volumes,
+			    &o, err) < 0)
+		return -1;
+	tmpdir = make_tmpdir(w, err);
+	if (!tmpdir)
+		return -1;
+	rc = convert_on(w, &o, tmpdir, ret_facts, err);
+	(void)fs_remove_tree(tmpdir, &ignored);
+	return rc;
+}
+
+static int
+run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(mem_freep) char *scratch = NULL;
+
+	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
+	    refuse_sealed(w, err) < 0)
+		return -1;
+	scratch = p.ops->scratch(&p.vm);
+	if (fs_mkdirs(scratch, 0700, err) < 0)
+		return -1;
+	return convert(w, &p, scratch, ret_facts, err);
+}
+
+const struct stage stage_convert = {
+    .name = "convert",
+    .scope = STAGE_VM,
+    .pool = POOL_CONVERSIONS,
+    .writes_disks = true,
+    .watches_epoch = true,
+    .applies = applies,
+    .inputs = inputs,
+    .run = run,
+    .deadline_ms = deadline_ms,
+};

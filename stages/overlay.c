@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Throw-away qcow2 layers above a vm's disks. */
+#include "stages/overlay.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "io/process.h"
+
+#define QEMU_IMG_DEADLINE_MS 300000
+
+void
+overlays_done(struct overlays *o)
+{
+	for (size_t i = 0; i < o->n; i++)
+		volume_done(&o->v[i]);
+	free(o->v);
+	free(o->dir);
+	*o = (struct overlays){0};
+}
+
+static bool
+is_of_kind(const char *name, const char *kind)
+{
+	size_t len = strlen(kind);
+
+	return strncmp(name, kind, len) == 0 && name[len] &&
+	       strspn(name + len, "0123456789") == strlen(name + len);
+}
+
+int
+overlays_sweep(const char *scratch, const char *kind, struct err *err)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(scratch);
+	int rc = 0;
+
+	if (!dir && errno == ENOENT)
+		return 0;
+	if (!dir)
+		return err_sys(err, "cannot read directory '%s'", scratch);
+	while (rc == 0 && (entry = readdir(dir))) {
+		CLEANUP(mem_freep) char *path = NULL;
+
+		if (!is_of_kind(entry->d_name, kind))
+			continue;
+		path = fs_path(scratch, entry->d_name);
+		rc = fs_remove_tree(path, err);
+	}
+	closedir(dir);
+	return rc;
+}
+
+static int
+create_one(const char *path, const struct volume *base, struct err *err)
+{
+	const char *argv[] = {"qemu-img",   "create", "-q",	  "-f",
+			      "qcow2",	    "-b",     base->path, "-F",
+			      base->format, "--",     path,	  NULL};
+
+	if (process_run(argv, QEMU_IMG_DEADLINE_MS, NULL, err) < 0)
+		return -1;
+	return fs_sync_file(path, err);
+}
+
+int
+overlays_create(const char *scratch, const char *kind, int attempt,
+		const struct shape *shape, const struct volume *bases,
+		struct overlays *ret, struct err *err)
+{
+	CLEANUP(overlays_done) struct overlays o = {0};
+
+	o.dir = mem_printf("%s/%s%d", scratch, kind, attempt);
+	if (fs_mkdirs(scratch, 0700, err) < 0)
+		return -1;
+	if (mkdir(o.dir, 0700) < 0)
+		return err_sys(err, "cannot make directory '%s'", o.dir);
+	o.v = mem_new((shape->ndisks + 1) * sizeof(*o.v));
+	for (size_t i = 0; i < shape->ndisks; i++) {
+		struct volume *v = &o.v[o.n++];
+
+		v->path = mem_printf("%s/%s.qcow2", o.dir,
+				     shape->disks[i].source->id);
+		v->format = "qcow2";
+		if (create_one(v->path, &bases[i], err) < 0)
+			return -1;
+	}
+	if (fs_sync_dir(o.dir, err) < 0 || fs_sync_dir(scratch, err) < 0)
+		return -1;
+	*ret = o;
+	o = (struct overlays){0};
+	return 0;
+}
+
+json_t *
+overlays_to_json(const struct overlays *o)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < o->n; i++) {
+		const char *name = fs_basename(o->v[i].path);
+
+		json_array_append_new(
+		    list, json_pack("{s:s%, s:s}", "disk", name,
+				    strlen(name) - strlen(".qcow2"), "path",
+				    o->v[i].path));
+	}
+	return list;
+}
+
+int
+overlays_from_json(const json_t *json, const struct shape *shape,
+		   struct overlays *ret, struct err *err)
+{
+	CLEANUP(overlays_done) struct overlays o = {0};
+
+	o.v = mem_new((shape->ndisks + 1) * sizeof(*o.v));
+	for (size_t i = 0; i < shape->ndisks; i++) {
+		const char *disk = NULL, *path = NULL;
+
+		if (json_unpack(json_array_get(json, i), "{s:s, s:s}", "disk",
+				&disk, "path", &path) < 0 ||
+		    strcmp(disk, shape->disks[i].source->id) != 0)
+			return err_set(err, ERR_BUG,
+				       "the recorded overlays are not those "
+				       "of disk '%s'",
+				       shape->disks[i].source->id);
+		o.v[o.n].path = mem_strdup(path);
+		o.v[o.n++].format = "qcow2";
+	}
+	if (json_array_size(json) != o.n)
+		return err_set(err, ERR_BUG,
+			       "%zu overlays are recorded for %zu disks",
+			       json_array_size(json), o.n);
+	o.dir = o.n ? fs_dirname(o.v[0].path) : mem_strdup("");
+	*ret = o;
+	o = (struct overlays){0};
+	return 0;
+}
+
+int
+overlay_check(const char *path, struct err *err)
+{
+	/* clusters nobody refers to are waste, no damage */
+	const char *argv[] = {"qemu-img", "check", "-q", "-r", "leaks",
+			      "-f",	  "qcow2", "--", path, NULL};
+
+	return process_run(argv, QEMU_IMG_DEADLINE_MS, NULL, err);
+}

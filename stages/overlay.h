@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Throw-away qcow2 layers above a vm's disks, all of one attempt in one
+ * directory: SCRATCH/ov.3/disk-0.qcow2. */
+#ifndef STAGES_OVERLAY_H
+#define STAGES_OVERLAY_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "manifests/shape.h"
+#include "stages/target/target.h"
+
+struct overlays {
+	char *dir;
+	struct volume *v; /* in the order of the shape's disks */
+	size_t n;
+};
+void overlays_done(struct overlays *o);
+
+/* Removes all directories of that kind ("ov.", "bt."), each with a number, and
+ * nothing else.  Whoever wrote in them must be gone. */
+int overlays_sweep(const char *scratch, const char *kind, struct err *err);
+
+/* Makes one above each of `bases`, synced; their directory is new. */
+int overlays_create(const char *scratch, const char *kind, int attempt,
+		    const struct shape *shape, const struct volume *bases,
+		    struct overlays *ret, struct err *err);
+
+/* [{"disk": "disk-0", "path": ...}, ...] and back; a list that is not of this
+ * shape's disks is an ERR_BUG. */
+json_t *overlays_to_json(const struct overlays *o);
+int overlays_from_json(const json_t *json, const struct shape *shape,
+		       struct overlays *ret, struct err *err);
+
+/* qemu-img check: whole? */
+int overlay_check(const char *path, struct err *err);
+
+#endif

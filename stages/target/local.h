@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Target type `local`: a directory, and QEMU started by a script in it.
+ *
+ *   PATH/VM/                      the vm's home
+ *     palletjack.json             the claim: whose this is
+ *     handover.json               the hand-over mark, once handed over
+ *     disk-0.raw  disk-0.id       a volume, and what identifies its contents
+ *     overlays/                   scratch of conversion and boot test
+ *     domain.xml  nvram.fd        the definition, UEFI's variables
+ *     start                       starts it with plain QEMU
+ *     running.lock                held by whoever runs it
+ *     qemu.pid  qemu.json  qemu.log  qmp.sock  console.log
+ *   PATH/CLASS/VM/                disks of that storage class, with a claim
+ *                                 and a mark of their own beside them
+ */
+#ifndef TARGET_LOCAL_H
+#define TARGET_LOCAL_H
+
+#include "base/vec.h"
+#include "stages/target/target.h"
+
+#define LOCAL_CLAIM "palletjack.json"
+#define LOCAL_MARK "handover.json"
+#define LOCAL_LOCK "running.lock"
+#define LOCAL_QMP "qmp.sock"
+#define LOCAL_PROCESS "qemu.json"
+#define LOCAL_PIDFILE "qemu.pid"
+#define LOCAL_START "start"
+#define LOCAL_DOMAIN "domain.xml"
+#define LOCAL_NVRAM "nvram.fd"
+#define LOCAL_CONSOLE "console.log"
+#define LOCAL_LOG "qemu.log"
+
+/* Every directory that holds something of the vm, the home first. */
+struct local_dirs {
+	VEC(char *) list;
+};
+void local_dirs_of(const struct target_vm *t, struct local_dirs *ret);
+void local_dirs_done(struct local_dirs *d);
+
+char *local_home(const struct target_vm *t); /* caller frees */
+char *local_path(const struct target_vm *t, const char *name); /* in it */
+char *local_disk_dir(const struct target_vm *t, size_t n);
+
+/* Names that become paths: nothing that leaves the directory. */
+int local_check_names(const struct target_vm *t, struct err *err);
+
+/* local_claim.c */
+int local_guard(const struct target_vm *t, struct err *err);
+int local_claim(const struct target_vm *t, struct err *err);
+/* ERR_HELD unless `dir` bears our claim (1) or none (0). */
+int local_claimed(const struct target_vm *t, const char *dir, struct err *err);
+/* ERR_HELD unless all directories bear our claim. */
+int local_must_own(const struct target_vm *t, struct err *err);
+/* Has a directory anything but what a cut-short claim leaves? */
+bool local_is_occupied(const char *dir);
+int local_mark(const struct target_vm *t, enum handover state, struct err *err);
+int local_marked(const struct target_vm *t, enum handover *ret,
+		 struct err *err);
+
+/* local_volume.c */
+void local_volume(const struct target_vm *t, size_t n, struct volume *ret);
+int local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
+			bool *ret_fresh, struct err *err);
+
+/* local_check.c */
+int local_check(const struct target_vm *t, struct findings *findings,
+		struct err *err);
+
+/* local_vm.c */
+int local_create_vm(const struct target_vm *t, json_t **ret_facts,
+		    struct err *err);
+
+/* local_power.c */
+int local_start(const struct target_vm *t, json_t **ret_facts, struct err *err);
+int local_power_state(const struct target_vm *t, enum power_state *ret,
+		      struct err *err);
+int local_stop(const struct target_vm *t, struct err *err);
+
+#endif

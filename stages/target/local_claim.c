@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose a vm's directories are, and whether its disks were handed over. */
+#include "stages/target/local.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+#define FILE_MAX ((size_t)65536)
+#define CLAIM_VERSION 1
+
+static const char *const handover_names[] = {
+    [HANDOVER_LEFT_OFF] = "left-off",
+    [HANDOVER_STARTED] = "started",
+    [HANDOVER_ROLLED_BACK] = "rolled-back",
+};
+
+/* *ret stays NULL when there is no such file. */
+static int
+read_json(const char *dir, const char *name, json_t **ret, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(dir, name);
+	CLEANUP(buf_done) struct buf text = {0};
+	json_error_t where;
+
+	if (fs_read(path, FILE_MAX, true, &text, err) < 0)
+		return -1;
+	if (!text.data)
+		return 0;
+	*ret = json_loadb(text.data, text.len, 0, &where);
+	if (!*ret)
+		return err_set(err, ERR_FAIL,
+			       "'%s' line %d is damaged (%s): it says to whom "
+			       "these disks belong; mend or remove it by hand",
+			       path, where.line, where.text);
+	return 0;
+}
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "?";
+}
+
+static char *
+plan_name(const struct target_vm *t)
+{
+	return mem_printf("%s/%s", t->plan->o.namespace, t->plan->o.name);
+}
+
+int
+local_claimed(const struct target_vm *t, const char *dir, struct err *err)
+{
+	json_t *claim = NULL;
+	bool ours;
+
+	if (read_json(dir, LOCAL_CLAIM, &claim, err) < 0)
+		return -1;
+	if (!claim)
+		return 0;
+	ours = strcmp(text_of(claim, "uuid"), t->state_uuid) == 0;
+	if (!ours)
+		err_set(err, ERR_HELD,
+			"'%s' belongs to plan '%s', vm '%s', claimed by state "
+			"%s at %s: only a run with that state directory may "
+			"write it",
+			dir, text_of(claim, "plan"), text_of(claim, "vm"),
+			text_of(claim, "uuid"), text_of(claim, "time"));
+	json_decref(claim);
+	return ours ? 1 : -1;
+}
+
+int
+local_must_own(const struct target_vm *t, struct err *err)
+{
+	struct local_dirs d = {0};
+	int rc = 0, claimed;
+
+	local_dirs_of(t, &d);
+	for (size_t i = 0; rc == 0 && i < d.list.n; i++) {
+		claimed = local_claimed(t, d.list.v[i], err);
+		if (claimed == 0)
+			rc = err_set(err, ERR_HELD,
+				     "'%s' bears no claim of this vm: somebody "
+				     "removed it, or the directory",
+				     d.list.v[i]);
+		else if (claimed < 0)
+			rc = -1;
+	}
+	local_dirs_done(&d);
+	return rc;
+}
+
+static int
+read_mark(const char *dir, enum handover *ret, struct err *err)
+{
+	json_t *mark = NULL;
+	const char *state;
+
+	*ret = HANDOVER_NONE;
+	if (read_json(dir, LOCAL_MARK, &mark, err) < 0)
+		return -1;
+	if (!mark)
+		return 0;
+	state = text_of(mark, "state");
+	/* a mark of a later version: whatever it says, it is a mark */
+	*ret = HANDOVER_STARTED;
+	for (int i = HANDOVER_LEFT_OFF; i <= HANDOVER_ROLLED_BACK; i++)
+		if (strcmp(state, handover_names[i]) == 0)
+			*ret = (enum handover)i;
+	json_decref(mark);
+	return 0;
+}
+
+/* The severest of all directories: a power cut may have kept one mark only. */
+int
+local_marked(const struct target_vm *t, enum handover *ret, struct err *err)
+{
+	enum handover here, worst = HANDOVER_NONE;
+	struct local_dirs d = {0};
+	int rc = 0;
+
+	local_dirs_of(t, &d);
+	for (size_t i = 0; rc == 0 && i < d.list.n; i++) {
+		rc = read_mark(d.list.v[i], &here, err);
+		if (here > worst)
+			worst = here;
+	}
+	local_dirs_done(&d);
+	if (rc == 0)
+		*ret = worst;
+	return rc;
+}
+
+static int
+refuse_marked(const struct target_vm *t, enum handover state, struct err *err)
+{
+	CLEANUP(mem_freep) char *home = local_home(t);
+
+	switch (state) {
+	case HANDOVER_NONE:
+		return 0;
+	case HANDOVER_ROLLED_BACK:
+		return err_set(err, ERR_FAIL,
+			       "'%s' was handed over and rolled back, its "
+			       "disks are kept: nothing writes them while "
+			       "'%s' is there (the command that removes them, "
+			       "gc --disks, is not in this build yet)",
+			       home, LOCAL_MARK);
+	default:
+		return err_set(
+		    err, ERR_FAIL,
+		    "'%s' has been handed over, the target may have run: "
+		    "nothing writes its disks while '%s' is there (rollback "
+		    "gives the source back and gc --disks removes the disks; "
+		    "neither command is in this build yet)",
+		    home, LOCAL_MARK);
+	}
+}
+
+int
+local_guard(const struct target_vm *t, struct err *err)
+{
+	enum handover state = HANDOVER_NONE;
+	struct local_dirs d = {0};
+	int rc = 0;
+
+	if (local_check_names(t, err) < 0 || local_marked(t, &state, err) < 0 ||
+	    refuse_marked(t, state, err) < 0)
+		return -1;
+	local_dirs_of(t, &d);
+	for (size_t i = 0; rc == 0 && i < d.list.n; i++)
+		rc = local_claimed(t, d.list.v[i], err) < 0 ? -1 : 0;
+	local_dirs_done(&d);
+	return rc;
+}
+
+bool
+local_is_occupied(const char *dir)
+{
+	struct dirent *entry;
+	bool found = false;
+	DIR *d = opendir(dir);
+
+	while (d && !found && (entry = readdir(d)))
+		found = strcmp(entry->d_name, ".") != 0 &&
+			strcmp(entry->d_name, "..") != 0 &&
+			strncmp(entry->d_name, LOCAL_CLAIM,
+				strlen(LOCAL_CLAIM)) != 0;
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static char *
+claim_text(const struct target_vm *t)
+{
+	CLEANUP(mem_freep) char *plan = plan_name(t);
+	char now[CLOCK_TEXT_SIZE];
+	json_t *claim = json_pack(
+	    "{s:i, s:s, s:s, s:s, s:s, s:s}", "version", CLAIM_VERSION, "plan",
+	    plan, "vm", t->pvm->key, "source", t->vm->id, "uuid", t->state_uuid,
+	    "time", clock_format(clock_wall_ms(), now));
+	char *text = claim ? json_dumps(claim, JSON_INDENT(2)) : NULL;
+
+	json_decref(claim);
+	return text;
+}
+
+/* Written aside and linked into place, which only one of two can do: whoever
+ * comes second reads who was first. */
+static int
+claim_dir(const struct target_vm *t, const char *dir, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_CLAIM);
+	CLEANUP(mem_freep)
+	char *aside = mem_printf("%s.%s", path, t->state_uuid);
+	CLEANUP(mem_freep) char *text = claim_text(t);
+	int claimed, linked;
+
+	if (fs_mkdirs(dir, 0755, err) < 0)
+		return -1;
+	claimed = local_claimed(t, dir, err);
+	if (claimed != 0)
+		return claimed < 0 ? -1 : 0;
+	if (local_is_occupied(dir))
+		return err_set(err, ERR_FAIL,
+			       "'%s' holds files that no run made: move them "
+			       "away, or set targetName",
+			       dir);
+	if (!text)
+		return err_set(err, ERR_BUG,
+			       "the names of vm '%s' are not "
+			       "UTF-8",
+			       t->pvm->key);
+	if (fs_write(aside, text, strlen(text), 0644, err) < 0)
+		return -1;
+	linked = link(aside, path);
+	if (linked < 0 && errno != EEXIST)
+		err_sys(err, "cannot claim '%s'", dir);
+	else
+		linked = 0;
+	unlink(aside);
+	if (linked < 0 || fs_sync_dir(dir, err) < 0)
+		return -1;
+	return local_claimed(t, dir, err) == 1 ? 0 : -1;
+}
+
+int
+local_claim(const struct target_vm *t, struct err *err)
+{
+	struct local_dirs d = {0};
+	int rc = local_guard(t, err);
+
+	local_dirs_of(t, &d);
+	for (size_t i = 0; rc == 0 && i < d.list.n; i++)
+		rc = claim_dir(t, d.list.v[i], err);
+	local_dirs_done(&d);
+	return rc;
+}
+
+static int
+write_mark(const struct target_vm *t, const char *dir, enum handover state,
+	   struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_MARK);
+	CLEANUP(mem_freep) char *plan = plan_name(t);
+	CLEANUP(mem_freep) char *text = NULL;
+	char now[CLOCK_TEXT_SIZE];
+	json_t *mark = json_pack("{s:s, s:s, s:s, s:s, s:s}", "state",
+				 handover_names[state], "plan", plan, "vm",
+				 t->pvm->key, "uuid", t->state_uuid, "time",
+				 clock_format(clock_wall_ms(), now));
+
+	text = mark ? json_dumps(mark, JSON_INDENT(2)) : NULL;
+	json_decref(mark);
+	if (!text)
+		return err_set(err, ERR_BUG,
+			       "the names of vm '%s' are not "
+			       "UTF-8",
+			       t->pvm->key);
+	return fs_write(path, text, strlen(text), 0644, err);
+}
+
+int
+local_mark(const struct target_vm *t, enum handover state, struct err *err)
+{
+	enum handover now = HANDOVER_NONE;
+	struct local_dirs d = {0};
+	int rc = 0;
+
+	if (local_must_own(t, err) < 0 || local_marked(t, &now, err) < 0)
+		return -1;
+	if (now == HANDOVER_ROLLED_BACK && state != now)
+		return refuse_marked(t, now, err);
+	if (now > state)
+		state = now; /* it may have run: nothing takes that back */
+	local_dirs_of(t, &d);
+	/* the home last: it is the one the start script looks at */
+	for (size_t i = d.list.n; rc == 0 && i > 0; i--)
+		rc = write_mark(t, d.list.v[i - 1], state, err);
+	local_dirs_done(&d);
+	return rc;
+}

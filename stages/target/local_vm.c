@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A local vm's definition: domain XML, and the script that starts it. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "stages/target/local.h"
+#include "stages/target/qemu.h"
+
+#define NVRAM_MAX ((size_t)16 * 1024 * 1024)
+
+/* In single quotes nothing means anything but the single quote. */
+static void
+add_quoted(struct buf *b, const char *word)
+{
+	buf_adds(b, "'");
+	for (; *word; word++) {
+		if (*word == '\'')
+			buf_adds(b, "'\\''");
+		else
+			buf_add(b, word, 1);
+	}
+	buf_adds(b, "'");
+}
+
+/* Once per vm: the guest's own settings live in it afterwards. */
+static int
+make_nvram(const struct target_vm *t, const char *path, struct err *err)
+{
+	struct qemu_firmware fw = qemu_firmware_of(t->shape);
+	CLEANUP(buf_done) struct buf vars = {0};
+
+	if (!fw.vars || fs_exists(path))
+		return 0;
+	if (fs_read(fw.vars, NVRAM_MAX, false, &vars, err) < 0)
+		return -1;
+	return fs_write(path, vars.data, vars.len, 0600, err);
+}
+
+/* The mark is looked at by the script itself, so that neither a hand that
+ * types its name nor a run can start a vm that was not handed over. */
+static const char script_guard[] =
+    "if grep -q '\"state\": \"rolled-back\"' " LOCAL_MARK " 2>/dev/null; then\n"
+    "\techo \"$0: this vm was rolled back: its source has it again, and\"\n"
+    "\techo \"both must never run at once\"\n"
+    "\texit 1\n"
+    "fi >&2\n"
+    "grep -q '\"state\": \"\\(started\\|left-off\\)\"' " LOCAL_MARK
+    " 2>/dev/null || {\n"
+    "\techo \"$0: this vm was not handed over yet: its source may still\"\n"
+    "\techo \"run, or its disks may be incomplete; let 'palletjack run'\"\n"
+    "\techo \"finish\"\n"
+    "\texit 1\n"
+    "} >&2\n"
+    "# held as long as QEMU lives, which inherits it\n"
+    "exec 9>>" LOCAL_LOCK "\n"
+    "flock -w 5 9 || {\n"
+    "\techo \"$0: this vm is running already\" >&2\n"
+    "\texit 1\n"
+    "}\n";
+
+static char *
+script_text(const struct target_vm *t, const char *home, char **argv)
+{
+	struct buf b = {0};
+
+	buf_printf(&b,
+		   "#!/bin/sh\n"
+		   "# Starts vm %s with plain QEMU; written by palletjack.\n"
+		   "cd ",
+		   t->shape->name);
+	add_quoted(&b, home);
+	buf_printf(&b, " || exit\n%s", script_guard);
+	/* a mark that says "left off" is made to say that it may have run */
+	buf_adds(&b, "sed -i 's/\"state\": \"left-off\"/\"state\": "
+		     "\"started\"/' " LOCAL_MARK " && sync . " LOCAL_MARK
+		     " || exit\n"
+		     "exec");
+	for (size_t i = 0; argv[i]; i++) {
+		buf_adds(&b, argv[i][0] == '-' || i == 0 ? " \\\n\t" : " ");
+		add_quoted(&b, argv[i]);
+	}
+	buf_adds(&b, "\n");
+	return buf_steal(&b);
+}
+
+static int
+write_script(const struct target_vm *t, const char *home,
+	     const struct qemu_machine *m, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_START);
+	CLEANUP(qemu_argv_freep) char **argv = NULL;
+	CLEANUP(mem_freep) char *text = NULL;
+	struct qemu_machine by_script = *m;
+
+	/* short: a socket's address holds 108 bytes, and the script changes
+	 * to the home first */
+	by_script.qmp = LOCAL_QMP;
+	by_script.pidfile = LOCAL_PIDFILE;
+	argv = qemu_argv(&by_script);
+	text = script_text(t, home, argv);
+	return fs_write(path, text, strlen(text), 0755, err);
+}
+
+static int
+write_definition(const struct target_vm *t, const struct volume *volumes,
+		 json_t **ret_facts, struct err *err)
+{
+	CLEANUP(mem_freep) char *home = local_home(t);
+	CLEANUP(mem_freep) char *serial = local_path(t, LOCAL_CONSOLE);
+	CLEANUP(mem_freep) char *nvram = local_path(t, LOCAL_NVRAM);
+	CLEANUP(mem_freep) char *domain = local_path(t, LOCAL_DOMAIN);
+	CLEANUP(mem_freep) char *uuid = qemu_uuid(t);
+	CLEANUP(mem_freep) char *xml = NULL;
+	struct accel_info accel;
+	struct qemu_machine m = {.shape = t->shape,
+				 .volumes = volumes,
+				 .uuid = uuid,
+				 .nvram = nvram,
+				 .serial = serial};
+
+	accel_probe(&accel);
+	m.accel = accel.accel;
+	xml = qemu_domain_xml(&m);
+	if (make_nvram(t, nvram, err) < 0 ||
+	    fs_write(domain, xml, strlen(xml), 0644, err) < 0 ||
+	    write_script(t, home, &m, err) < 0)
+		return -1;
+	*ret_facts =
+	    json_pack("{s:s, s:s, s:s+, s:s, s:s, s:s}", "home", home, "domain",
+		      domain, "start", home, "/" LOCAL_START, "console", serial,
+		      "accel", accel_name(accel.accel), "uuid", uuid);
+	return 0;
+}
+
+int
+local_create_vm(const struct target_vm *t, json_t **ret_facts, struct err *err)
+{
+	size_t n = t->shape->ndisks;
+	struct volume *volumes;
+	int rc;
+
+	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+		return -1;
+	volumes = mem_new((n + 1) * sizeof(*volumes));
+	for (size_t i = 0; i < n; i++)
+		local_volume(t, i, &volumes[i]);
+	rc = write_definition(t, volumes, ret_facts, err);
+	for (size_t i = 0; i < n; i++)
+		volume_done(&volumes[i]);
+	free(volumes);
+	return rc;
+}

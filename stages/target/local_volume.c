@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volumes at `local`: a sparse file, and beside it the id of its contents. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "io/process.h"
+#include "stages/target/local.h"
+
+#define ID_BYTES 16
+#define QEMU_IMG_DEADLINE_MS 60000
+
+void
+local_volume(const struct target_vm *t, size_t n, struct volume *ret)
+{
+	const struct shape_disk *d = &t->shape->disks[n];
+	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
+
+	ret->path = mem_printf("%s/%s.%s", dir, d->volume, d->format);
+	ret->format = d->format;
+}
+
+static char *
+id_path(const struct target_vm *t, size_t n)
+{
+	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
+
+	return mem_printf("%s/%s.id", dir, t->shape->disks[n].volume);
+}
+
+/* *ret stays NULL where there is none. */
+static int
+read_id(const char *path, char **ret, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+
+	if (fs_read(path, 1024, true, &text, err) < 0)
+		return -1;
+	if (text.len != 2 * ID_BYTES + 1 || text.data[text.len - 1] != '\n')
+		return 0;
+	*ret = mem_strndup(text.data, text.len - 1);
+	return 0;
+}
+
+static int
+write_id(const char *path, char **ret, struct err *err)
+{
+	unsigned char random[ID_BYTES];
+	char text[2 * ID_BYTES + 2];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return err_sys(err, "cannot make up an id for a volume");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(text + 2 * i, 3, "%02x", random[i]);
+	strcpy(text + 2 * sizeof(random), "\n");
+	if (fs_write(path, text, strlen(text), 0644, err) < 0)
+		return -1;
+	*ret = mem_strndup(text, 2 * ID_BYTES);
+	return 0;
+}
+
+/* What a guest would see as the disk's size. */
+static int
+qcow2_size(const char *path, uint64_t *ret, struct err *err)
+{
+	const char *argv[] = {"qemu-img", "info",  "--output=json",
+			      "-f",	  "qcow2", "--",
+			      path,	  NULL};
+	CLEANUP(buf_done) struct buf out = {0};
+	json_t *info;
+	json_int_t size = -1;
+
+	if (process_run(argv, QEMU_IMG_DEADLINE_MS, &out, err) < 0)
+		return -1;
+	info = json_loadb(out.data, out.len, 0, NULL);
+	json_unpack(info, "{s:I}", "virtual-size", &size);
+	json_decref(info);
+	if (size < 0)
+		return err_set(err, ERR_FAIL,
+			       "'qemu-img info' says nothing of the size of "
+			       "'%s'",
+			       path);
+	*ret = (uint64_t)size;
+	return 0;
+}
+
+/* qcow2 counts in sectors. */
+static uint64_t
+wanted_size(const struct shape_disk *d)
+{
+	uint64_t size = d->source->capacity_bytes;
+
+	if (strcmp(d->format, "qcow2") == 0)
+		size = (size + 511) / 512 * 512;
+	return size;
+}
+
+static int
+check_existing(const struct volume *v, const struct shape_disk *d,
+	       struct err *err)
+{
+	uint64_t size, wanted = wanted_size(d);
+	struct stat st;
+
+	if (lstat(v->path, &st) < 0)
+		return err_sys(err, "cannot examine '%s'", v->path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_FAIL, "'%s' is not a regular file",
+			       v->path);
+	size = (uint64_t)st.st_size;
+	if (strcmp(v->format, "qcow2") == 0 &&
+	    qcow2_size(v->path, &size, err) < 0)
+		return -1;
+	if (size != wanted)
+		return err_set(err, ERR_FAIL,
+			       "'%s' has %" PRIu64 " bytes, the source's disk "
+			       "has %" PRIu64 ": the disk was resized, or the "
+			       "file is another's; move it and its .id file "
+			       "away to copy anew",
+			       v->path, size, wanted);
+	return 0;
+}
+
+static int
+create_raw(const char *path, uint64_t size, struct err *err)
+{
+	CLEANUP(mem_closep)
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(err, "cannot create '%s'", path);
+	if (ftruncate(fd, (off_t)size) < 0 || fsync(fd) < 0)
+		return err_sys(err, "cannot give '%s' its %" PRIu64 " bytes",
+			       path, size);
+	return 0;
+}
+
+static int
+create_qcow2(const char *path, uint64_t size, struct err *err)
+{
+	CLEANUP(mem_freep) char *bytes = mem_printf("%" PRIu64, size);
+	const char *argv[] = {
+	    "qemu-img",		 "create", "-q", "-f",	"qcow2", "-o",
+	    "preallocation=off", "--",	   path, bytes, NULL};
+
+	if (process_run(argv, QEMU_IMG_DEADLINE_MS, NULL, err) < 0)
+		return -1;
+	if (chmod(path, 0600) < 0)
+		return err_sys(err, "cannot set the mode of '%s'", path);
+	return fs_sync_file(path, err);
+}
+
+/* The id goes last: a volume without one was never handed to anybody, so in a
+ * directory that is claimed by us it is a cut-short attempt. */
+static int
+create_anew(const struct volume *v, const struct shape_disk *d, const char *id,
+	    char **ret_id, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = fs_dirname(v->path);
+	bool qcow2 = strcmp(v->format, "qcow2") == 0;
+	uint64_t size = wanted_size(d);
+
+	if (fs_remove(id, err) < 0 || fs_remove(v->path, err) < 0)
+		return -1;
+	if ((qcow2 ? create_qcow2(v->path, size, err)
+		   : create_raw(v->path, size, err)) < 0 ||
+	    fs_sync_dir(dir, err) < 0)
+		return -1;
+	return write_id(id, ret_id, err);
+}
+
+int
+local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
+		    bool *ret_fresh, struct err *err)
+{
+	const struct shape_disk *d = &t->shape->disks[n];
+	CLEANUP(mem_freep) char *path = id_path(t, n);
+	CLEANUP(volume_done) struct volume v = {0};
+	CLEANUP(mem_freep) char *id = NULL;
+
+	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+		return -1;
+	local_volume(t, n, &v);
+	if (read_id(path, &id, err) < 0)
+		return -1;
+	if (id && fs_exists(v.path)) {
+		if (check_existing(&v, d, err) < 0)
+			return -1;
+		*ret_fresh = false;
+		*ret_id = steal(&id);
+		return 0;
+	}
+	if (create_anew(&v, d, path, ret_id, err) < 0)
+		return -1;
+	*ret_fresh = true;
+	return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QEMU's monitor: one question at a time. */
+#ifndef TARGET_QMP_H
+#define TARGET_QMP_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Connects to the monitor `name` in the directory `dir` (however long its
+ * path), executes one command and gives back its "return" (a new reference;
+ * ret may be NULL).  A monitor that is not there or does not answer by the
+ * deadline is ERR_RETRY. */
+int qmp_execute(const char *dir, const char *name, const char *command,
+		int64_t mono_deadline_ms, json_t **ret, struct err *err);
+
+#endif
