@@ -204,10 +204,19 @@ shape_of(struct arena *arena, const struct plan *plan,
 	 const struct plan_vm *pvm, const struct inv_vm *vm,
 	 const struct shape_names *names)
 {
+	return shape_of_named(arena, plan, pvm, vm,
+			      shape_names_get(names, pvm));
+}
+
+struct shape *
+shape_of_named(struct arena *arena, const struct plan *plan,
+	       const struct plan_vm *pvm, const struct inv_vm *vm,
+	       const char *name)
+{
 	struct shape *shape = arena_alloc(arena, sizeof(*shape));
 
 	*shape = (struct shape){
-	    .name = arena_strdup(arena, shape_names_get(names, pvm)),
+	    .name = arena_strdup(arena, name),
 	    .sockets = at_least_one(vm->sockets),
 	    .cores = at_least_one(vm->cores),
 	    .threads = at_least_one(vm->threads),

@@ -153,23 +153,23 @@ keep_back(struct batch_vm *v, const struct err *err)
 	v->error = *err;
 }
 
+/* `fallback` is the name for a vm that has none yet; once chosen it stays:
+ * other vms that come or go rename nobody. */
 static void
 make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
-	  const struct inventory *inv)
+	  const struct inventory *inv, const char *fallback)
 {
-	const struct history *h = v->run.state->history;
-	struct shape *shape = shape_of(b->arena, b->plan, v->run.pvm, vm, inv);
+	const char *chosen = v->run.state->history->target_name;
+	const char *asked = v->run.pvm->target_name;
+	const char *name = asked ? asked : chosen ? chosen : fallback;
 
-	/* chosen once: other vms that come or go rename nobody */
-	if (h->target_name && !v->run.pvm->target_name)
-		shape->name = arena_strdup(b->arena, h->target_name);
 	v->run.view = (struct view){
 	    .manifest = b->manifest,
 	    .plan = b->plan,
 	    .pvm = v->run.pvm,
 	    .vm = vm,
 	    .inventory = inv,
-	    .shape = shape,
+	    .shape = shape_of_named(b->arena, b->plan, v->run.pvm, vm, name),
 	    .state_dir = v->run.state->dir,
 	    .state_uuid = v->run.state->uuid,
 	};
@@ -192,13 +192,15 @@ try_records(struct batch *b, struct batch_vm *v)
 	struct err err;
 
 	v->verdict = BATCH_READY;
+	if (v->run.state->history->finished)
+		v->verdict = BATCH_FINISHED;
 	if (load_record(v, &err) < 0) {
 		keep_back(v, &err);
 		return;
 	}
 	if (!v->recorded || v->recorded->nvms != 1)
 		return;
-	make_view(b, v, &v->recorded->vms[0], v->recorded);
+	make_view(b, v, &v->recorded->vms[0], v->recorded, "");
 	make_schedule(v);
 }
 
@@ -256,7 +258,8 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 		return err_set(err, ERR_NOT_READY, "is not at the source");
 	if (check_binding(v, vm, err) < 0)
 		return -1;
-	make_view(b, v, vm, b->inventory);
+	make_view(b, v, vm, b->inventory,
+		  shape_names_get(b->names, v->run.pvm));
 	make_schedule(v);
 	if (check_refused(v, err) < 0)
 		return -1;
@@ -409,6 +412,7 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 		keep_all_back(b, &why);
 		return 0;
 	}
+	b->names = shape_names_new(plan, b->inventory);
 	check_plan(plan, b->inventory, &b->findings);
 	drop_findings_of_finished(b);
 	settle_all(b, opts);
@@ -430,6 +434,7 @@ batch_free(struct batch *b)
 		mem_closep(&v->run.log_fd);
 		free(v->run.error);
 	}
+	shape_names_free(b->names);
 	inventory_free(b->inventory);
 	findings_done(&b->findings);
 	free(b->vms);

@@ -35,6 +35,7 @@ struct batch {
 	const struct plan *plan;
 	struct findings findings;
 	struct inventory *inventory; /* NULL when nobody was asked */
+	struct shape_names *names;   /* of its vms at the target */
 	struct batch_vm *vms;
 	size_t nvms;
 };

@@ -112,6 +112,22 @@ is_too_late(const struct graph *g, size_t position, const struct history *h)
 	return false;
 }
 
+/* From the start's intent on the target's definition is its operator's. */
+static bool
+is_handed_over(const struct step *step, const struct history *h)
+{
+	return !step->stage->writes_disks && history_step(h, "start") &&
+	       strcmp(step->stage->name, "start") != 0;
+}
+
+static void
+leave_alone(struct scheduled *s, struct buf *why, const char *because)
+{
+	if (s->decision == DECISION_CHANGED)
+		buf_printf(why, "; %s", because);
+	s->decision = DECISION_SKIP;
+}
+
 static void
 refuse(struct scheduled *s, struct buf *why)
 {
@@ -135,10 +151,15 @@ schedule_of(const struct graph *g, const struct history *h)
 		to->step = &g->steps[i];
 		to->decision =
 		    decide(to->step, history_step(h, to->step->id), &why);
-		if (to->decision == DECISION_CHANGED &&
-		    is_beyond_repeat(to->step, h))
+		if (h->finished)
+			leave_alone(to, &why, "the vm is finished");
+		else if (to->decision == DECISION_CHANGED &&
+			 is_beyond_repeat(to->step, h))
 			refuse(to, &why);
-		if (is_too_late(g, i, h)) {
+		else if (to->decision == DECISION_CHANGED &&
+			 is_handed_over(to->step, h))
+			leave_alone(to, &why, "the vm is handed over");
+		if (!h->finished && is_too_late(g, i, h)) {
 			to->decision = DECISION_SKIP;
 			buf_reset(&why);
 			buf_adds(&why, "too late: what it comes before has "

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "stages/inputs.h"
 #include "stages/overlay.h"
 #include "stages/place.h"
 #include "stages/target/qemu.h"
@@ -52,6 +53,7 @@ inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	const struct run_policy *p = v->plan->policy;
 
 	(void)disk;
+	inputs_converted(v, ret);
 	json_object_set_new(ret, "bootProbe.serial",
 			    p->boot_probe.serial
 				? json_string(p->boot_probe.serial)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "io/process.h"
 #include "stages/copy/ledger.h"
+#include "stages/inputs.h"
 #include "stages/overlay.h"
 #include "stages/place.h"
 
@@ -18,6 +19,13 @@ static bool
 applies(const struct view *v)
 {
 	return v->shape->converted;
+}
+
+static void
+inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
+{
+	(void)disk;
+	inputs_converted(v, ret);
 }
 
 /* No comparison, repair or delta after this: the disk is about to differ. */
@@ -112,5 +120,6 @@ const struct stage stage_commit = {
     .writes_disks = true,
     .watches_epoch = true,
     .applies = applies,
+    .inputs = inputs,
     .run = run,
 };

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "stages/copy/ledger.h"
+#include "stages/inputs.h"
 #include "stages/overlay.h"
 #include "stages/place.h"
 #include "stages/v2v.h"
@@ -35,13 +36,7 @@ static void
 inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 {
 	(void)disk;
-	place_vm_input(
-	    v, ret, "rootDisk",
-	    v->pvm->root_disk ? json_string(v->pvm->root_disk) : json_null());
-	json_object_set_new(ret, "spec.skipGuestConversion",
-			    json_boolean(v->plan->skip_guest_conversion));
-	json_object_set_new(ret, "firmware",
-			    json_string(v->shape->efi ? "efi" : "bios"));
+	inputs_converted(v, ret);
 }
 
 static int64_t

@@ -34,7 +34,7 @@ inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 		json_array_append_new(nics, nic_input(&s->nics[i]));
 	for (size_t i = 0; i < s->ndisks; i++)
 		json_array_append_new(disks, disk_input(&s->disks[i]));
-	place_vm_input(v, ret, "targetName", json_string(s->name));
+	json_object_set_new(ret, "targetName", json_string(s->name));
 	json_object_set_new(ret, "cpu",
 			    json_pack("[i, i, i]", (int)s->sockets,
 				      (int)s->cores, (int)s->threads));

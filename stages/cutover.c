@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
-#include "stages/inside.h"
+#include "stages/place.h"
 #include "stages/source/source.h"
 
 static void
@@ -70,12 +70,12 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	const struct source_ops *source =
 	    source_find(w->view->plan->source->type);
-	const struct target_ops *target =
-	    target_find(w->view->plan->target->type);
-	struct target_vm t = stages_target(w->view);
-	const char *was;
+	CLEANUP(place_done) struct place p = {0};
+	const char *was = "off";
 
-	if (target->claim(&t, err) < 0)
+	if (place_open(w->view, &p, err) < 0)
+		return -1;
+	if (p.ops->claim(&p.vm, err) < 0)
 		return err_wrap(err, "claiming the target");
 	if (remember_power(w, source, &was, err) < 0 ||
 	    stop_source(w, source, err) < 0)
@@ -88,7 +88,8 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 
 /* One copy as it is set up: what has to be undone at the end. */
 struct copying {
-	struct volume volume;
+	struct place place;
+	const struct volume *volume; /* one of place's */
 	char *volume_id;
 	bool fresh;
 	uint32_t generation;
@@ -102,7 +103,7 @@ copying_done(struct copying *c)
 	nbd_server_stop(&c->source);
 	nbd_server_stop(&c->target);
 	ledger_close(c->ledger);
-	volume_done(&c->volume);
+	place_done(&c->place);
 	free(c->volume_id);
 }
 
@@ -130,11 +131,11 @@ choose_generation(struct work *w, struct copying *c, struct err *err)
 static int
 make_volume(struct work *w, struct copying *c, struct err *err)
 {
-	const struct target_ops *ops = target_find(w->view->plan->target->type);
-	struct target_vm t = stages_target(w->view);
-
-	ops->volume(&t, w->ndisk, &c->volume);
-	if (ops->create_volume(&t, w->ndisk, &c->volume_id, &c->fresh, err) < 0)
+	if (place_open(w->view, &c->place, err) < 0)
+		return -1;
+	c->volume = &c->place.volumes[w->ndisk];
+	if (c->place.ops->create_volume(&c->place.vm, w->ndisk, &c->volume_id,
+					&c->fresh, err) < 0)
 		return err_wrap(err, "making the volume");
 	return 0;
 }
@@ -177,7 +178,7 @@ static int
 open_ledger(struct work *w, struct copying *c, struct err *err)
 {
 	CLEANUP(mem_freep)
-	char *path = stages_ledger_path(w->view, w->disk->id);
+	char *path = place_ledger(w->view, w->disk);
 	struct ledger_identity id = {
 	    .size_bytes = w->disk->capacity_bytes,
 	    .digest = digest_of(w->view->plan->policy->proof),
@@ -212,10 +213,10 @@ open_ends(struct work *w, struct copying *c, struct err *err)
 	if (ops->open_disk(w->view->plan->source, w->view->vm, w->disk, &opts,
 			   &c->source, err) < 0)
 		return err_wrap(err, "opening the source disk");
-	if (strcmp(c->volume.format, "raw") == 0)
+	if (strcmp(c->volume->format, "raw") == 0)
 		return 0;
-	opts.filename = c->volume.path;
-	opts.format = c->volume.format;
+	opts.filename = c->volume->path;
+	opts.format = c->volume->format;
 	opts.writable = true;
 	if (nbd_serve_image(&opts, &c->target, err) < 0)
 		return err_wrap(err, "opening the target volume");
@@ -238,7 +239,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	const struct run_policy *policy = w->view->plan->policy;
 	struct copy_opts opts = {
 	    .source_uri = c->source.uri,
-	    .target = {.file = c->target.uri ? NULL : c->volume.path,
+	    .target = {.file = c->target.uri ? NULL : c->volume->path,
 		       .uri = c->target.uri,
 		       .reads_as_zero = true},
 	    .ledger = c->ledger,
@@ -282,7 +283,7 @@ copy_facts(const struct work *w, const struct copying *c,
 		root[0] = '\0';
 	return json_pack(
 	    "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "volume",
-	    c->volume.path, "format", c->volume.format, "volumeId",
+	    c->volume->path, "format", c->volume->format, "volumeId",
 	    c->volume_id, "size", (json_int_t)w->disk->capacity_bytes,
 	    "generation", (json_int_t)c->generation, "read",
 	    (json_int_t)p->read_bytes, "written", (json_int_t)p->written_bytes,

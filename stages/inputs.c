@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "stages/inside.h"
+#include "stages/place.h"
 
 void
 inputs_set(json_t *ret, const char *name, const char *value)
@@ -15,34 +15,43 @@ inputs_set(json_t *ret, const char *name, const char *value)
 }
 
 static void
-add_disk(const struct view *v, size_t n, json_t *ret)
+add_disk(const struct inv_disk *disk, const struct volume *volume, json_t *ret)
 {
-	const struct target_ops *ops = target_find(v->plan->target->type);
-	const struct inv_disk *disk = &v->vm->disks[n];
-	struct target_vm t = stages_target(v);
-	struct volume volume = {0};
 	CLEANUP(mem_freep) char *name = mem_printf("source disk %s", disk->id);
 
-	if (ops)
-		ops->volume(&t, n, &volume);
 	json_object_set_new(
 	    ret, name,
 	    json_pack("{s:s, s:I, s:s, s:s}", "name", disk->name, "capacity",
 		      (json_int_t)disk->capacity_bytes, "volume",
-		      volume.path ? volume.path : "", "format",
-		      volume.format ? volume.format : ""));
-	volume_done(&volume);
+		      volume ? volume->path : "", "format",
+		      volume ? volume->format : ""));
 }
 
 void
 inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
 {
+	CLEANUP(place_done) struct place p = {0};
+	struct err ignored;
+
+	/* a fake target has no volumes */
+	(void)place_open(v, &p, &ignored);
 	json_object_set_new(ret, "format version", json_integer(INPUTS_FORMAT));
 	inputs_set(ret, "source vm", v->vm->id);
 	inputs_set(ret, "source epoch", v->vm->epoch);
 	for (size_t i = 0; i < v->vm->ndisks; i++)
 		if (!disk || disk == &v->vm->disks[i])
-			add_disk(v, i, ret);
+			add_disk(&v->vm->disks[i],
+				 p.volumes ? &p.volumes[i] : NULL, ret);
+}
+
+void
+inputs_converted(const struct view *v, json_t *ret)
+{
+	inputs_replica(v, NULL, ret);
+	inputs_set(ret, "rootDisk", v->pvm->root_disk);
+	json_object_set_new(ret, "skipGuestConversion",
+			    json_boolean(v->plan->skip_guest_conversion));
+	inputs_set(ret, "firmware", v->shape->efi ? "efi" : "bios");
 }
 
 static json_t *

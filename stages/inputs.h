@@ -14,6 +14,8 @@
  * stage from cutover on includes it. */
 void inputs_replica(const struct view *v, const struct inv_disk *disk,
 		    json_t *ret);
+/* The same for the disks after conversion (raw copy mode: as they are). */
+void inputs_converted(const struct view *v, json_t *ret);
 /* The target vm's shape but for its disks' contents. */
 void inputs_shape(const struct view *v, json_t *ret);
 void inputs_set(json_t *ret, const char *name, const char *value);

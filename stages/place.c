@@ -59,13 +59,3 @@ place_deadline(const struct work *w, int64_t limit_ms)
 	step = step > MARGIN_MS ? step - MARGIN_MS : 1;
 	return own && own < step ? own : step;
 }
-
-void
-place_vm_input(const struct view *v, json_t *inputs, const char *field,
-	       json_t *value)
-{
-	CLEANUP(mem_freep)
-	char *name = mem_printf("spec.vms[%zu].%s", v->pvm->index, field);
-
-	json_object_set_new(inputs, name, value);
-}

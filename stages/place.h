@@ -24,8 +24,4 @@ char *place_ledger(const struct view *v, const struct inv_disk *disk);
  * limit_ms 0: none of its own; the result 0: none at all. */
 int64_t place_deadline(const struct work *w, int64_t limit_ms);
 
-/* An input by the name a person looks for: "spec.vms[2].rootDisk". */
-void place_vm_input(const struct view *v, json_t *inputs, const char *field,
-		    json_t *value);
-
 #endif

@@ -6,9 +6,9 @@
 
 #include "base/mem.h"
 #include "stages/fake.h"
-#include "stages/inside.h"
+#include "stages/place.h"
 #include "stages/source/source.h"
-#include "stages/target/target.h"
+#include "stages/v2v.h"
 
 /* The pipeline (design: section 1); fake.c has the same names. */
 static const struct stage *const pipeline[] = {
@@ -34,31 +34,16 @@ stages_of(const struct view *v, size_t *ret_n)
 	return stages_all(ret_n);
 }
 
-struct target_vm
-stages_target(const struct view *v)
-{
-	return (struct target_vm){
-	    .endpoint = v->plan->target,
-	    .plan = v->plan,
-	    .pvm = v->pvm,
-	    .shape = v->shape,
-	    .state_uuid = v->state_uuid,
-	};
-}
-
-char *
-stages_ledger_path(const struct view *v, const char *disk_id)
-{
-	return mem_printf("%s/ledger/%s.ledger", v->state_dir, disk_id);
-}
-
 static int
 look_at_mark(struct work *w, struct err *err)
 {
-	const struct target_ops *ops = target_find(w->view->plan->target->type);
-	struct target_vm t = stages_target(w->view);
+	CLEANUP(place_done) struct place p = {0};
 
-	return ops ? ops->guard(&t, err) : 0;
+	if (fake_is(w->view->plan->target->type))
+		return 0;
+	if (place_open(w->view, &p, err) < 0)
+		return -1;
+	return p.ops->guard(&p.vm, err);
 }
 
 static int
@@ -136,15 +121,16 @@ int
 stages_check(const struct view *v, struct findings *findings, struct err *err)
 {
 	const struct source_ops *source = source_find(v->plan->source->type);
-	const struct target_ops *target = target_find(v->plan->target->type);
-	struct target_vm t = stages_target(v);
+	CLEANUP(place_done) struct place p = {0};
 
-	if (source && source->validate &&
+	if (fake_is(v->plan->source->type))
+		return 0;
+	if (source->validate &&
 	    source->validate(v->plan->source, v->vm, findings, err) < 0)
 		return -1;
-	if (target && target->check(&t, findings, err) < 0)
+	if (place_open(v, &p, err) < 0 ||
+	    p.ops->check(&p.vm, findings, err) < 0)
 		return -1;
-	if (target)
-		convert_check(v, findings);
+	convert_check(v, findings);
 	return 0;
 }

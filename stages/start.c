@@ -30,8 +30,8 @@ inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	    [POWER_AUTO] = "auto", [POWER_ON] = "on", [POWER_OFF] = "off"};
 
 	(void)disk;
-	place_vm_input(v, ret, "targetPowerState",
-		       json_string(words[v->pvm->target_power]));
+	json_object_set_new(ret, "targetPowerState",
+			    json_string(words[v->pvm->target_power]));
 }
 
 /* Sources that cannot run are off.  One that does not say is not known to be

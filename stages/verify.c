@@ -7,7 +7,7 @@
 #include "io/nbd.h"
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
-#include "stages/inside.h"
+#include "stages/place.h"
 
 static bool
 verify_applies(const struct view *v)
@@ -82,20 +82,16 @@ serve_and_compare(struct work *w, const struct ledger *ledger,
 static int
 verify_run(struct work *w, json_t **ret_facts, struct err *err)
 {
-	const struct target_ops *ops = target_find(w->view->plan->target->type);
-	CLEANUP(mem_freep)
-	char *path = stages_ledger_path(w->view, w->disk->id);
-	struct target_vm t = stages_target(w->view);
-	struct volume volume = {0};
+	CLEANUP(mem_freep) char *path = place_ledger(w->view, w->disk);
+	CLEANUP(place_done) struct place p = {0};
 	struct ledger *ledger;
 	int rc;
 
 	work_catch_stop(w);
-	if (ledger_open_readonly(path, &ledger, err) < 0)
+	if (place_open(w->view, &p, err) < 0 ||
+	    ledger_open_readonly(path, &ledger, err) < 0)
 		return -1;
-	ops->volume(&t, w->ndisk, &volume);
-	rc = serve_and_compare(w, ledger, &volume, ret_facts, err);
-	volume_done(&volume);
+	rc = serve_and_compare(w, ledger, &p.volumes[w->ndisk], ret_facts, err);
 	ledger_close(ledger);
 	return rc;
 }
