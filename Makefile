@@ -90,7 +90,12 @@ bench: deps
 	@$(MAKE) --no-print-directory all
 	$(TEST_ENV) t/bench/bench.sh
 
-units: $(UNIT)
+units: $(UNIT) $(B)/t/fault.so
+
+# Preloaded by tests; sanitizers have no business in it.
+$(B)/t/fault.so: t/fault.c
+	@mkdir -p $(@D)
+	$(call say,CC  )$(CC) -O2 -fPIC -shared -D_GNU_SOURCE -o $@ $<
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)

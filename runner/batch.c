@@ -266,6 +266,18 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	return opts->take ? keep_record(v, err) : 0;
 }
 
+/* All is done and only the last word was never written: a run was killed
+ * between its last result and its end. */
+static int
+say_finished(struct batch_vm *v, struct err *err)
+{
+	if (v->run.state->history->finished)
+		return 0;
+	journal_add(v->run.state->journal, "stop",
+		    json_pack("{s:b}", "finished", true));
+	return journal_sync(v->run.state->journal, err);
+}
+
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
 static int
 open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
@@ -277,12 +289,15 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	if (state_peek(dir, &v->run.state, err) < 0)
 		return -1;
 	try_records(b, v);
-	if (!opts->take || v->verdict != BATCH_READY)
+	if (!opts->take || v->verdict == BATCH_BACK ||
+	    v->run.state->history->finished)
 		return 0;
 	state_release(v->run.state);
 	v->run.state = NULL;
 	if (state_take(dir, b->plan, &v->run.state, err) < 0)
 		return -1;
+	if (v->verdict == BATCH_FINISHED)
+		return say_finished(v, err);
 	if (opts->events_fd >= 0)
 		journal_tee(v->run.state->journal, opts->events_fd,
 			    v->run.pvm->key);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Endpoint type `fake` for every stage.
  *
- * Settings of the source: vms, disksPerVM, diskSize, stepMillis (how long a
- * step takes), faults.  A fault is "step:kind", several separated by spaces;
- * step is a step's id ("verify/disk-0") or a stage's name; kinds:
+ * Settings of the source: vms, disksPerVM, diskSize, seed, stepMillis (how long
+ * a step takes), faults.  A fault is "step:kind" or "vm:step:kind", several
+ * separated by spaces; step is a step's id ("verify/disk-0") or a stage's name;
+ * kinds:
  *   fail    the step fails for good       retry   it fails and may be retried
  *   once    it fails the first time only  crash   its process dies of a signal
  *   hang    it never ends                 orphan  it leaves a helper behind
@@ -109,7 +110,15 @@ fake_inventory(const struct endpoint *ep, struct inventory *ret,
 	return 0;
 }
 
-/* The kind of fault asked for this step, or "". */
+static bool
+is_meant(const struct work *w, const char *vm, const char *step)
+{
+	if (vm && strcmp(vm, w->view->pvm->key) != 0)
+		return false;
+	return strcmp(step, w->step) == 0 || strcmp(step, w->stage->name) == 0;
+}
+
+/* The kind of fault asked for this step, or ""; kept in `text`. */
 static const char *
 fault_of(const struct work *w, char *text, size_t size)
 {
@@ -120,14 +129,18 @@ fault_of(const struct work *w, char *text, size_t size)
 	snprintf(text, size, "%s", faults);
 	for (char *one = strtok_r(text, " ", &rest); one;
 	     one = strtok_r(NULL, " ", &rest)) {
-		char *colon = strchr(one, ':');
+		char *kind = strrchr(one, ':'), *step = one, *vm = NULL;
 
-		if (!colon)
+		if (!kind)
 			continue;
-		*colon = '\0';
-		if (strcmp(one, w->step) == 0 ||
-		    strcmp(one, w->stage->name) == 0)
-			return colon + 1;
+		*kind++ = '\0';
+		if (strchr(one, ':')) {
+			vm = one;
+			step = strchr(one, ':');
+			*step++ = '\0';
+		}
+		if (is_meant(w, vm, step))
+			return kind;
 	}
 	return "";
 }

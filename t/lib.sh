@@ -46,7 +46,9 @@ test_begin() {
 	export XDG_CACHE_HOME="$test_dir/cache"
 	export XDG_CONFIG_HOME="$HOME/.config"
 	export LC_ALL=C.UTF-8 TZ=UTC TERM=dumb
-	unset LANGUAGE NO_COLOR CDPATH PALLETJACK_STATE
+	# root's own state would be /var/lib/palletjack, whatever $HOME says
+	export PALLETJACK_STATE="$test_dir/state/palletjack"
+	unset LANGUAGE NO_COLOR CDPATH
 	# A /dev/kvm that opens may still hang every guest, so software it is.
 	export LIBGUESTFS_BACKEND="${LIBGUESTFS_BACKEND:-direct}"
 	export LIBGUESTFS_BACKEND_SETTINGS="${LIBGUESTFS_BACKEND_SETTINGS-force_tcg}"

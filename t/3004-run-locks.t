@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Two runs never work on one vm.
+. "${0%/*}/lib.sh"
+. "${0%/*}/fake.sh"
+test_begin 'a vm has one run at a time'
+requires jq
+
+fake_manifest 'vms: "2", faults: "vm-00001:convert:hang"' '{}' \
+	vm-00001 vm-00002
+
+palletjack run --vm vm-00001 m.yaml >first 2>&1 &
+first=$!
+at_end "end_process $first"
+check 'the first run works on one vm' '
+	within 30 grep -q "\"step\":\"convert\"" \
+		"$PALLETJACK_STATE/t/p/vm-00001/journal"
+'
+check_exit 4 'the second is refused that vm, and says who has it' '
+	palletjack run m.yaml 2>second; status=$?; cat second;
+	grep -q "another run has it: process '"$first"' on" second || exit 1;
+	exit $status
+'
+check 'and does the other one' 'test "$(fake_state vm-00002)" = finished'
+check 'plan and status work beside it' '
+	palletjack plan m.yaml && palletjack status m.yaml
+'
+kill -KILL "$first"
+wait "$first" 2>/dev/null
+check 'a dead run holds nothing' '
+	sed -i "s/faults: [^}]*/faults: \"\"/" m.yaml &&
+	palletjack run m.yaml
+'
+test_end
