@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The small tools: times, sizes, buffers, files, secrets, errors. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/redact.h"
+#include "base/units.h"
+#include "base/vec.h"
+#include "t/tap.h"
+
+static void
+test_times(void)
+{
+	static const char *const bad[] = {"",
+					  "2026-11-20",
+					  "2026-02-31T00:00:00Z",
+					  "2026-11-20T25:00:00Z",
+					  "2026-11-20T10:00:00",
+					  "2026-11-20T10:00:00+25:00",
+					  "2026-11-20T10:00:00Z ",
+					  "2026-11-20T10:00:00.Z"};
+	char text[CLOCK_TEXT_SIZE];
+	int64_t ms = 0;
+
+	ok(clock_parse("2026-11-20T12:31:00.250+02:00", &ms) == 0,
+	   "RFC 3339 with an offset");
+	is_str(clock_format(ms, text), "2026-11-20T10:31:00.250Z",
+	       "comes back as UTC");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ok(clock_parse(bad[i], &ms) < 0, "no time: '%s'", bad[i]);
+}
+
+static void
+test_durations(void)
+{
+	static const struct {
+		const char *text;
+		long long ms;
+	} good[] = {{"0", 0},	    {"90s", 90000},    {"1h30m", 5400000},
+		    {"500ms", 500}, {"1.5h", 5400000}, {"2h45m30.5s", 9930500}};
+	static const char *const bad[] = {"",  "5",	"5x",	"-5s",
+					  "s", "1h-5m", "0x5s", "1e400h"};
+	int64_t ms;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		ms = -1;
+		ok(clock_parse_duration(good[i].text, &ms) == 0 &&
+		       ms == good[i].ms,
+		   "duration %s", good[i].text);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ok(clock_parse_duration(bad[i], &ms) < 0, "no duration: '%s'",
+		   bad[i]);
+}
+
+static void
+test_sizes(void)
+{
+	static const struct {
+		const char *text;
+		unsigned long long bytes;
+	} good[] = {{"10Gi", 10737418240ULL},
+		    {"500M", 500000000ULL},
+		    {"1.5Ki", 1536ULL},
+		    {"1e3", 1000ULL},
+		    {"0", 0ULL},
+		    {"1500m", 2ULL},
+		    {"7Ei", 8070450532247928832ULL}};
+	static const char *const bad[] = {"",	  "Gi",	 "1GB",	 "-1",
+					  "0x10", "9Ei", "1 Gi", "nan"};
+	char text[UNITS_TEXT_SIZE];
+	uint64_t bytes;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		bytes = 1;
+		ok(units_parse_quantity(good[i].text, &bytes) == 0 &&
+		       bytes == good[i].bytes,
+		   "quantity %s", good[i].text);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ok(units_parse_quantity(bad[i], &bytes) < 0,
+		   "no quantity: '%s'", bad[i]);
+	is_str(units_format_bytes(1610612736, text), "1.5 GiB", "for people");
+}
+
+static void
+test_files(void)
+{
+	CLEANUP(mem_freep) char *dir = fs_path(tap_dir(), "a/b/c");
+	CLEANUP(mem_freep) char *top = fs_path(tap_dir(), "a");
+	CLEANUP(mem_freep) char *file = fs_path(dir, "f");
+	CLEANUP(mem_freep) char *link = fs_path(dir, "l");
+	CLEANUP(buf_done) struct buf text = {0};
+	struct stat st;
+	struct err err;
+
+	ok(fs_mkdirs(dir, 0700, &err) == 0, "directories are made");
+	ok(fs_write(file, "hello", 5, 0640, &err) == 0 &&
+	       fs_write(file, "again", 5, 0640, &err) == 0,
+	   "a file is replaced whole");
+	ok(stat(file, &st) == 0 && (st.st_mode & 0777) == 0640,
+	   "with the mode asked for");
+	ok(fs_read(file, 100, false, &text, &err) == 0, "and read");
+	is_str(text.data, "again", "as written");
+	ok(fs_read(file, 3, false, &text, &err) < 0, "unless it is too large");
+	ok(fs_write("/dev/full", "x", 1, 0600, &err) < 0 ||
+	       fs_exists("/dev/full"),
+	   "a device is not replaced by accident");
+	if (symlink("/", link) == 0)
+		ok(fs_remove_tree(top, &err) == 0 && !fs_exists(top) &&
+		       fs_exists("/etc"),
+		   "a tree goes, what its links point to stays");
+	ok(fs_remove(file, &err) == 0, "what is not there is removed");
+}
+
+static void
+test_errors(void)
+{
+	CLEANUP(mem_freep) char *clean = NULL;
+	struct err err;
+
+	errno = ENOSPC;
+	err_sys(&err, "cannot write '%s'", "x");
+	is_int(err.class, ERR_RETRY, "a full disk may be mended");
+	errno = EACCES;
+	err_sys(&err, "cannot write '%s'", "x");
+	is_int(err.class, ERR_FAIL, "a forbidden one not by waiting");
+	err_wrap(&err, "disk %d", 1);
+	like(err.text, "disk 1: cannot write 'x': ", "context goes before");
+	for (int i = ERR_NONE; i <= ERR_BUG; i++)
+		is_int(err_class_parse(err_class_name((enum err_class)i)), i,
+		       err_class_name((enum err_class)i));
+	redact_add("s3cret");
+	redact_add("abc");
+	clean = redact_text("user:s3cret@host abc");
+	is_str(clean, "user:***@host abc", "secrets are blotted out");
+}
+
+static void
+count_down(void *p)
+{
+	--*(int *)p;
+}
+
+static void
+test_memory(void)
+{
+	struct arena *a = arena_new();
+	int deferred = 2;
+	VEC(int) v = {0};
+	char *large;
+
+	arena_defer(a, count_down, &deferred);
+	arena_defer(a, count_down, &deferred);
+	large = arena_alloc(a, 300000);
+	large[299999] = 1;
+	is_str(arena_printf(a, "%d", 7), "7", "an arena formats");
+	arena_free(a);
+	is_int(deferred, 0, "and runs what was deferred");
+	for (int i = 0; i < 1000; i++)
+		*vec_push(&v) = i;
+	ok(v.n == 1000 && v.v[999] == 999, "a vector grows");
+	vec_done(&v);
+}
+
+int
+main(void)
+{
+	test_times();
+	test_durations();
+	test_sizes();
+	test_files();
+	test_errors();
+	test_memory();
+	return tap_done();
+}
