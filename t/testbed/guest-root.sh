@@ -52,13 +52,14 @@ rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap"
 
 # The partition begins at 1 MiB and reaches to the end of 2 GiB.
-# A second view of the root shows it without the /proc and /dev mounted there;
-# mmdebstrap has given us a mount namespace of our own.
+# A second view of the root shows it without the /proc and /dev mounted there.
 mount --bind "$root" "$root/mnt"
+trap 'umount "$root/mnt"' EXIT
 mke2fs -q -F -t ext4 -U "$uuid" -L system -d "$root/mnt" \
 	-E offset=1048576,nodiscard,assume_storage_prezeroed=1 \
 	/dev/fd/3 2095104k
 umount "$root/mnt"
+trap - EXIT
 # The boot sector's code only, since the partition table follows it; the core
 # goes where that code looks for it by default.
 dd if="$root/usr/lib/grub/i386-pc/boot.img" of=/dev/fd/3 bs=440 count=1 \
