@@ -7,7 +7,7 @@
 #define WHEN_SET(reason) .honour = NOT_YET, .why = reason
 #define AT_CLUSTER                                        \
 	.honour = NOT_YET, .matters = matters_at_cluster, \
-	.why = "no effect at `local`: there is no cluster"
+	.why = "no effect at local: there is no cluster"
 #define FROM_VSPHERE                                        \
 	.honour = NOT_YET, .matters = matters_from_vsphere, \
 	.why = "no effect on other sources: vSphere only"
@@ -189,11 +189,11 @@ static const struct field plan_spec[] = {
      .honour = NOT_YET,
      .matters = matters_type,
      .final = true,
-     .why = "only `cold` is carried out",
+     .why = "only cold plans are carried out",
      .doc = "cold when there is none"},
     {.name = "warm",
      .type = FIELD_BOOL,
-     WHEN_SET("waived, the plan is carried out cold"),
+     WHEN_SET("only cold plans are carried out; waived, it is one"),
      .doc = "an older way to say `type: warm`; also wins over `type: cold`"},
     {.name = "archived",
      .type = FIELD_BOOL,
@@ -255,9 +255,8 @@ static const struct field plan_spec[] = {
     {.name = "runPreflightInspection",
      .type = FIELD_BOOL,
      .dflt = "true",
-     .honour = NOT_YET,
-     .matters = matters_when_warm,
-     .why = "no effect on cold plans: warm only",
+     .honour = NO_EFFECT,
+     .why = "warm plans are not carried out yet",
      .doc = "look into the guest before the first copy"},
     {.name = "installLegacyDrivers",
      .type = FIELD_BOOL,
