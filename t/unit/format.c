@@ -49,6 +49,8 @@ add_honoured(struct buf *out, const struct field *f, const char *parent)
 		buf_adds(out, "yes");
 	else if (f->honour == NO_EFFECT)
 		buf_printf(out, "no effect: %s", f->why);
+	else if (!strncmp(f->why, "no effect", 9))
+		buf_printf(out, "%s; else not yet", f->why);
 	else
 		buf_printf(out, "not yet%s: %s",
 			   f->final ? ", cannot be waived" : "", f->why);

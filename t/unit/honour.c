@@ -63,7 +63,7 @@ static const struct {
     /* fields of vms */
     {"  vms: [{name: a}, {name: web, luks: {name: x}}]\n",
      "Error NotHonoured m.yaml:32:38: Plan default/web: vm web: "
-     "spec.vms[1].luks is not honoured yet: encrypted guests need raw copy. "
+     "spec.vms[1].luks is not honoured yet: conversion is given no keys. "
      "Remove it, or accept running without it: add spec.vms[].luks to "
      "spec.waive of the RunPolicy.\n"},
     {"  vms: [{name: web, luks: {name: x}}]\n" POLICY(
