@@ -76,12 +76,6 @@ matters_shared_disks(const struct plan *p, const struct node *value)
 }
 
 bool
-matters_when_warm(const struct plan *p, const struct node *value)
-{
-	return !strcmp(p->type, "warm") && is_set(value);
-}
-
-bool
 matters_when_true(const struct plan *p, const struct node *value)
 {
 	(void)p;
@@ -155,7 +149,7 @@ not_honoured(struct reader *r, const struct plan *p, const struct object *o,
 	const struct field *f = pending->field;
 	const struct node *value = pending->value;
 	CLEANUP(mem_freep) char *waive = waive_path(pending->path);
-	CLEANUP(mem_freep) char *accept = NULL;
+	CLEANUP(mem_freep) char *accept = NULL, *shown = NULL;
 	bool explain = f->why && (f->final || !f->matters);
 	struct finding *said;
 	size_t i;
@@ -165,10 +159,11 @@ not_honoured(struct reader *r, const struct plan *p, const struct object *o,
 				    "it: add %s to spec.waive of the "
 				    "RunPolicy.",
 				    waive);
+	if (value->text)
+		shown = mem_printf("(%s) ", value->text);
 	said = say(r, FINDING_ERROR, "NotHonoured", o, value->pos,
-		   pending->path, "%s%s%s is not honoured yet%s%s.%s",
-		   value->text ? "(" : "", value->text ? value->text : "",
-		   value->text ? ")" : "", explain ? ": " : "",
+		   pending->path, "%sis not honoured yet%s%s.%s",
+		   shown ? shown : "", explain ? ": " : "",
 		   explain ? f->why : "", accept ? accept : "");
 	if (sscanf(pending->path, "spec.vms[%zu]", &i) == 1 && o == &p->o)
 		said->vm = arena_strdup(r->findings->arena, p->vms[i].key);

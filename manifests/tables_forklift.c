@@ -194,7 +194,7 @@ static const struct field storage_source[] = {
 
 #define CLUSTER_ONLY                                      \
 	.honour = NOT_YET, .matters = matters_at_cluster, \
-	.why = "no effect at `local`, which has files only"
+	.why = "no effect at local, which has files only"
 
 static const struct field storage_destination[] = {
     {.name = "storageClass",
@@ -395,7 +395,7 @@ static const struct field migration_spec[] = {
      .item = &cancel_item,
      LIST_AT(struct migration, cancel, ncancel),
      .honour = NOT_YET,
-     .why = "leave the vm out of the plan or use `--vm`",
+     .why = "leave the vm out of the plan or use --vm",
      .doc = "vms to stop working on"},
     {.name = "cutover",
      .type = FIELD_TIME,

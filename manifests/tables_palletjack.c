@@ -3,9 +3,8 @@
 #include "manifests/tables.h"
 
 #define LATER(reason) .honour = NOT_YET, .why = reason
-#define WARM_ONLY                                        \
-	.honour = NOT_YET, .matters = matters_when_warm, \
-	.why = "no effect on cold plans: warm only"
+#define WARM_ONLY \
+	.honour = NO_EFFECT, .why = "warm plans are not carried out yet"
 #define POLICY(member) .at = AT(struct run_policy, member)
 
 /* --- Endpoint ----------------------------------------------------------- */
@@ -107,7 +106,7 @@ static const struct field limits_fields[] = {
     {.name = "perEndpoint",
      .type = FIELD_INT,
      .min = 1,
-     LATER("`disksPerHost` limits copies"),
+     LATER("limits.disksPerHost limits copies"),
      .doc = "disks copied at once from one endpoint"},
     {.name = "conversions",
      .type = FIELD_INT,
@@ -257,7 +256,7 @@ static const struct field cutover_fields[] = {
     {.name = "gate",
      .type = FIELD_STRING,
      .dflt = "none",
-     LATER("use `--until` and run again"),
+     LATER("use --until and run again"),
      .doc = "who must agree before the source is stopped"},
     {.name = "hardPowerOff",
      .type = FIELD_WORD,
@@ -297,11 +296,11 @@ static const struct field probe_fields[] = {
     {.name = "agent",
      .type = FIELD_BOOL,
      .dflt = "false",
-     LATER("`serial` is the probe there is"),
+     LATER("a pattern on the console is the only probe"),
      .doc = "wait for the guest agent"},
     {.name = "script",
      .type = FIELD_STRING,
-     LATER("`serial` is the probe there is"),
+     LATER("a pattern on the console is the only probe"),
      .doc = "a Script that looks at the vm"},
     {.name = "inconclusive",
      .type = FIELD_WORD,
@@ -393,12 +392,12 @@ static const struct field policy_spec[] = {
      POLICY(verify),
      .honour = NOT_YET,
      .matters = matters_verify,
-     .why = "`sample` is not there yet; waived, all is read",
+     .why = "sample is not there yet; waived, all is read",
      .doc = "how much of the target is read back"},
     {.name = "verifySample",
      .type = FIELD_ANY,
      .honour = NO_EFFECT,
-     .why = "only with `verify: sample`",
+     .why = "only with verify: sample",
      .doc = "a share, or a confidence"},
     {.name = "bootTest",
      .type = FIELD_WORD,
@@ -413,14 +412,14 @@ static const struct field policy_spec[] = {
      .dflt = "restart-source",
      .honour = NOT_YET,
      .matters = matters_rollback,
-     .why = "`rollback` is not there yet; ova and disk have nothing to "
+     .why = "rollback is not there yet; ova and disk have nothing to "
 	    "restart",
      .doc = "after the source was stopped"},
     {.name = "waves",
      .type = FIELD_LIST,
      .item = &wave_item,
      .dflt = "[]",
-     LATER("use `--vm` and several runs"),
+     LATER("use --vm and several runs"),
      .doc = "which vms go first"},
     {.name = "hooks",
      .type = FIELD_LIST,

@@ -7,7 +7,7 @@
 #define WHEN_SET(reason) .honour = NOT_YET, .why = reason
 #define AT_CLUSTER                                        \
 	.honour = NOT_YET, .matters = matters_at_cluster, \
-	.why = "no effect at `local`: there is no cluster"
+	.why = "no effect at local: there is no cluster"
 #define FROM_VSPHERE                                        \
 	.honour = NOT_YET, .matters = matters_from_vsphere, \
 	.why = "no effect on other sources: vSphere only"
@@ -78,11 +78,11 @@ static const struct field vm_fields[] = {
      .type = FIELD_STRING,
      WHEN_SET("the vm keeps its source's size"),
      .doc = "a KubeVirt instance type to take the size from"},
-    {FIELD_REF_ONLY("luks"), WHEN_SET("encrypted guests need raw copy"),
+    {FIELD_REF_ONLY("luks"), WHEN_SET("conversion is given no keys"),
      .doc = "a Secret with passphrases of encrypted disks"},
     {.name = "nbdeClevis",
      .type = FIELD_BOOL,
-     WHEN_SET("encrypted guests need raw copy"),
+     WHEN_SET("conversion is given no keys"),
      .doc = "open encrypted disks with Clevis"},
     {.name = "deleteVmOnFailMigration",
      .type = FIELD_BOOL,
@@ -174,7 +174,7 @@ static const struct field plan_spec[] = {
      .at = AT(struct plan, target_namespace),
      .check = check_namespace,
      .condition = "NamespaceNotValid",
-     .doc = "where the vms go; at `local` the directory below the endpoint's"},
+     .doc = "the namespace the vms go to"},
     {.name = "vms",
      .type = FIELD_LIST,
      .item = &vm_item,
@@ -189,11 +189,11 @@ static const struct field plan_spec[] = {
      .honour = NOT_YET,
      .matters = matters_type,
      .final = true,
-     .why = "only `cold` is carried out",
+     .why = "only cold plans are carried out",
      .doc = "cold when there is none"},
     {.name = "warm",
      .type = FIELD_BOOL,
-     WHEN_SET("waived, the plan is carried out cold"),
+     WHEN_SET("only cold plans are carried out; waived, it is one"),
      .doc = "an older way to say `type: warm`; also wins over `type: cold`"},
     {.name = "archived",
      .type = FIELD_BOOL,
@@ -255,9 +255,8 @@ static const struct field plan_spec[] = {
     {.name = "runPreflightInspection",
      .type = FIELD_BOOL,
      .dflt = "true",
-     .honour = NOT_YET,
-     .matters = matters_when_warm,
-     .why = "no effect on cold plans: warm only",
+     .honour = NO_EFFECT,
+     .why = "warm plans are not carried out yet",
      .doc = "look into the guest before the first copy"},
     {.name = "installLegacyDrivers",
      .type = FIELD_BOOL,
@@ -274,7 +273,8 @@ static const struct field plan_spec[] = {
     {FIELD_REF_ONLY("transferNetwork"),
      WHEN_SET("traffic takes the host's routes"),
      .doc = "the network to copy over"},
-    {FIELD_REF_ONLY("customizationScripts"), WHEN_SET("a post-hook can do it"),
+    {FIELD_REF_ONLY("customizationScripts"),
+     WHEN_SET("guests are not customised"),
      .doc = "a ConfigMap with scripts for the guest's first boot"},
     {.name = "virtV2vImage",
      .type = FIELD_STRING,
