@@ -81,6 +81,13 @@ shape_network_rows(const struct plan *plan, const struct inv_vm *vm)
 	return rows;
 }
 
+bool
+shape_is_every_storage(const struct source_ref *ref)
+{
+	return !ref->id && ref->name &&
+	       !strncmp(ref->name, DUMMY_STORAGE, strlen(DUMMY_STORAGE));
+}
+
 const struct storage_row *
 shape_storage_row(const struct plan *plan, const struct inv_disk *disk)
 {
@@ -91,8 +98,7 @@ shape_storage_row(const struct plan *plan, const struct inv_disk *disk)
 
 		if (source_matches(ref, disk->storage_id, disk->storage_name))
 			return &map->rows[i];
-		if (!ref->id && ref->name &&
-		    !strncmp(ref->name, DUMMY_STORAGE, strlen(DUMMY_STORAGE)))
+		if (shape_is_every_storage(ref))
 			return &map->rows[i];
 	}
 	return NULL;

@@ -75,6 +75,8 @@ bool shape_row_matches(const struct network_row *row,
 /* The row of the storage map for a disk, or NULL. */
 const struct storage_row *shape_storage_row(const struct plan *plan,
 					    const struct inv_disk *disk);
+/* Does the row stand for all storage (Forklift's name for that of an ova)? */
+bool shape_is_every_storage(const struct source_ref *ref);
 /* The disk that `root_disk` ("/dev/sdb", "sdb2") means, the first when it is
  * NULL; -1: it means none. */
 int shape_root_disk(const char *root_disk, const struct inv_vm *vm);

@@ -22,6 +22,7 @@ struct shape_names {
 	const struct inventory *inv;
 	const char **names; /* by the entry's index; NULL while undecided */
 	struct strmap taken;
+	struct strmap suffixed; /* ids of vms that got a suffix */
 };
 
 static bool
@@ -150,11 +151,15 @@ claim_with_suffix(struct shape_names *n, const struct plan_vm *pvm)
 	CLEANUP(buf_done) struct buf stem = {0};
 	CLEANUP(mem_freep) char *valid = NULL;
 	const char *id;
+	unsigned attempt = 0;
 
 	valid = shape_valid_name(source_name(n, pvm, &id));
+	/* one vm in many entries is wrong, but must not take for ever */
+	if (strmap_add(&n->suffixed, id, n))
+		attempt = (unsigned)pvm->index;
 	buf_adds(&stem, *valid ? valid : "vm");
 	cut_to(&stem, NAME_SIZE - SUFFIX_SIZE - 1);
-	for (unsigned attempt = 0; !n->names[pvm->index]; attempt++) {
+	for (; !n->names[pvm->index]; attempt++) {
 		CLEANUP(mem_freep) char *name = NULL;
 		char suffix[SUFFIX_SIZE + 1];
 
@@ -173,7 +178,7 @@ decide(struct shape_names *n, const struct plan_vm *pvm, int round)
 	const char *id, *name;
 
 	if (pvm->target_name) {
-		/* two vms of one target name: check_plan refuses both */
+		/* two vms of one target name: check_plan refuses the second */
 		if (round == 0 && !claim(n, pvm, pvm->target_name))
 			n->names[pvm->index] = pvm->target_name;
 		return;
@@ -212,6 +217,7 @@ shape_names_free(struct shape_names *names)
 	if (!names)
 		return;
 	strmap_done(&names->taken);
+	strmap_done(&names->suffixed);
 	free(names->names);
 	arena_free(names->arena);
 	free(names);
