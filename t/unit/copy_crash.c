@@ -343,9 +343,9 @@ main(void)
 	if (!process_in_path("nbdkit"))
 		tap_skip_all("nbdkit is not installed");
 	set_up();
-	test_promise("a file", trials(12));
+	test_promise("a file", trials(8));
 	over_nbd = true;
-	test_promise("over NBD", trials(8));
+	test_promise("over NBD", trials(4));
 	over_nbd = false;
 	test_liars();
 	tear_down();
