@@ -52,6 +52,9 @@ $(B)/palletjack.a: $(filter-out $(B)/runner/main.o,$(OBJ))
 $(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o $(B)/palletjack.a
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# tests whose process loses power
+$(B)/t/unit/copy_crash: $(B)/t/powercut.o
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC  )$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<

@@ -14,88 +14,30 @@
  * So whatever the ledger calls durable was acknowledged before a flush that
  * succeeded, and no block is overwritten while the ledger on disk still calls
  * it durable. */
-#include "stages/copy/copy.h"
+#include "stages/copy/engine.h"
 
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/vec.h"
-#include "stages/copy/digest.h"
-#include "stages/copy/output.h"
-#include "stages/copy/wire.h"
-#include "stages/copy/zero.h"
 
 #define DEFAULT_CONNECTIONS 2
 #define DEFAULT_CHECKPOINT_MS 5000
 #define DEFAULT_CHECKPOINT_BYTES (1024ull * 1024 * 1024)
 #define PROGRESS_MS 250
-#define SPAN 128	   /* blocks; a ledger sync each when overwriting */
-#define SPANS_PER_WORKER 4 /* at least, so that none idles at the end */
 
-/* Written, but perhaps not durable yet. */
-struct fresh {
-	uint64_t block;
-	uint8_t digest[LEDGER_DIGEST_SIZE];
-};
-
-typedef VEC(struct fresh) fresh_list;
-
-struct engine {
-	const struct copy_opts *opts;
-	struct output out;
-	uint64_t size, nblocks;
-	int nworkers;
-	atomic_bool stop; /* no new block is begun */
-
-	pthread_mutex_t lock; /* of all that follows, and of the ledger */
-	pthread_cond_t wake;  /* the watching thread */
-	uint64_t next;	      /* first block nobody has taken */
-	fresh_list fresh;
-	uint64_t fresh_bytes;
-	int64_t fresh_since_ms; /* when the list was last empty */
-	struct copy_progress progress;
-	int nrunning;
-	bool cancelled;
-	bool target_failed; /* what is fresh may never become durable */
-	struct err err;	    /* the first one */
-};
-
-/* What is known of a block before it is read. */
-enum block_plan {
-	BLOCK_SETTLED, /* durable already */
-	BLOCK_BLANK,   /* reads as zeroes on the target */
-	BLOCK_WRITTEN, /* may hold anything */
-};
-
-struct worker {
-	struct engine *e;
-	int lane;
-	pthread_t thread;
-	struct wire source;
-	struct digest digest;
-	uint8_t *buf;	/* one block */
-	uint64_t first; /* of the span in hand */
-	size_t n;
-	enum block_plan plan[SPAN];
-	bool is_hole[SPAN];
-};
-
-static size_t
-block_len(const struct engine *e, uint64_t block)
+size_t
+engine_block_len(const struct engine *e, uint64_t block)
 {
 	uint64_t left = e->size - block * LEDGER_BLOCK_SIZE;
 
 	return left < LEDGER_BLOCK_SIZE ? (size_t)left : LEDGER_BLOCK_SIZE;
 }
 
-/* From here to done() the lock is held. */
-static void
-fail(struct engine *e, const struct err *err)
+void
+engine_fail(struct engine *e, const struct err *err)
 {
 	if (e->err.class == ERR_NONE)
 		e->err = *err;
@@ -103,68 +45,8 @@ fail(struct engine *e, const struct err *err)
 	pthread_cond_signal(&e->wake);
 }
 
-static enum block_plan
-plan_block(struct engine *e, uint64_t block, bool *ret_overwrites)
-{
-	const struct copy_opts *opts = e->opts;
-	struct ledger_entry entry = {.state = LEDGER_UNKNOWN};
-	bool blank = opts->target.reads_as_zero;
-
-	if (opts->ledger) {
-		ledger_get(opts->ledger, block, &entry);
-		blank = blank && ledger_is_untouched(opts->ledger, block,
-						     opts->generation);
-	}
-	if (entry.state == LEDGER_DURABLE &&
-	    entry.generation == opts->generation)
-		return BLOCK_SETTLED;
-	*ret_overwrites = entry.state != LEDGER_UNKNOWN;
-	return blank ? BLOCK_BLANK : BLOCK_WRITTEN;
-}
-
-static void
-count_settled(struct engine *e, uint64_t block)
-{
-	e->progress.done_bytes += block_len(e, block);
-	e->progress.skipped_bytes += block_len(e, block);
-}
-
-static size_t
-span_length(const struct engine *e)
-{
-	uint64_t n = e->nblocks / (uint64_t)(e->nworkers * SPANS_PER_WORKER);
-
-	return n == 0 ? 1 : n < SPAN ? (size_t)n : SPAN;
-}
-
-/* Gives the worker its next span; 0 when there is none.  A block that the
- * ledger knows is pending on disk before anybody may overwrite it. */
-static int
-take_span(struct worker *w, struct err *err)
-{
-	struct engine *e = w->e;
-	bool any = false;
-
-	w->first = e->next;
-	for (w->n = 0; w->n < span_length(e) && e->next < e->nblocks; w->n++) {
-		uint64_t block = e->next++;
-		bool overwrites = false;
-
-		w->plan[w->n] = plan_block(e, block, &overwrites);
-		if (w->plan[w->n] == BLOCK_SETTLED)
-			count_settled(e, block);
-		if (overwrites)
-			ledger_pending(e->opts->ledger, block,
-				       e->opts->generation);
-		any = any || overwrites;
-	}
-	if (any && ledger_sync(e->opts->ledger, err) < 0)
-		return -1;
-	return w->n > 0;
-}
-
-static bool
-checkpoint_is_due(const struct engine *e)
+bool
+engine_checkpoint_is_due(const struct engine *e)
 {
 	const struct copy_opts *opts = e->opts;
 	int64_t ms = opts->checkpoint_ms > 0 ? opts->checkpoint_ms
@@ -176,162 +58,16 @@ checkpoint_is_due(const struct engine *e)
 				  clock_mono_ms() - e->fresh_since_ms >= ms);
 }
 
-static void
-done(struct engine *e, uint64_t block, const uint8_t *digest)
-{
-	struct fresh *fresh;
-
-	e->progress.done_bytes += block_len(e, block);
-	if (!e->opts->ledger)
-		return;
-	if (e->fresh.n == 0)
-		e->fresh_since_ms = clock_mono_ms();
-	fresh = vec_push(&e->fresh);
-	fresh->block = block;
-	memcpy(fresh->digest, digest, LEDGER_DIGEST_SIZE);
-	e->fresh_bytes += block_len(e, block);
-	if (checkpoint_is_due(e))
-		pthread_cond_signal(&e->wake);
-}
-
-/* What the target was asked for did not happen. */
-static int
-target_failed(struct engine *e)
-{
-	pthread_mutex_lock(&e->lock);
-	e->target_failed = true;
-	pthread_mutex_unlock(&e->lock);
-	return -1;
-}
-
-/* `n` blocks that read as zeroes at the source; all BLANK or none. */
-static int
-copy_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
-{
-	struct engine *e = w->e;
-	uint64_t first = w->first + i;
-	uint64_t at = first * LEDGER_BLOCK_SIZE;
-	uint64_t len =
-	    (n - 1) * LEDGER_BLOCK_SIZE + block_len(e, first + n - 1);
-	uint8_t digest[LEDGER_DIGEST_SIZE];
-
-	if (w->plan[i] != BLOCK_BLANK &&
-	    output_zero(&e->out, w->lane, len, at, err) < 0)
-		return target_failed(e);
-	/* only the last block can be short */
-	if (digest_zeroes(&w->digest, block_len(e, first + n - 1), digest,
-			  err) < 0)
-		return -1;
-	pthread_mutex_lock(&e->lock);
-	for (size_t k = 0; k < n; k++)
-		done(e, first + k, k + 1 < n ? w->digest.zero : digest);
-	e->progress.zero_bytes += len;
-	pthread_mutex_unlock(&e->lock);
-	return 0;
-}
-
-static int
-copy_data(struct worker *w, size_t i, struct err *err)
-{
-	struct engine *e = w->e;
-	uint64_t block = w->first + i;
-	uint64_t at = block * LEDGER_BLOCK_SIZE;
-	size_t len = block_len(e, block);
-	uint8_t digest[LEDGER_DIGEST_SIZE];
-	bool is_zero;
-
-	if (wire_read(&w->source, w->buf, len, at, err) < 0)
-		return -1;
-	memset(w->buf + len, 0, LEDGER_BLOCK_SIZE - len);
-	is_zero = zero_is(w->buf, len);
-	pthread_mutex_lock(&e->lock);
-	e->progress.read_bytes += len;
-	pthread_mutex_unlock(&e->lock);
-	if (is_zero)
-		return copy_zeroes(w, i, 1, err);
-	if (digest_block(&w->digest, w->buf, len, digest, err) < 0)
-		return -1;
-	if (output_write(&e->out, w->lane, w->buf, len, at, err) < 0)
-		return target_failed(e);
-	pthread_mutex_lock(&e->lock);
-	done(e, block, digest);
-	e->progress.written_bytes += len;
-	pthread_mutex_unlock(&e->lock);
-	return 0;
-}
-
-/* How many holes from i on can be treated as one. */
-static size_t
-run_of_holes(const struct worker *w, size_t i)
-{
-	size_t n = 0;
-
-	while (i + n < w->n && w->is_hole[i + n] &&
-	       w->plan[i + n] == w->plan[i])
-		n++;
-	return n;
-}
-
-static int
-copy_span(struct worker *w, struct err *err)
-{
-	size_t n;
-	int rc = 0;
-
-	for (n = 0; n < w->n && w->plan[n] == BLOCK_SETTLED; n++)
-		;
-	if (n == w->n)
-		return 0;
-	if (wire_zero_blocks(&w->source, w->first, w->n, w->is_hole, err) < 0)
-		return -1;
-	for (size_t i = 0; rc == 0 && i < w->n; i += n) {
-		if (atomic_load(&w->e->stop))
-			return 0;
-		n = run_of_holes(w, i);
-		if (w->plan[i] == BLOCK_SETTLED)
-			n = n ? n : 1;
-		else if (n > 0)
-			rc = copy_zeroes(w, i, n, err);
-		else
-			n = 1, rc = copy_data(w, i, err);
-	}
-	return rc;
-}
-
-static void *
-work(void *arg)
-{
-	struct worker *w = arg;
-	struct engine *e = w->e;
-	struct err err = {0};
-	int more = 1;
-
-	while (more > 0 && !atomic_load(&e->stop)) {
-		pthread_mutex_lock(&e->lock);
-		more = take_span(w, &err);
-		pthread_mutex_unlock(&e->lock);
-		if (more > 0 && copy_span(w, &err) < 0)
-			more = -1;
-	}
-	pthread_mutex_lock(&e->lock);
-	if (more < 0)
-		fail(e, &err);
-	e->nrunning--;
-	pthread_cond_signal(&e->wake);
-	pthread_mutex_unlock(&e->lock);
-	return NULL;
-}
-
 /* Lock held, but for the flush: the workers go on meanwhile, and what they
  * write then waits for the next checkpoint. */
 static int
 checkpoint(struct engine *e, struct err *err)
 {
 	struct ledger *ledger = e->opts->ledger;
-	fresh_list flushed = e->fresh;
+	struct fresh_list flushed = e->fresh;
 	int rc;
 
-	e->fresh = (fresh_list){0};
+	e->fresh = (struct fresh_list){0};
 	e->fresh_bytes = 0;
 	pthread_mutex_unlock(&e->lock);
 	rc = output_flush(&e->out, err);
@@ -389,9 +125,9 @@ watch(struct engine *e)
 			reported_ms = clock_mono_ms();
 			report(e);
 		}
-		if (checkpoint_is_due(e) && !e->target_failed &&
+		if (engine_checkpoint_is_due(e) && !e->target_failed &&
 		    e->err.class == ERR_NONE && checkpoint(e, &err) < 0)
-			fail(e, &err);
+			engine_fail(e, &err);
 	}
 }
 
@@ -404,7 +140,7 @@ start_worker(struct worker *w)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&w->thread, NULL, work, w);
+	rc = pthread_create(&w->thread, NULL, worker_run, w);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
 }
@@ -418,7 +154,7 @@ settle(struct engine *e)
 
 	if (!e->target_failed && output_can_flush(&e->out) &&
 	    checkpoint(e, &err) < 0)
-		fail(e, &err);
+		engine_fail(e, &err);
 	if (e->err.class == ERR_NONE && e->cancelled)
 		err_set(&e->err, ERR_CANCELLED, "the copy was asked to stop");
 	report(e);
@@ -436,8 +172,8 @@ run_workers(struct engine *e, struct worker *workers, struct err *err)
 		e->nrunning++;
 	}
 	if (started == 0)
-		fail(e, &(struct err){.class = ERR_RETRY,
-				      .text = "cannot start a thread"});
+		engine_fail(e, &(struct err){.class = ERR_RETRY,
+					     .text = "cannot start a thread"});
 	watch(e);
 	pthread_mutex_unlock(&e->lock);
 	for (int i = 0; i < started; i++)

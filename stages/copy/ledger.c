@@ -84,7 +84,7 @@ page_to_change(struct ledger *l, uint64_t number)
 static void
 load_page(struct ledger *l, uint64_t number)
 {
-	uint8_t page[FORMAT_PAGE], *lost;
+	uint8_t page[FORMAT_PAGE];
 	struct err ignored;
 
 	if (fs_pread(l->fd, page, sizeof(page), page_at(number), &ignored) ==
@@ -95,9 +95,7 @@ load_page(struct ledger *l, uint64_t number)
 		return;
 	}
 	l->ndamaged++;
-	lost = new_page(l, number);
-	for (unsigned i = 0; i < entries_on(l, number); i++)
-		format_put_entry(lost, i, FORMAT_LOST, 0, NULL);
+	(void)new_page(l, number); /* nothing but unknown blocks */
 }
 
 static int
@@ -256,12 +254,8 @@ ledger_get(const struct ledger *l, uint64_t block, struct ledger_entry *ret)
 {
 	const uint8_t *page = page_of_block(l, block);
 	unsigned i = block % FORMAT_ENTRIES;
-	int state = format_state(page, i);
 
-	*ret = (struct ledger_entry){.state = LEDGER_UNKNOWN};
-	if (state != LEDGER_PENDING && state != LEDGER_DURABLE)
-		return;
-	ret->state = (enum ledger_state)state;
+	ret->state = format_state(page, i);
 	ret->generation = format_generation(page, i);
 	memcpy(ret->digest, format_digest(page, i), LEDGER_DIGEST_SIZE);
 }
@@ -285,7 +279,7 @@ change(struct ledger *l, uint64_t block, enum ledger_state state,
 
 	l->ndurable -= format_state(page, i) == LEDGER_DURABLE;
 	l->ndurable += state == LEDGER_DURABLE;
-	format_put_entry(page, i, (int)state, generation, digest);
+	format_put_entry(page, i, state, generation, digest);
 }
 
 void

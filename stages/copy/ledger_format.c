@@ -129,7 +129,7 @@ format_page_is_good(const uint8_t page[FORMAT_PAGE],
 }
 
 void
-format_put_entry(uint8_t page[FORMAT_PAGE], unsigned i, int state,
+format_put_entry(uint8_t page[FORMAT_PAGE], unsigned i, enum ledger_state state,
 		 uint32_t generation, const uint8_t *digest)
 {
 	uint8_t *entry = page + PAGE_HEAD + i * ENTRY;
@@ -141,10 +141,15 @@ format_put_entry(uint8_t page[FORMAT_PAGE], unsigned i, int state,
 		memcpy(entry + 8, digest, LEDGER_DIGEST_SIZE);
 }
 
-int
+/* No good page has another state, but what is read from a disk is not what
+ * decides whether we stay within an enum. */
+enum ledger_state
 format_state(const uint8_t page[FORMAT_PAGE], unsigned i)
 {
-	return page[PAGE_HEAD + i * ENTRY];
+	uint8_t state = page[PAGE_HEAD + i * ENTRY];
+
+	return state <= LEDGER_DURABLE ? (enum ledger_state)state
+				       : LEDGER_UNKNOWN;
 }
 
 uint32_t

@@ -37,18 +37,19 @@
  *	   8  8	number of the page, from 0: n above
  *	  16 40	entry of the first block ... 102 of them
  *
- *	entry:	   0  1	state: 0 unknown, 1 pending, 2 durable, 3 lost
+ *	entry:	   0  1	state: 0 unknown, 1 pending, 2 durable
  *		   1  3	zero
  *		   4  4	generation
  *		   8 32	digest of a durable block, else zero
  *
  * The id and the number in the sum reveal a page that strayed here from
  * elsewhere.  All pages are written when the ledger is made, so a page of
- * zeroes is a damaged one.  A damaged page becomes a page of lost entries.
+ * zeroes is a damaged one.  A damaged page becomes one of unknown blocks.
  *
- * Lost is unknown to whoever asks.  It differs in one point only: an unknown
- * block of a new volume was never written and so still reads as zeroes; of a
- * lost one nobody can say that. */
+ * Unknown does not mean untouched: the block's data may have been written and
+ * its record lost.  `begun` bounds what can be there.  As long as only one
+ * generation ever began, it is zeroes or that generation's data, so a block
+ * that is zero in that generation is zero on the target. */
 #ifndef COPY_LEDGER_FORMAT_H
 #define COPY_LEDGER_FORMAT_H
 
@@ -63,7 +64,6 @@
 #define FORMAT_ENTRIES 102 /* on a page */
 #define FORMAT_ID 16
 #define FORMAT_BEGUN_ANY UINT32_MAX
-#define FORMAT_LOST 3 /* the state that has no name outside */
 
 struct format_header {
 	uint32_t version;
@@ -89,10 +89,11 @@ void format_seal_page(uint8_t page[FORMAT_PAGE], const uint8_t id[FORMAT_ID],
 bool format_page_is_good(const uint8_t page[FORMAT_PAGE],
 			 const uint8_t id[FORMAT_ID], uint64_t number);
 
-/* Entry `i` of a page; its state may be FORMAT_LOST. */
-void format_put_entry(uint8_t page[FORMAT_PAGE], unsigned i, int state,
-		      uint32_t generation, const uint8_t *digest);
-int format_state(const uint8_t page[FORMAT_PAGE], unsigned i);
+/* Entry `i` of a page. */
+void format_put_entry(uint8_t page[FORMAT_PAGE], unsigned i,
+		      enum ledger_state state, uint32_t generation,
+		      const uint8_t *digest);
+enum ledger_state format_state(const uint8_t page[FORMAT_PAGE], unsigned i);
 uint32_t format_generation(const uint8_t page[FORMAT_PAGE], unsigned i);
 const uint8_t *format_digest(const uint8_t page[FORMAT_PAGE], unsigned i);
 

@@ -602,6 +602,7 @@ test_no_flush(void)
 static void
 test_full_target(void)
 {
+	CLEANUP(mem_freep) char *gone = NULL;
 	CLEANUP(mem_freep) char *source = path_of("ft.source");
 	const char *argv[] = {"nbdkit", "-f", "-U", "@SOCKET@",
 			      "full",	"4M", NULL};
@@ -616,7 +617,9 @@ test_full_target(void)
 	ok(fails(&opts, ERR_RETRY, "No space left"),
 	   "a full target may work later");
 	nbd_server_stop(&to);
+	gone = mem_strdup(from.uri);
 	nbd_server_stop(&from);
+	opts.source_uri = gone;
 	ok(fails(&opts, ERR_RETRY, "cannot connect to the source"),
 	   "so may a source that is not there");
 }
