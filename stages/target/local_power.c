@@ -251,15 +251,14 @@ local_start(const struct target_vm *t, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
-/* Each way gets its time; what the guest does not do in a minute it is not
- * going to do. */
 int
-local_stop(const struct target_vm *t, struct err *err)
+local_stop_within(const struct target_vm *t, int64_t powerdown_ms,
+		  struct err *err)
 {
-	static const struct {
+	const struct {
 		const char *command;
 		int64_t wait_ms;
-	} ways[] = {{"system_powerdown", POWERDOWN_DEADLINE_MS},
+	} ways[] = {{"system_powerdown", powerdown_ms},
 		    {"quit", QUIT_DEADLINE_MS}};
 	CLEANUP(mem_freep) char *home = local_home(t);
 	struct process_id id;
@@ -289,4 +288,11 @@ local_stop(const struct target_vm *t, struct err *err)
 			       "runs it",
 			       t->shape->name, home, LOCAL_LOCK);
 	return 0;
+}
+
+/* What a guest does not do in a minute it is not going to do. */
+int
+local_stop(const struct target_vm *t, struct err *err)
+{
+	return local_stop_within(t, POWERDOWN_DEADLINE_MS, err);
 }
