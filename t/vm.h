@@ -127,7 +127,7 @@ run_stage(const struct stage *stage)
 }
 
 /* An executable script of that name, first in PATH. */
-static void
+static __attribute__((unused)) void
 install(const char *name, const char *body)
 {
 	CLEANUP(mem_freep) char *dir = fs_path(tap_dir(), "bin");
@@ -139,7 +139,7 @@ install(const char *name, const char *body)
 	(void)fs_write(path, text, strlen(text), 0755, &ignored);
 }
 
-static void
+static __attribute__((unused)) void
 prepend_path(void)
 {
 	CLEANUP(mem_freep)
