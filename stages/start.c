@@ -78,7 +78,8 @@ start(struct work *w, const struct place *p, json_t **ret_facts,
 		return 0;
 	}
 	json_decref(facts);
-	if (p->ops->stop(&p->vm, &stopping) < 0)
+	/* at once: every second that both run costs data */
+	if (p->ops->stop(&p->vm, 0, &stopping) < 0)
 		return err_wrap(err,
 				"the target does not stop (%.300s), STOP "
 				"ONE OF THE TWO BY HAND",

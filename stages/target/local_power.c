@@ -20,7 +20,6 @@
 #include "stages/target/qmp.h"
 
 #define START_DEADLINE_MS 60000
-#define POWERDOWN_DEADLINE_MS 60000
 #define QUIT_DEADLINE_MS 10000
 #define QMP_DEADLINE_MS 5000
 #define POLL_MS 50
@@ -251,16 +250,14 @@ local_start(const struct target_vm *t, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
-/* Each way gets its time; what the guest does not do in a minute it is not
- * going to do. */
+/* Ask, insist, force: what one way does not do in its time the next does. */
 int
-local_stop(const struct target_vm *t, struct err *err)
+local_stop(const struct target_vm *t, int64_t grace_ms, struct err *err)
 {
-	static const struct {
+	const struct {
 		const char *command;
 		int64_t wait_ms;
-	} ways[] = {{"system_powerdown", POWERDOWN_DEADLINE_MS},
-		    {"quit", QUIT_DEADLINE_MS}};
+	} ways[] = {{"system_powerdown", grace_ms}, {"quit", QUIT_DEADLINE_MS}};
 	CLEANUP(mem_freep) char *home = local_home(t);
 	struct process_id id;
 	struct err ignored;
@@ -269,7 +266,7 @@ local_stop(const struct target_vm *t, struct err *err)
 	if (local_check_names(t, err) < 0 ||
 	    wait_until_off(t, 0, &off, err) < 0)
 		return -1;
-	for (size_t i = 0; !off && i < 2; i++) {
+	for (size_t i = grace_ms > 0 ? 0 : 1; !off && i < 2; i++) {
 		int64_t now = clock_mono_ms();
 		int sent = qmp_execute(home, LOCAL_QMP, ways[i].command,
 				       now + QMP_DEADLINE_MS, NULL, &ignored);

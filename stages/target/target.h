@@ -84,8 +84,10 @@ struct target_ops {
 		     struct err *err);
 	int (*power_state)(const struct target_vm *t, enum power_state *ret,
 			   struct err *err);
-	/* Asks the guest, then insists; returns when it does not run. */
-	int (*stop)(const struct target_vm *t, struct err *err);
+	/* Asks the guest and gives it grace_ms, then insists (0: at once);
+	 * returns when it does not run. */
+	int (*stop)(const struct target_vm *t, int64_t grace_ms,
+		    struct err *err);
 };
 
 const struct target_ops *target_find(const char *type);

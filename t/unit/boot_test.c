@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of the boot test's verdicts, with a QEMU that only plays a console. */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "t/vm.h"
+
+/* Finds the console's file among its arguments; say puts a line there. */
+#define FAKE                                                        \
+	"for a; do case $a in file,id=console,*) c=${a##*path=};; " \
+	"esac; done\nprintf '%s\\n' \"$@\" >\"$T/argv\"\n"          \
+	"say() { printf '%b' \"$*\" >>\"$c\"; }\n"
+
+static int
+boot(const char *script)
+{
+	int rc;
+
+	install("qemu-system-x86_64", script);
+	work.attempt++;
+	rc = run_stage(&stage_boot_test);
+	if (rc < 0)
+		tap_diag("%s", err.text);
+	return rc;
+}
+
+static const char *
+result(const char *key)
+{
+	const char *text = json_string_value(
+	    json_object_get(work_fact(&work, "boot-test"), key));
+
+	return text ? text : "";
+}
+
+static bool
+nothing_left(void)
+{
+	CLEANUP(mem_freep) char *scratch = place.ops->scratch(&place.vm);
+	CLEANUP(mem_freep) char *ours = NULL;
+
+	ours = mem_printf("%s/bt.%d", scratch, work.attempt);
+	return !fs_exists(ours);
+}
+
+static void
+test_pass(void)
+{
+	is_int(boot(FAKE "say 'GRUB\\r\\n\\0000'; sleep 1; say 'GUEST-'; "
+			 "say 'UP root=/dev/vda1\\n'; sleep 60"),
+	       0, "the line came");
+	is_str(result("result"), "passed", "passed");
+	is_str(result("line"), "GUEST-UP root=/dev/vda1", "by this line");
+	ok(nothing_left(), "no overlays are left");
+	is_int(boot(FAKE "say 'boot\\nGUEST-UP, login: '; sleep 60"), 0,
+	       "a prompt that never ends is a line, too");
+}
+
+static void
+test_fail(void)
+{
+	is_int(boot(FAKE "say '[    1.0] Kernel panic - not syncing: VFS: "
+			 "Unable to mount root fs\\n'; sleep 60"),
+	       -1, "a panic");
+	is_int((int)err.class, ERR_FAIL, "is a failure");
+	like(err.text, "boot test failed: [    1.0] Kernel panic", "told");
+	ok(nothing_left(), "no overlays are left");
+	is_int(boot(FAKE "say 'Gave up waiting for root file system'; "
+			 "sleep 60"),
+	       -1, "a root that is not found");
+	is_int(boot(FAKE "say 'boot\\nPower down\\n'"), -1,
+	       "one that switches itself off");
+	like(err.text, "Power down", "with its last line");
+	is_int(boot("echo 'no such machine' >&2; exit 1"), -1,
+	       "a QEMU that does not run");
+	is_int((int)err.class, ERR_RETRY, "is not the guest's failure");
+	like(err.text, "no such machine", "and says why");
+}
+
+static void
+test_inconclusive(void)
+{
+	policy.deadlines.boot_test_ms = 1200;
+	is_int(boot(FAKE "say 'still booting\\n'; sleep 60"), -1,
+	       "nothing in time");
+	like(err.text, "inconclusive", "is no pass");
+	like(err.text, "still booting", "and shows the last line");
+	policy.boot_probe.inconclusive = INCONCLUSIVE_PASS;
+	is_int(boot(FAKE "sleep 60"), 0, "unless the policy says so");
+	is_str(result("result"), "inconclusive", "and then it is told");
+	policy.boot_probe.serial = NULL;
+	is_int(boot("exit 1"), 0, "nothing to wait for: not even booted");
+	policy.boot_probe.inconclusive = INCONCLUSIVE_HOLD;
+	is_int(boot("exit 1"), -1, "and held otherwise");
+	policy.boot_probe.serial = "GUEST-UP";
+	policy.deadlines.boot_test_ms = 20000;
+}
+
+/* The replica is read, not written, and no card leads anywhere. */
+static void
+test_isolation(void)
+{
+	CLEANUP(mem_freep) char *path = fs_path(tap_dir(), "argv");
+	CLEANUP(buf_done) struct buf argv = {0};
+
+	is_int(boot(FAKE "say 'GUEST-UP\\n'; sleep 60"), 0, "boot");
+	(void)fs_read(path, 65536, false, &argv, &err);
+	like(argv.data, "/bt.", "it runs on overlays of its own");
+	ok(!strstr(argv.data, "disk-0.raw"), "not on the disk");
+	like(argv.data, "hubport,id=net0", "its network leads nowhere");
+}
+
+int
+main(void)
+{
+	struct shape_nic nic = {
+	    .type = NETWORK_POD, .mac = "52:54:00:00:00:01", .model = "virtio"};
+
+	if (!process_in_path("qemu-img"))
+		tap_skip_all("qemu-img is not installed");
+	setenv("PALLETJACK_ACCEL", "tcg", 1);
+	setenv("T", tap_dir(), 1);
+	prepend_path();
+	policy.boot_test = BOOT_TEST_ONCE;
+	policy.boot_probe.serial = "GUEST-UP";
+	shape.converted = false;
+	shape.nics = &nic;
+	shape.nnics = 1;
+	fresh_vm();
+	test_pass();
+	test_fail();
+	test_inconclusive();
+	test_isolation();
+	forget_vm();
+	return tap_done();
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of the hand-over: source and target never run at once. */
+#include <unistd.h>
+
+#include "stages/source/source.h"
+#include "stages/target/local.h"
+#include "t/vm.h"
+
+/* A source that says what it is told to, a word for each time it is asked. */
+static enum power_state answers[4];
+static size_t nasked;
+
+static int
+power_state(const struct endpoint *ep, const struct inv_vm *of,
+	    enum power_state *ret, struct err *e)
+{
+	(void)ep, (void)of, (void)e;
+	*ret = answers[nasked++];
+	return 0;
+}
+
+static const struct source_ops runs = {.type = "runs",
+				       .power_state = power_state};
+static const struct source_ops cannot_run = {.type = "ova"};
+
+const struct source_ops *
+source_find(const char *type)
+{
+	return strcmp(type, "runs") == 0 ? &runs : &cannot_run;
+}
+
+static void
+source_says(enum power_state first, enum power_state second)
+{
+	source.type = "runs";
+	nasked = 0;
+	answers[0] = first;
+	answers[1] = second;
+}
+
+static enum handover
+mark(void)
+{
+	enum handover state = HANDOVER_NONE;
+
+	(void)place.ops->marked(&place.vm, &state, &err);
+	return state;
+}
+
+static enum power_state
+power(void)
+{
+	enum power_state state = POWER_STATE_UNKNOWN;
+
+	(void)place.ops->power_state(&place.vm, &state, &err);
+	return state;
+}
+
+static const char *
+started(void)
+{
+	const char *text = json_string_value(
+	    json_object_get(work_fact(&work, "start"), "power"));
+
+	return text ? text : "";
+}
+
+static void
+fresh_start(void)
+{
+	fresh_vm();
+	is_int(run_stage(&stage_create_vm), 0, "create-vm");
+	is_int(mark(), HANDOVER_NONE, "which hands nothing over");
+}
+
+static void
+test_stays_off(void)
+{
+	fresh_start();
+	source.type = "ova";
+	pvm.target_power = POWER_AUTO;
+	is_int(run_stage(&stage_start), 0, "auto, and the source was off");
+	is_str(started(), "off", "it stays off");
+	is_int(mark(), HANDOVER_LEFT_OFF, "but is handed over");
+	is_int(power(), POWER_STATE_OFF, "nothing runs");
+}
+
+static void
+test_source_runs(void)
+{
+	fresh_start();
+	pvm.target_power = POWER_ON;
+	source_says(POWER_STATE_ON, POWER_STATE_ON);
+	is_int(run_stage(&stage_start), -1, "the source runs");
+	is_int(mark(), HANDOVER_NONE, "nothing is handed over");
+	like(err.text, "the source 'Web' runs", "because of it");
+	source_says(POWER_STATE_UNKNOWN, POWER_STATE_ON);
+	is_int(run_stage(&stage_start), -1, "the source does not say");
+	is_int((int)err.class, ERR_RETRY, "and may say later");
+	pvm.target_power = POWER_OFF;
+	source_says(POWER_STATE_ON, POWER_STATE_ON);
+	is_int(run_stage(&stage_start), -1, "not even to be left off");
+	is_int(mark(), HANDOVER_NONE, "nothing is handed over");
+}
+
+static void
+test_start(void)
+{
+	json_t *facts = NULL;
+	bool done = true;
+
+	fresh_start();
+	pvm.target_power = POWER_AUTO;
+	json_object_set_new((json_t *)work.facts, "cutover",
+			    json_pack("{s:s}", "power", "on"));
+	is_int(stage_start.probe(&work, &done, &facts, &err), 0, "probe");
+	ok(!done, "nothing was started yet");
+	source_says(POWER_STATE_OFF, POWER_STATE_OFF);
+	if (!ok(run_stage(&stage_start) == 0, "the source ran: start it"))
+		tap_diag("%s", err.text);
+	is_int((long long)nasked, 2, "the source was looked at twice");
+	is_str(started(), "on", "it is on");
+	is_int(mark(), HANDOVER_STARTED, "handed over");
+	is_int(power(), POWER_STATE_ON, "and runs");
+
+	source_says(POWER_STATE_OFF, POWER_STATE_OFF);
+	is_int(stage_start.probe(&work, &done, &facts, &err), 0,
+	       "after a crash");
+	ok(done, "it is found running");
+	json_decref(facts);
+	is_int(place.ops->stop(&place.vm, 0, &err), 0, "stop it");
+	source_says(POWER_STATE_OFF, POWER_STATE_OFF);
+	is_int(stage_start.probe(&work, &done, &facts, &err), 0, "later");
+	ok(!done, "it is found stopped");
+}
+
+/* Somebody starts the source just then. */
+static void
+test_source_comes_back(void)
+{
+	fresh_start();
+	pvm.target_power = POWER_ON;
+	source_says(POWER_STATE_OFF, POWER_STATE_ON);
+	is_int(run_stage(&stage_start), -1, "the source is back");
+	is_int(power(), POWER_STATE_OFF, "the target was stopped");
+	is_int(mark(), HANDOVER_STARTED, "it may have run");
+	like(err.text, "stopped again", "and that is told");
+}
+
+int
+main(void)
+{
+	if (!process_in_path("qemu-img") ||
+	    !process_in_path("qemu-system-x86_64"))
+		tap_skip_all("QEMU is not installed");
+	setenv("PALLETJACK_ACCEL", "tcg", 1);
+	shape.converted = false;
+	test_stays_off();
+	test_source_runs();
+	test_start();
+	test_source_comes_back();
+	forget_vm();
+	return tap_done();
+}
