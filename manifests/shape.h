@@ -56,8 +56,8 @@ struct shape *shape_of(struct arena *arena, const struct plan *plan,
 		       const struct shape_names *names);
 /* The same under a name that was chosen before. */
 struct shape *shape_of_named(struct arena *arena, const struct plan *plan,
-			     const struct plan_vm *pvm,
-			     const struct inv_vm *vm, const char *name);
+			     const struct plan_vm *pvm, const struct inv_vm *vm,
+			     const char *name);
 
 /* Forklift's renaming (section 5.3 of its rules); a valid name stays as it is.
  * Where names collide shape_names_new adds a suffix, which is a digest of plan

@@ -45,7 +45,8 @@ write(int fd, const void *data, size_t len)
 
 	if (!real)
 		real = (write_fn *)dlsym(RTLD_NEXT, "write");
-	if (!at || !when || !is_the_file(fd) || ++nwrites != atoi(at))
+	if (!at || !when || !is_the_file(fd) ||
+	    ++nwrites != strtol(at, NULL, 10))
 		return real(fd, data, len);
 	if (strcmp(when, "torn") == 0)
 		put = real(fd, data, len / 2);

@@ -174,7 +174,10 @@ fs_write(const char *path, const void *data, size_t len, mode_t mode,
 {
 	CLEANUP(mem_freep) char *aside = mem_printf("%s.new", path);
 	CLEANUP(mem_freep) char *dir = fs_dirname(path);
+	struct stat st;
 
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(err, ERR_FAIL, "'%s' is no regular file", path);
 	if (write_aside(aside, data, len, mode, err) < 0) {
 		unlink(aside);
 		return -1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal: chained, confirmed in batches, torn tails cut, damage refused. */
+/* The journal: chained, confirmed in batches; torn tails are cut, damage is
+ * refused. */
 #include "journal.h"
 
 #include <stdio.h>
