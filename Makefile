@@ -80,7 +80,7 @@ check: deps
 
 # A real guest: built, converted by virt-v2v, booted, killed and resumed.
 check-guest: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all units
 	$(PROVE) t/guest/*.t
 
 check-all: check check-guest

@@ -2,9 +2,11 @@
 /* A library to preload: kills the process at a write to a file of that name.
  *
  *   FAULT_FILE=journal FAULT_AT=7 FAULT_WHEN=before|torn|after
+ *   FAULT_FILE=journal FAULT_MATCH='"type":"result","step":"commit"' ...
  *
- * before: nothing of the 7th write reaches the file; torn: half of it does;
- * after: all of it, but nobody hears of it. */
+ * The write is the 7th, or the first that holds that text.  before: nothing of
+ * it reaches the file; torn: half of it does; after: all of it, but nobody
+ * hears of it. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <signal.h>
@@ -33,20 +35,31 @@ is_the_file(int fd)
 	return name && strcmp(name + 1, wanted) == 0;
 }
 
+static int
+is_the_write(int fd, const void *data, size_t len)
+{
+	const char *at = getenv("FAULT_AT"), *match = getenv("FAULT_MATCH");
+	static int nwrites;
+
+	if ((!at && !match) || !is_the_file(fd))
+		return 0;
+	if (match)
+		return memmem(data, len, match, strlen(match)) != NULL;
+	return ++nwrites == strtol(at, NULL, 10);
+}
+
 ssize_t write(int fd, const void *data, size_t len);
 
 ssize_t
 write(int fd, const void *data, size_t len)
 {
-	static write_fn *real;
-	static int nwrites;
-	const char *at = getenv("FAULT_AT"), *when = getenv("FAULT_WHEN");
+	const char *when = getenv("FAULT_WHEN");
 	ssize_t put = (ssize_t)len;
+	static write_fn *real;
 
 	if (!real)
 		real = (write_fn *)dlsym(RTLD_NEXT, "write");
-	if (!at || !when || !is_the_file(fd) ||
-	    ++nwrites != strtol(at, NULL, 10))
+	if (!when || !is_the_write(fd, data, len))
 		return real(fd, data, len);
 	if (strcmp(when, "torn") == 0)
 		put = real(fd, data, len / 2);
