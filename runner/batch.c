@@ -9,76 +9,40 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
-#include "step.h"
 
 #define INVENTORY_MAX ((size_t)1024 * 1024 * 1024)
 
 /* Asking the source: one child for the whole run. */
 
-struct question {
-	const struct endpoint *endpoint;
-	int answer; /* a file in memory: too large for the socket */
-};
-
 static int
-ask_source(void *arg, struct work_link *link, json_t **ret_facts,
-	   struct err *err)
+ask_source(void *arg, json_t **ret_answer, struct err *err)
 {
-	struct question *q = arg;
+	const struct endpoint *source = arg;
 	struct inventory *inv = inventory_new();
-	char *text;
 
-	(void)link;
-	(void)ret_facts;
-	if (stages_inventory(q->endpoint, inv, err) < 0)
+	if (stages_inventory(source, inv, err) < 0)
 		return -1;
-	text = json_dumps(inventory_to_json(inv), JSON_COMPACT);
-	return fs_write_all(q->answer, text, strlen(text), err);
-}
-
-static int
-read_answer(int fd, struct inventory **ret, struct err *err)
-{
-	CLEANUP(buf_done) struct buf text = {0};
-	json_error_t where;
-	json_t *json;
-	int rc;
-
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return err_sys(err, "cannot read the inventory");
-	if (buf_read_fd(&text, fd, INVENTORY_MAX, err) < 0)
-		return -1;
-	json = json_loadb(text.data, text.len, 0, &where);
-	if (!json)
-		return err_set(err, ERR_BUG, "the inventory is not JSON: %s",
-			       where.text);
-	rc = inventory_from_json(json, ret, err);
-	json_decref(json);
-	return rc;
+	*ret_answer = inventory_to_json(inv);
+	return 0;
 }
 
 static int
 survey(struct batch *b, struct err *err)
 {
-	CLEANUP(mem_closep)
-	int fd = memfd_create("palletjack-inventory", MFD_CLOEXEC);
-	struct question q = {.endpoint = b->plan->source, .answer = fd};
-	struct child_opts opts = {.keep_fd = fd, .log_fd = STDERR_FILENO};
-	int64_t wait_ms = b->plan->policy->deadlines.wait_ms;
-	json_t *facts = NULL;
+	json_t *answer = NULL;
+	int rc;
 
-	if (fd < 0)
-		return err_sys(err, "cannot make a file in memory");
-	if (child_call(&opts, ask_source, &q,
-		       wait_ms ? (int)wait_ms : 30 * 60 * 1000, &facts,
-		       err) < 0)
-		return err_wrap(err, "asking the source");
-	json_decref(facts);
-	return read_answer(fd, &b->inventory, err);
+	if (ask(ask_source, (void *)b->plan->source, "asking the source",
+		b->plan->policy->deadlines.wait_ms, &answer, err) < 0)
+		return -1;
+	rc = inventory_from_json(answer, &b->inventory, err);
+	json_decref(answer);
+	return rc;
 }
 
 /* What the state directory remembers of the source. */
@@ -431,6 +395,50 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 	check_plan(plan, b->inventory, &b->findings);
 	drop_findings_of_finished(b);
 	settle_all(b, opts);
+	return 0;
+}
+
+struct checking {
+	struct batch *batch;
+	bool read_data;
+};
+
+/* In a child: what validate would find, for every vm that is to be moved. */
+static int
+check_vms(void *arg, json_t **ret_answer, struct err *err)
+{
+	const struct checking *c = arg;
+	struct findings f = {.arena = arena_new()};
+
+	for (size_t i = 0; i < c->batch->nvms; i++) {
+		const struct batch_vm *v = &c->batch->vms[i];
+		size_t before = f.n;
+
+		if (v->verdict != BATCH_READY)
+			continue;
+		if (stages_check(&v->run.view, c->read_data, &f, err) < 0)
+			findings_add(&f, FINDING_ERROR, "CheckFailed", "%s",
+				     err->text);
+		for (size_t k = before; k < f.n; k++)
+			if (!f.v[k].vm)
+				f.v[k].vm = v->run.pvm->key;
+	}
+	*ret_answer = findings_to_json(&f);
+	return 0;
+}
+
+int
+batch_check(struct batch *b, bool read_data, struct err *err)
+{
+	struct checking c = {.batch = b, .read_data = read_data};
+	json_t *answer = NULL;
+
+	if (!has_open_questions(b))
+		return 0;
+	if (ask(check_vms, &c, "checking the endpoints", 0, &answer, err) < 0)
+		return -1;
+	findings_add_json(&b->findings, answer);
+	json_decref(answer);
 	return 0;
 }
 

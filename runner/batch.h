@@ -53,6 +53,9 @@ struct batch_opts {
 int batch_open(const struct manifest *manifest, const struct plan *plan,
 	       const struct batch_opts *opts, struct batch **ret,
 	       struct err *err);
+/* Adds what the validate stage would find for vms that are to be moved, to
+ * `findings`; `read_data`: also what takes reading all of the source's data. */
+int batch_check(struct batch *b, bool read_data, struct err *err);
 void batch_free(struct batch *b); /* NULL is fine */
 
 #endif

@@ -148,6 +148,8 @@ plan_one(const struct globals *g, const struct options *o,
 		batch_free(b);
 		return complain_err(&err);
 	}
+	if (!o->offline && batch_check(b, false, &err) < 0)
+		complain("%s", err.text);
 	findings_print(&b->findings);
 	if (o->output && strcmp(o->output, "json") == 0)
 		print_json(b);

@@ -9,52 +9,12 @@
 #include "batch.h"
 #include "command.h"
 #include "state.h"
-#include "step.h"
-
-#define CHECK_DEADLINE_MS (30 * 60 * 1000)
 
 struct options {
 	const char *plan, *output;
 	bool online, strict;
 	struct words paths;
 };
-
-/* Everything a vm's validate step would find, asked by a child. */
-static int
-check_vm(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
-{
-	const struct view *v = arg;
-	struct findings f = {.arena = arena_new()};
-
-	(void)link;
-	if (stages_check(v, &f, err) < 0)
-		return -1;
-	*ret_facts = json_pack("{s:o}", "findings", findings_to_json(&f));
-	return 0;
-}
-
-static void
-check_one(struct batch *b, struct batch_vm *v)
-{
-	struct child_opts opts = {.keep_fd = -1, .log_fd = STDERR_FILENO};
-	json_t *facts = NULL;
-	struct finding *f;
-	struct err err;
-	size_t before = b->findings.n;
-
-	if (child_call(&opts, check_vm, &v->run.view, CHECK_DEADLINE_MS, &facts,
-		       &err) < 0) {
-		f = findings_add(&b->findings, FINDING_ERROR, "CheckFailed",
-				 "%s", err.text);
-		f->vm = v->run.pvm->key;
-		return;
-	}
-	findings_add_json(&b->findings, json_object_get(facts, "findings"));
-	for (size_t i = before; i < b->findings.n; i++)
-		if (!b->findings.v[i].vm)
-			b->findings.v[i].vm = v->run.pvm->key;
-	json_decref(facts);
-}
 
 /* A vm kept back by something that is no finding yet becomes one. */
 static void
@@ -82,12 +42,11 @@ check_online(const struct globals *g, const struct manifest *m,
 	if (!root)
 		return -1;
 	rc = batch_open(m, plan, &opts, &b, err);
-	for (size_t i = 0; rc == 0 && i < b->nvms; i++) {
+	for (size_t i = 0; rc == 0 && i < b->nvms; i++)
 		if (b->vms[i].verdict == BATCH_BACK)
 			add_reason(b, &b->vms[i]);
-		else if (b->vms[i].verdict == BATCH_READY)
-			check_one(b, &b->vms[i]);
-	}
+	if (rc == 0)
+		rc = batch_check(b, true, err);
 	findings_print(&b->findings);
 	found = findings_to_json(&b->findings);
 	findings_add_json(all, found);

@@ -117,9 +117,10 @@ int stages_before(struct work *w, struct err *err);
 /* Asks an endpoint what it has; blocking, for a child. */
 int stages_inventory(const struct endpoint *ep, struct inventory *ret,
 		     struct err *err);
-/* All findings about a vm, endpoints asked; blocking, for a child. */
-int stages_check(const struct view *v, struct findings *findings,
-		 struct err *err);
+/* All findings about a vm, endpoints asked; blocking, for a child.
+ * `read_data`: also those that take reading all of its disks. */
+int stages_check(const struct view *v, bool read_data,
+		 struct findings *findings, struct err *err);
 /* Findings about an endpoint or plan this build cannot serve. */
 void stages_check_plan(const struct plan *plan, struct findings *findings);
 

@@ -118,14 +118,15 @@ stages_check_plan(const struct plan *plan, struct findings *findings)
 }
 
 int
-stages_check(const struct view *v, struct findings *findings, struct err *err)
+stages_check(const struct view *v, bool read_data, struct findings *findings,
+	     struct err *err)
 {
 	const struct source_ops *source = source_find(v->plan->source->type);
 	CLEANUP(place_done) struct place p = {0};
 
 	if (fake_is(v->plan->source->type))
 		return 0;
-	if (source->validate &&
+	if (read_data && source->validate &&
 	    source->validate(v->plan->source, v->vm, findings, err) < 0)
 		return -1;
 	if (place_open(v, &p, err) < 0 ||

@@ -51,7 +51,7 @@ validate_run(struct work *w, json_t **ret_facts, struct err *err)
 	work_doing(w, "asking source and target");
 	check_plan_vm(w->view->plan, w->view->pvm, w->view->inventory,
 		      &findings);
-	if (stages_check(w->view, &findings, err) < 0 ||
+	if (stages_check(w->view, true, &findings, err) < 0 ||
 	    refuse(w, &findings, err) < 0)
 		return -1;
 	*ret_facts =
