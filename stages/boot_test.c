@@ -168,7 +168,7 @@ watch(struct probe *p, const struct process *qemu, const char *console,
 			return outcome;
 		if (ended)
 			return ENDED;
-		if (until && clock_mono_ms() >= until)
+		if (clock_mono_ms() >= until)
 			return TIMED_OUT;
 	}
 }
