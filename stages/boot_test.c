@@ -270,6 +270,8 @@ conclude(const struct work *w, const struct probe *p, enum outcome outcome,
 		return err_set(err, ERR_FAIL, "boot test failed: %s", p->line);
 	case ENDED:
 		(void)fs_read(log, 65536, true, &said, &ignored);
+		while (said.len && said.data[said.len - 1] == '\n')
+			said.data[--said.len] = '\0';
 		if (said.len && !p->console.len)
 			return err_set(err, ERR_RETRY,
 				       "QEMU cannot boot the vm: %.300s",
