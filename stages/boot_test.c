@@ -170,7 +170,7 @@ watch(struct probe *p, const struct process *qemu, const char *console,
 			return outcome;
 		if (ended)
 			return ENDED;
-		if (until && clock_mono_ms() >= until)
+		if (clock_mono_ms() >= until)
 			return TIMED_OUT;
 	}
 }
@@ -272,6 +272,8 @@ conclude(const struct work *w, const struct probe *p, enum outcome outcome,
 		return err_set(err, ERR_FAIL, "boot test failed: %s", p->line);
 	case ENDED:
 		(void)fs_read(log, 65536, true, &said, &ignored);
+		while (said.len && said.data[said.len - 1] == '\n')
+			said.data[--said.len] = '\0';
 		if (said.len && !p->console.len)
 			return err_set(err, ERR_RETRY,
 				       "QEMU cannot boot the vm: %.300s",

@@ -116,7 +116,6 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 const struct stage stage_commit = {
     .name = "commit",
     .scope = STAGE_VM,
-    .pool = POOL_CONVERSIONS,
     .writes_disks = true,
     .watches_epoch = true,
     .applies = applies,

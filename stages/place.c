@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define MARGIN_MS 3000
+#define UNLIMITED_MS ((int64_t)24 * 60 * 60 * 1000)
 
 int
 place_open(const struct view *v, struct place *ret, struct err *err)
@@ -51,11 +52,8 @@ place_ledger(const struct view *v, const struct inv_disk *disk)
 int64_t
 place_deadline(const struct work *w, int64_t limit_ms)
 {
-	int64_t own = limit_ms ? clock_mono_ms() + limit_ms : 0;
-	int64_t step = w->mono_deadline_ms;
+	int64_t own = clock_mono_ms() + (limit_ms ? limit_ms : UNLIMITED_MS);
+	int64_t step = w->mono_deadline_ms - MARGIN_MS;
 
-	if (!step)
-		return own;
-	step = step > MARGIN_MS ? step - MARGIN_MS : 1;
-	return own && own < step ? own : step;
+	return w->mono_deadline_ms && step < own ? step : own;
 }

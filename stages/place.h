@@ -21,7 +21,7 @@ char *place_ledger(const struct view *v, const struct inv_disk *disk);
 
 /* When to stop waiting: the policy's limit from now on, but a little before
  * the step's own deadline, so that it is us who say what was waited for.
- * limit_ms 0: none of its own; the result 0: none at all. */
+ * limit_ms 0: the policy sets none, and a day is as good as none. */
 int64_t place_deadline(const struct work *w, int64_t limit_ms);
 
 #endif

@@ -174,7 +174,7 @@ follow_until_ended(struct stream *s, const struct process *p, int64_t until)
 
 	while (poll(&pfd, 1, POLL_MS) <= 0) {
 		follow(s);
-		if (until && clock_mono_ms() >= until)
+		if (clock_mono_ms() >= until)
 			return;
 	}
 }

@@ -148,7 +148,9 @@ kernel_came_up(const char *console)
 		strstr(text.data, "Run /init as init process"));
 }
 
-static bool
+enum kernel { KERNEL_UP, KERNEL_ENDED, KERNEL_HANGS };
+
+static enum kernel
 wait_for_kernel(const struct process *p, const char *console)
 {
 	struct pollfd pfd = {.fd = p->pidfd, .events = POLLIN};
@@ -158,11 +160,11 @@ wait_for_kernel(const struct process *p, const char *console)
 		bool ended = poll(&pfd, 1, 100) > 0;
 
 		if (kernel_came_up(console))
-			return true;
+			return KERNEL_UP;
 		if (ended)
-			return false;
+			return KERNEL_ENDED;
 	}
-	return false;
+	return KERNEL_HANGS;
 }
 
 static void
@@ -198,14 +200,23 @@ try_kernel(const char *kernel, const char *dir, struct accel_info *ret)
 		answer(ret, ACCEL_TCG, "KVM cannot be tried: %.200s", err.text);
 		return;
 	}
-	if (wait_for_kernel(&p, console))
+	switch (wait_for_kernel(&p, console)) {
+	case KERNEL_UP:
 		answer(ret, ACCEL_KVM, "the kernel '%.150s' came up with KVM",
 		       kernel);
-	else
+		break;
+	case KERNEL_ENDED:
 		answer(ret, ACCEL_TCG,
-		       "/dev/kvm is there, but the kernel '%.150s' does not "
-		       "come up with it within %d s",
-		       kernel, PROBE_DEADLINE_MS / 1000);
+		       "/dev/kvm is there, but QEMU or the kernel '%.150s' "
+		       "fails with it",
+		       kernel);
+		break;
+	case KERNEL_HANGS:
+		answer(ret, ACCEL_TCG,
+		       "/dev/kvm is there, but the kernel '%.150s' hangs with "
+		       "it",
+		       kernel);
+	}
 	process_end(&p, 0);
 }
 

@@ -42,8 +42,16 @@ make_nvram(const struct target_vm *t, const char *path, struct err *err)
 }
 
 /* The mark is looked at by the script itself, so that neither a hand that
- * types its name nor a run can start a vm that was not handed over. */
+ * types its name nor a run can start a vm that was not handed over.  First the
+ * lock, then the mark: a rollback that marks and then finds nobody holding the
+ * lock knows that nobody is about to start. */
 static const char script_guard[] =
+    "# held as long as QEMU lives, which inherits it\n"
+    "exec 9>>" LOCAL_LOCK " || exit\n"
+    "flock -w 5 9 || {\n"
+    "\techo \"$0: this vm is running already\" >&2\n"
+    "\texit 1\n"
+    "}\n"
     "if grep -q '\"state\": \"rolled-back\"' " LOCAL_MARK " 2>/dev/null; then\n"
     "\techo \"$0: this vm was rolled back: its source has it again, and\"\n"
     "\techo \"both must never run at once\"\n"
@@ -55,13 +63,7 @@ static const char script_guard[] =
     "\techo \"run, or its disks may be incomplete; let 'palletjack run'\"\n"
     "\techo \"finish\"\n"
     "\texit 1\n"
-    "} >&2\n"
-    "# held as long as QEMU lives, which inherits it\n"
-    "exec 9>>" LOCAL_LOCK "\n"
-    "flock -w 5 9 || {\n"
-    "\techo \"$0: this vm is running already\" >&2\n"
-    "\texit 1\n"
-    "}\n";
+    "} >&2\n";
 
 static char *
 script_text(const struct target_vm *t, const char *home, char **argv)

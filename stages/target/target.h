@@ -24,7 +24,7 @@ struct target_vm {
 	const char *state_uuid; /* of the vm's state directory: who claims */
 };
 
-/* What the hand-over mark says.  While there is one, no run writes the disks. */
+/* What the hand-over mark says.  With one, no run writes the disks. */
 enum handover {
 	HANDOVER_NONE,
 	HANDOVER_LEFT_OFF, /* handed over stopped: the operator may start it */

@@ -365,6 +365,54 @@ test_power(void)
 	is_int(ops->stop(&mine, 300, &err), 0, "stopping what is off is fine");
 }
 
+/* QEMU takes what we make of UEFI and of more disks than a board has ports. */
+static void
+test_start_shapes(void)
+{
+	static struct shape_disk many[9];
+	struct shape plain = shape;
+
+	if (!process_in_path("qemu-system-x86_64") ||
+	    !fs_exists("/usr/share/OVMF/OVMF_CODE_4M.ms.fd")) {
+		ok(true, "UEFI # SKIP QEMU or ovmf is not installed");
+		return;
+	}
+	for (size_t i = 0; i < 9; i++) {
+		many[i] = shape_disks[0];
+		many[i].volume = mem_printf("disk-%zu", i);
+		many[i].bus = "sata";
+		many[i].boot_order = i == 0;
+	}
+	shape.disks = many;
+	shape.ndisks = 9;
+	for (int i = 0; i < 2; i++) {
+		json_t *facts = NULL;
+		bool fresh;
+
+		shape.efi = true;
+		shape.secure_boot = i == 1;
+		fresh_target();
+		(void)ops->claim(&mine, &err);
+		for (size_t n = 0; n < shape.ndisks; n++) {
+			CLEANUP(mem_freep) char *id = NULL;
+
+			(void)ops->create_volume(&mine, n, &id, &fresh, &err);
+		}
+		(void)ops->create_vm(&mine, &facts, &err);
+		json_decref(facts);
+		facts = NULL;
+		(void)ops->mark(&mine, HANDOVER_STARTED, &err);
+		if (!ok(ops->start(&mine, &facts, &err) == 0,
+			"UEFI, secure boot %d, nine disks", i))
+			tap_diag("%s", err.text);
+		json_decref(facts);
+		is_int(ops->stop(&mine, 0, &err), 0, "stop");
+	}
+	for (size_t i = 0; i < 9; i++)
+		free((char *)many[i].volume);
+	shape = plain;
+}
+
 static bool
 has_finding(const struct findings *f, const char *type)
 {
@@ -450,6 +498,7 @@ main(void)
 	test_qcow2_volume();
 	test_script();
 	test_power();
+	test_start_shapes();
 	test_check();
 	free((char *)endpoint.path);
 	return tap_done();
