@@ -45,7 +45,8 @@ $(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o \
 		$(filter-out $(B)/runner/main.o,$(OBJ))
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# tests whose process loses power
+# what some tests need beside tap
+$(addprefix $(B)/t/unit/,copy verify copy_crash): $(B)/t/disk.o
 $(B)/t/unit/copy_crash: $(B)/t/powercut.o
 
 $(B)/%.o: %.c
