@@ -455,6 +455,89 @@ test_no_flush(void)
 	nbd_server_stop(&from);
 }
 
+/* A flush that fails once makes everything before it doubtful for good. */
+static void
+test_failed_flush(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("ff.source");
+	CLEANUP(mem_freep) char *ledger = path_of("ff.ledger");
+	CLEANUP(mem_freep) char *mark = path_of("ff.mark");
+	const char *argv[] = {"nbdkit",
+			      "-f",
+			      "-U",
+			      "@SOCKET@",
+			      "eval",
+			      "get_size=echo 8M",
+			      "pread=head -c $3 /dev/zero",
+			      "can_write=exit 0",
+			      "can_flush=exit 0",
+			      "flush=[ -e $MARK ] && exit 0; touch $MARK; "
+			      "echo EIO >&2; exit 1",
+			      "pwrite=cat >/dev/null",
+			      NULL};
+	struct nbd_server from, to;
+	struct ledger *l;
+	struct copy_opts opts;
+
+	setenv("MARK", mark, 1);
+	disk_make(source, "abcdefgh", 8 * MIB);
+	from = disk_serve(source);
+	to = disk_serve_by(argv);
+	l = open_ledger(ledger, 8 * MIB, LEDGER_SHA256, true);
+	opts = to_file(from.uri, NULL, l);
+	opts.target.uri = to.uri;
+	opts.checkpoint_bytes = MIB;
+	ok(fails(&opts, ERR_RETRY, "cannot flush the target"),
+	   "a flush that fails ends the copy");
+	is_int(ledger_count_durable(l), 0,
+	       "and a later one that would succeed proves nothing");
+	ok(copies(&opts), "the next run copies");
+	is_int(stats.written_bytes, 8 * MIB, "all of it");
+	ledger_close(l);
+	nbd_server_stop(&to);
+	nbd_server_stop(&from);
+}
+
+/* Servers that insist on their block sizes, and say so. */
+static void
+test_block_sizes(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("bs.source");
+	CLEANUP(mem_freep) char *target = path_of("bs.target");
+	CLEANUP(mem_freep) char *ledger = path_of("bs.ledger");
+	const char *argv[] = {"nbdkit",
+			      "-f",
+			      "-U",
+			      "@SOCKET@",
+			      "--filter=blocksize-policy",
+			      "file",
+			      source,
+			      "blocksize-minimum=4096",
+			      "blocksize-preferred=4096",
+			      "blocksize-maximum=262144",
+			      "blocksize-error-policy=error",
+			      NULL};
+	const uint64_t whole = 2 * MIB + 12288, size = whole - 100;
+	struct nbd_server from, to;
+	struct ledger *l;
+	struct copy_opts opts;
+
+	disk_make(source, "a.b", whole);
+	disk_make(target, "zzz", whole);
+	from = disk_serve_by(argv);
+	argv[6] = target;
+	to = disk_serve_by(argv);
+	/* the disk ends within a block that the servers have whole */
+	l = open_ledger(ledger, size, LEDGER_SHA256, false);
+	opts = to_file(from.uri, NULL, l);
+	opts.target.uri = to.uri;
+	ok(copies(&opts), "requests are cut and padded as servers want");
+	ok(disk_same(source, target, size), "target equals source");
+	ledger_close(l);
+	nbd_server_stop(&to);
+	nbd_server_stop(&from);
+}
+
 static void
 test_full_target(void)
 {
@@ -495,6 +578,8 @@ main(void)
 	test_cancel();
 	test_qcow2();
 	test_no_flush();
+	test_failed_flush();
+	test_block_sizes();
 	test_full_target();
 	return tap_done();
 }
