@@ -52,7 +52,8 @@ $(B)/palletjack.a: $(filter-out $(B)/runner/main.o,$(OBJ))
 $(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o $(B)/palletjack.a
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# tests whose process loses power
+# what some tests need beside tap
+$(addprefix $(B)/t/unit/,copy verify copy_crash): $(B)/t/disk.o
 $(B)/t/unit/copy_crash: $(B)/t/powercut.o
 
 $(B)/%.o: %.c

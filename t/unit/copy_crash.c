@@ -17,6 +17,7 @@
 #include "io/nbd.h"
 #include "stages/copy/copy.h"
 #include "stages/copy/digest.h"
+#include "t/disk.h"
 #include "t/powercut.h"
 #include "t/tap.h"
 
@@ -291,22 +292,6 @@ test_liars(void)
 	}
 }
 
-static struct nbd_server
-serve(const char *path)
-{
-	const char *argv[] = {"nbdkit", "-f", "-U", "@SOCKET@",
-			      "file",	path, NULL};
-	struct nbd_serve_opts opts = {.format = "raw"};
-	struct nbd_server s = {0};
-	struct err err;
-
-	if (nbd_serve(argv, &opts, &s, &err) < 0) {
-		tap_diag("%s", err.text);
-		exit(1);
-	}
-	return s;
-}
-
 static void
 set_up(void)
 {
@@ -317,11 +302,11 @@ set_up(void)
 	target = fs_path(tap_dir(), "target");
 	ledger_path = fs_path(tap_dir(), "ledger");
 	close(open_rw(target));
-	target_server = serve(target);
+	target_server = disk_serve(target);
 	for (int g = 1; g <= NGENERATIONS; g++) {
 		source[g] = mem_printf("%s/source.%d", tap_dir(), g);
 		close(open_rw(source[g]));
-		server[g] = serve(source[g]);
+		server[g] = disk_serve(source[g]);
 	}
 }
 

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disk images we make to copy to, and how they are known again.
+ *
+ * The id is written before the image appears under its name.  A run killed in
+ * between leaves an id without an image, which the next one replaces; an image
+ * without an id is never ours. */
+#include "stages/copy/copy_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "io/process.h"
+
+#define CREATE_MS 60000
+
+static char *
+id_path(const char *path)
+{
+	return mem_printf("%s.id", path);
+}
+
+static int
+make_id(const char *path, char ret[LEDGER_ID_SIZE], struct err *err)
+{
+	CLEANUP(mem_freep) char *beside = id_path(path);
+	uint8_t bytes[16];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return err_sys(err, "cannot get random bytes");
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+	return fs_write(beside, ret, strlen(ret), 0600, err);
+}
+
+static int
+read_id(const char *path, char ret[LEDGER_ID_SIZE], struct err *err)
+{
+	CLEANUP(mem_freep) char *beside = id_path(path);
+	CLEANUP(buf_done) struct buf text = {0};
+
+	if (fs_read(beside, LEDGER_ID_SIZE - 1, true, &text, err) < 0)
+		return -1;
+	if (text.len == 0)
+		return err_set(err, ERR_FAIL,
+			       "'%s' exists, but was not made for a copy: "
+			       "remove it or choose another name",
+			       path);
+	memcpy(ret, text.data, text.len + 1);
+	return 0;
+}
+
+static int
+make_raw(const char *path, uint64_t size, struct err *err)
+{
+	CLEANUP(mem_closep)
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(err, "cannot create '%s'", path);
+	if (ftruncate(fd, (off_t)size) < 0)
+		return err_sys(err, "cannot give '%s' its %llu bytes", path,
+			       (unsigned long long)size);
+	return 0;
+}
+
+static int
+make_qcow2(const char *path, uint64_t size, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *bytes = mem_printf("%llu", (unsigned long long)size);
+	CLEANUP(buf_done) struct buf out = {0};
+	const char *argv[] = {"qemu-img", "create", "-q",  "-f",
+			      "qcow2",	  path,	    bytes, NULL};
+
+	return process_run(argv, CREATE_MS, &out, err);
+}
+
+static int
+make_image(const char *path, const char *format, uint64_t size, struct err *err)
+{
+	CLEANUP(mem_freep) char *aside = mem_printf("%s.new", path);
+	CLEANUP(mem_freep) char *dir = fs_dirname(path);
+
+	unlink(aside);
+	if ((strcmp(format, "qcow2") == 0 ? make_qcow2(aside, size, err)
+					  : make_raw(aside, size, err)) < 0 ||
+	    fs_sync_file(aside, err) < 0)
+		return -1;
+	if (renameat2(AT_FDCWD, aside, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
+	    (errno != EINVAL || rename(aside, path) < 0))
+		return err_sys(err, "cannot rename '%s'", aside);
+	return fs_sync_dir(dir, err);
+}
+
+int
+copy_file_make(const char *path, const char *format, uint64_t size,
+	       struct copy_file *ret, struct err *err)
+{
+	struct copy_file file = {0};
+	struct stat st;
+
+	if (stat(path, &st) == 0) {
+		if (S_ISBLK(st.st_mode))
+			snprintf(file.id, sizeof(file.id), "%s", path);
+		else if (!S_ISREG(st.st_mode))
+			return err_set(err, ERR_FAIL,
+				       "'%s' is neither a file nor a block "
+				       "device",
+				       path);
+		else if (read_id(path, file.id, err) < 0)
+			return -1;
+	} else {
+		if (errno != ENOENT)
+			return err_sys(err, "cannot examine '%s'", path);
+		if (make_id(path, file.id, err) < 0 ||
+		    make_image(path, format, size, err) < 0)
+			return -1;
+		file.is_new = true;
+	}
+	*ret = file;
+	return 0;
+}
+
+int
+copy_file_remove(const char *path, struct err *err)
+{
+	CLEANUP(mem_freep) char *beside = id_path(path);
+
+	if (fs_remove(path, err) < 0)
+		return -1;
+	return fs_remove(beside, err);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disk images we make to copy to, and how they are known again. */
+#ifndef COPY_FILE_H
+#define COPY_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "stages/copy/ledger.h"
+
+struct copy_file {
+	/* For ledger_identity.target: of a file a random id, kept beside it in
+	 * "PATH.id"; of a block device its path. */
+	char id[LEDGER_ID_SIZE];
+	/* Made by this very call, so that it reads as zeroes: what
+	 * ledger_identity.target_is_blank asks. */
+	bool is_new;
+};
+
+/* Makes the image `path` of `size` bytes, sparse, whole and synced, or finds
+ * the one made earlier.  A file that is there but was not made here is
+ * ERR_FAIL: nobody's data is overwritten by a wrong name.  A block device is
+ * taken as it is.  `format` is "raw" or "qcow2". */
+int copy_file_make(const char *path, const char *format, uint64_t size,
+		   struct copy_file *ret, struct err *err);
+/* Removes the image and its id; fine when there is none. */
+int copy_file_remove(const char *path, struct err *err);
+
+#endif

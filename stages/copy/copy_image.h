@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One whole copy from here to there, servers and ledger included: what the
+ * `copy` command does. */
+#ifndef COPY_IMAGE_H
+#define COPY_IMAGE_H
+
+#include "stages/copy/copy.h"
+
+struct copy_image_opts {
+	const char *source;	   /* an NBD URI, or an image file */
+	const char *source_format; /* of a file; NULL is raw */
+	const char *target;	   /* an NBD URI, a device, or a file to make */
+	const char *target_format; /* of a file: raw or qcow2; NULL is raw */
+	/* Keeps the proof and lets the same copy go on after it was cut short;
+	 * one ledger is for one state of the source.  NULL: neither. */
+	const char *ledger;
+	enum ledger_digest digest;
+	copy_progress_fn *progress; /* may be NULL */
+	void *arg;
+};
+
+struct copy_image_result {
+	struct copy_progress progress;
+	char root[65]; /* over all blocks' digests; "" without proof */
+};
+
+/* Copies, or goes on copying; a copy whose ledger says it is complete is
+ * nothing to do. */
+int copy_image(const struct copy_image_opts *opts,
+	       struct copy_image_result *ret, struct err *err);
+
+/* "nbd://", "nbd+unix://", "nbds://" ... and not a file's name. */
+bool copy_image_is_uri(const char *name);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole copies between images, as the `copy` command makes them. */
+#include "stages/copy/copy_image.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "io/process.h"
+#include "stages/copy/copy_file.h"
+#include "t/tap.h"
+
+#define MIB (1024 * 1024ull)
+#define SIZE (4 * MIB)
+
+static struct err err;
+static struct copy_image_result result;
+
+static char *
+path_of(const char *name)
+{
+	return fs_path(tap_dir(), name);
+}
+
+static void
+make_source(const char *path, char fill)
+{
+	CLEANUP(mem_freep) char *data = mem_new(SIZE);
+
+	memset(data + MIB, fill, MIB + 1000);
+	if (fs_write(path, data, SIZE, 0600, &err) < 0)
+		abort();
+}
+
+static bool
+same(const char *a, const char *b)
+{
+	CLEANUP(buf_done) struct buf ba = {0};
+	CLEANUP(buf_done) struct buf bb = {0};
+
+	return fs_read(a, SIZE, false, &ba, &err) == 0 &&
+	       fs_read(b, SIZE, false, &bb, &err) == 0 && ba.len == bb.len &&
+	       memcmp(ba.data, bb.data, ba.len) == 0;
+}
+
+static bool
+copies(const struct copy_image_opts *opts)
+{
+	if (copy_image(opts, &result, &err) == 0)
+		return true;
+	tap_diag("%s: %s", err_class_name(err.class), err.text);
+	return false;
+}
+
+static void
+test_raw(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("source");
+	CLEANUP(mem_freep) char *target = path_of("target");
+	CLEANUP(mem_freep) char *ledger = path_of("ledger");
+	struct copy_image_opts opts = {.source = source,
+				       .target = target,
+				       .ledger = ledger,
+				       .digest = LEDGER_SHA256};
+	char root[65];
+
+	make_source(source, 'a');
+	ok(copies(&opts), "an image file to a new file");
+	ok(same(source, target), "they are equal");
+	is_int(strlen(result.root), 64, "there is a proof");
+	strcpy(root, result.root);
+	ok(copies(&opts), "again");
+	is_int(result.progress.read_bytes, 0, "which is nothing to do");
+	is_str(result.root, root, "with the same proof");
+	make_source(source, 'b');
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "a source that was written to does not go with this ledger");
+	like(err.text, "belongs to another disk", "and that is said");
+	unlink(ledger);
+	ok(copies(&opts), "without it the whole is copied again");
+	ok(same(source, target), "holes included");
+}
+
+static void
+test_foreign_file(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("source");
+	CLEANUP(mem_freep) char *target = path_of("foreign");
+	struct copy_image_opts opts = {.source = source, .target = target};
+
+	if (fs_write(target, "dear", 4, 0600, &err) < 0)
+		abort();
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "somebody's file is not written to");
+	like(err.text, "was not made for a copy", "and that is said");
+}
+
+static void
+test_qcow2(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("source");
+	CLEANUP(mem_freep) char *target = path_of("target.qcow2");
+	CLEANUP(mem_freep) char *back = path_of("back");
+	struct copy_image_opts to = {
+	    .source = source, .target = target, .target_format = "qcow2"};
+	struct copy_image_opts from = {
+	    .source = target, .source_format = "qcow2", .target = back};
+
+	ok(copies(&to), "to qcow2, without a ledger");
+	is_str(result.root, "", "and without proof");
+	ok(copies(&from), "and back");
+	ok(same(source, back), "is the same");
+}
+
+static void
+test_file(void)
+{
+	CLEANUP(mem_freep) char *path = path_of("made");
+	CLEANUP(mem_freep) char *id = path_of("made.id");
+	struct copy_file first, second;
+	struct stat st;
+
+	ok(copy_file_make(path, "raw", 12345, &first, &err) == 0 &&
+	       first.is_new,
+	   "a file is made");
+	ok(stat(path, &st) == 0 && st.st_size == 12345, "with its size");
+	ok(copy_file_make(path, "raw", 12345, &second, &err) == 0 &&
+	       !second.is_new,
+	   "and found again");
+	is_str(second.id, first.id, "by its id");
+	unlink(path);
+	ok(copy_file_make(path, "raw", 12345, &second, &err) == 0 &&
+	       second.is_new,
+	   "once removed it is made anew");
+	ok(strcmp(second.id, first.id) != 0, "and is another");
+	ok(copy_file_remove(path, &err) == 0 && !fs_exists(path) &&
+	       !fs_exists(id),
+	   "it is removed with its id");
+	ok(copy_file_remove(path, &err) == 0, "and again");
+}
+
+int
+main(void)
+{
+	if (!process_in_path("qemu-nbd") || !process_in_path("qemu-img"))
+		tap_skip_all("qemu-nbd and qemu-img are not both installed");
+	test_file();
+	test_raw();
+	test_foreign_file();
+	test_qcow2();
+	return tap_done();
+}
