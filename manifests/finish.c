@@ -10,12 +10,6 @@
 #include "manifests/load.h"
 #include "manifests/text.h"
 
-static void
-decref(void *json)
-{
-	json_decref(json);
-}
-
 /* --- endpoints ---------------------------------------------------------- */
 
 static const char *const provider_types[] = {
@@ -166,10 +160,8 @@ static void
 finish_endpoint(struct reader *r, struct endpoint *ep)
 {
 	ep->is_provider = !strcmp(ep->o.kind, "Provider");
-	if (!ep->settings) {
-		ep->settings = json_object();
-		arena_defer(r->arena, decref, ep->settings);
-	}
+	if (!ep->settings)
+		ep->settings = load_empty_json(r);
 	if (!ep->url)
 		ep->url = "";
 	if (!ep->type) {
@@ -317,13 +309,34 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 static void
 finish_secret(struct reader *r, struct secret *s)
 {
-	json_t **both[] = {&s->data, &s->string_data};
+	if (!s->data)
+		s->data = load_empty_json(r);
+	if (!s->string_data)
+		s->string_data = load_empty_json(r);
+}
 
-	for (size_t i = 0; i < 2; i++) {
-		if (*both[i])
+/* Other tools' annotations are theirs; one that looks like ours and is not
+ * would be ignored in silence. */
+static void
+check_annotations(struct reader *r, const struct object *o)
+{
+	static const char *const known[] = {"palletjack.io/run-policy",
+					    "palletjack.io/path", NULL};
+	static const struct field annotation = {.words = known};
+	const char *key, *nearest;
+	json_t *value;
+
+	json_object_foreach(o->annotations, key, value)
+	{
+		if (strncmp(key, "palletjack.io/", 14) != 0 ||
+		    !strcmp(key, known[0]) || !strcmp(key, known[1]))
 			continue;
-		*both[i] = json_object();
-		arena_defer(r->arena, decref, *both[i]);
+		nearest = field_nearest_word(&annotation, key);
+		say(r, r->strict ? FINDING_ERROR : FINDING_WARN, "FieldUnknown",
+		    o, o->pos, "metadata.annotations",
+		    "'%s' is no annotation of ours%s%s%s", key,
+		    nearest ? "; did you mean '" : "", nearest ? nearest : "",
+		    nearest ? "'?" : "");
 	}
 }
 
@@ -333,6 +346,7 @@ finish_object(struct reader *r, struct loaded *l)
 	const char *kind = l->kind->name;
 	void *o = l->o;
 
+	check_annotations(r, l->o);
 	if (!strcmp(kind, "Provider") || !strcmp(kind, "Endpoint"))
 		finish_endpoint(r, o);
 	else if (!strcmp(kind, "NetworkMap"))

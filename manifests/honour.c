@@ -16,12 +16,12 @@ is_from(const struct plan *p, const char *type)
 	return p->source && !strcmp(p->source->type, type);
 }
 
-/* Ova and disk images: nothing runs there, nothing is shared. */
+/* Files: nothing runs there, nothing is shared. */
 static bool
 is_from_files(const struct plan *p)
 {
 	return !p->source || is_from(p, "ova") || is_from(p, "disk") ||
-	       is_from(p, "fake");
+	       is_from(p, "fake") || is_from(p, "local");
 }
 
 static bool

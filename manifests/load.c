@@ -57,8 +57,8 @@ decref(void *json)
 	json_decref(json);
 }
 
-static json_t *
-empty_object(struct reader *r)
+json_t *
+load_empty_json(struct reader *r)
 {
 	json_t *o = json_object();
 
@@ -155,9 +155,9 @@ fill_object(struct reader *r, struct loaded *l, const struct node *doc)
 	arena_defer(r->arena, decref, json);
 	o->spec = json_object_get(json, "spec");
 	if (!o->labels)
-		o->labels = empty_object(r);
+		o->labels = load_empty_json(r);
 	if (!o->annotations)
-		o->annotations = empty_object(r);
+		o->annotations = load_empty_json(r);
 }
 
 static struct loaded *

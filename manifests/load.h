@@ -30,6 +30,8 @@ int load_text(struct reader *r, const char *file, const char *text, size_t len,
 /* NULL when there is none. */
 struct loaded *load_find(const struct reader *r, const char *kind,
 			 const char *namespace, const char *name);
+/* An empty object that lives as long as the manifest. */
+json_t *load_empty_json(struct reader *r);
 /* The run policy that holds where none is written. */
 void load_builtin_policy(struct reader *r);
 

@@ -184,6 +184,15 @@ map_to_json(const struct node *n)
 	return map;
 }
 
+/* 1e3 is 1000 in JSON, as it is for Kubernetes' clients. */
+static json_t *
+real_to_json(double real)
+{
+	if (real == trunc(real) && fabs(real) < 0x1p53)
+		return json_integer((json_int_t)real);
+	return json_real(real);
+}
+
 json_t *
 node_to_json(const struct node *n)
 {
@@ -193,7 +202,7 @@ node_to_json(const struct node *n)
 	case NODE_INT:
 		return json_integer(n->integer);
 	case NODE_FLOAT:
-		return json_real(n->real);
+		return real_to_json(n->real);
 	case NODE_STRING:
 		return json_string(n->text);
 	case NODE_LIST:

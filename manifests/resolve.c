@@ -87,7 +87,8 @@ resolve(struct reader *r, const struct object *o, const struct object_ref *ref,
 		not_found(r, o, ref, these, condition, field);
 	else
 		say(r, FINDING_CRITICAL, condition, o, ref->pos, field,
-		    "names a %s; it must be a %s", ref->kind, these[0]);
+		    "names a %s; it must be a %s%s%s", ref->kind, these[0],
+		    these[1] ? " or " : "", these[1] ? these[1] : "");
 	return NULL;
 }
 
@@ -176,14 +177,41 @@ settle_type(struct plan *p)
 		p->type = "cold";
 }
 
+/* Forklift's operator makes this Provider by itself, so that manifests name it
+ * without having it. */
+static struct endpoint *
+built_in_host(struct reader *r, const struct plan *p)
+{
+	const struct object_ref *ref = &p->target_ref;
+	struct endpoint *ep;
+
+	if (!ref->name || strcmp(ref->name, "host") != 0 ||
+	    (ref->kind && strcmp(ref->kind, "Provider") != 0) ||
+	    load_find(r, "Provider", namespace_of(&p->o, ref), "host") ||
+	    load_find(r, "Endpoint", namespace_of(&p->o, ref), "host"))
+		return NULL;
+	ep = arena_alloc(r->arena, sizeof(*ep));
+	ep->o.kind = "Provider";
+	ep->o.namespace = namespace_of(&p->o, ref);
+	ep->o.name = "host";
+	ep->o.labels = ep->o.annotations = ep->o.spec = ep->settings =
+	    load_empty_json(r);
+	ep->is_provider = true;
+	ep->type = "openshift";
+	ep->url = "";
+	return ep;
+}
+
 static void
 resolve_endpoints(struct reader *r, struct plan *p)
 {
 	p->source = resolve(r, &p->o, &p->source_ref, endpoint_kinds,
 			    "SourceProviderNotValid", "spec.provider.source");
-	p->target =
-	    resolve(r, &p->o, &p->target_ref, endpoint_kinds,
-		    "DestinationProviderNotValid", "spec.provider.destination");
+	p->target = built_in_host(r, p);
+	if (!p->target)
+		p->target = resolve(r, &p->o, &p->target_ref, endpoint_kinds,
+				    "DestinationProviderNotValid",
+				    "spec.provider.destination");
 	check_source(r, p);
 	check_target(r, p);
 }

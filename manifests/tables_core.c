@@ -215,7 +215,8 @@ find_in(const struct field *table, const char *path)
 			continue;
 		if (!path[len])
 			return f;
-		if (f->type == FIELD_ANY || f->type == FIELD_MAP)
+		if ((f->type == FIELD_ANY || f->type == FIELD_MAP) &&
+		    path[len] == '.')
 			return f;
 		if (f->type == FIELD_LIST && !strcmp(path + len, "[]"))
 			return f;
