@@ -74,7 +74,7 @@ settle_power(const struct plan *p, struct plan_vm *vm)
 		vm->target_power = p->target_power;
 }
 
-/* --- hooks -------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------- */
 
 static void
 hook_missing(struct reader *r, const struct plan *p, const struct plan_vm *vm,
