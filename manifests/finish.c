@@ -10,7 +10,7 @@
 #include "manifests/load.h"
 #include "manifests/text.h"
 
-/* --- endpoints ---------------------------------------------------------- */
+/* --- endpoints --------------------------------------------------------- */
 
 static const char *const provider_types[] = {
     "openshift", "vsphere", "ovirt",   "openstack", "ova",
@@ -176,7 +176,7 @@ finish_endpoint(struct reader *r, struct endpoint *ep)
 		find_path(r, ep);
 }
 
-/* --- maps --------------------------------------------------------------- */
+/* --- maps -------------------------------------------------------------- */
 
 static bool
 is_named(const struct source_ref *ref)
@@ -226,7 +226,7 @@ finish_storage_map(struct reader *r, struct storage_map *map)
 	}
 }
 
-/* --- run policies ------------------------------------------------------- */
+/* --- run policies ------------------------------------------------------ */
 
 static const char *const stages[] = {
     "inventory", "validate", "pre-hook",  "precopy",   "cutover",
@@ -304,7 +304,7 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 		policy->verify = VERIFY_FULL;
 }
 
-/* --- secrets ------------------------------------------------------------ */
+/* --- secrets ----------------------------------------------------------- */
 
 static void
 finish_secret(struct reader *r, struct secret *s)

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "manifests/load.h"
 
-/* --- when a value matters ------------------------------------------------ */
+/* --- when a value matters ----------------------------------------------- */
 
 static bool
 is_from(const struct plan *p, const char *type)
@@ -126,7 +126,7 @@ matters_rollback(const struct plan *p, const struct node *value)
 	return value->text && !strcmp(value->text, "rollback");
 }
 
-/* --- findings ------------------------------------------------------------ */
+/* --- findings ----------------------------------------------------------- */
 
 /* "spec.vms[3].luks" to "spec.vms[].luks", as `waive` has it. */
 static char *

@@ -92,7 +92,7 @@ resolve(struct reader *r, const struct object *o, const struct object_ref *ref,
 	return NULL;
 }
 
-/* --- what this build can read and write ---------------------------------- */
+/* --- what this build can read and write --------------------------------- */
 
 static bool
 is_one_of(const char *type, const char *const *list)
@@ -144,7 +144,7 @@ check_target(struct reader *r, const struct plan *p)
 		    "is of type %s, which can only be a source", ep->type);
 }
 
-/* --- plans -------------------------------------------------------------- */
+/* --- plans ------------------------------------------------------------- */
 
 /* The plan's annotation, else `default` in its namespace, else built in. */
 static void

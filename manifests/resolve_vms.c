@@ -27,12 +27,12 @@ say_vm(struct reader *r, enum finding_category category, const char *type,
 static void
 say_twice(struct reader *r, const struct plan *p, const struct plan_vm *vm,
 	  const struct plan_vm *old, const char *what, const char *value,
-	  const char *todo)
+	  const char *remedy)
 {
 	CLEANUP(mem_freep)
 	char *text = mem_printf("has the %s '%s', like spec.vms[%zu] at line "
 				"%u; %s",
-				what, value, old->index, old->pos.line, todo);
+				what, value, old->index, old->pos.line, remedy);
 
 	say_vm(r, FINDING_CRITICAL, "DuplicateVM", p, vm, vm->pos, "", text);
 }
@@ -74,7 +74,7 @@ settle_power(const struct plan *p, struct plan_vm *vm)
 		vm->target_power = p->target_power;
 }
 
-/* --- hooks -------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------- */
 
 static void
 hook_missing(struct reader *r, const struct plan *p, const struct plan_vm *vm,

@@ -21,7 +21,7 @@ check_vlan(const char *s)
 		   : "must be a number from 1 to 4094, quoted";
 }
 
-/* --- Provider ----------------------------------------------------------- */
+/* --- Provider ---------------------------------------------------------- */
 
 static const struct field provider_spec[] = {
     {.name = "type",
@@ -52,7 +52,7 @@ const struct field table_provider[] = {
     {.name = NULL},
 };
 
-/* --- Host --------------------------------------------------------------- */
+/* --- Host -------------------------------------------------------------- */
 
 #define VSPHERE_ONLY .honour = NO_EFFECT, .why = "vSphere only"
 
@@ -91,7 +91,7 @@ const struct field table_host[] = {
     {.name = NULL},
 };
 
-/* --- NetworkMap and StorageMap ------------------------------------------ */
+/* --- NetworkMap and StorageMap ----------------------------------------- */
 
 #define PLAN_DECIDES .honour = NO_EFFECT, .why = "the plan's pair counts"
 
@@ -302,7 +302,7 @@ const struct field table_storage_map[] = {
     {.name = NULL},
 };
 
-/* --- Hook --------------------------------------------------------------- */
+/* --- Hook -------------------------------------------------------------- */
 
 /* One finding per Hook says that it is not carried out (honour.c). */
 #define WITH_HOOK            \
@@ -361,7 +361,7 @@ const struct field table_hook[] = {
     {.name = NULL},
 };
 
-/* --- Migration ---------------------------------------------------------- */
+/* --- Migration --------------------------------------------------------- */
 
 static const struct field cancel_fields[] = {
     FIELDS_SOURCE_REF(struct source_ref, ),

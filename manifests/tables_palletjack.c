@@ -7,7 +7,7 @@
 	.honour = NO_EFFECT, .why = "warm plans are not carried out yet"
 #define POLICY(member) .at = AT(struct run_policy, member)
 
-/* --- Endpoint ----------------------------------------------------------- */
+/* --- Endpoint ---------------------------------------------------------- */
 
 static const char *const endpoint_types[] = {"ova",   "disk", "libvirt",
 					     "local", "fake", NULL};
@@ -48,7 +48,7 @@ const struct field table_endpoint[] = {
     {.name = NULL},
 };
 
-/* --- Script ------------------------------------------------------------- */
+/* --- Script ------------------------------------------------------------ */
 
 static const struct field script_spec[] = {
     {.name = "lua",
@@ -72,7 +72,7 @@ const struct field table_script[] = {
     {.name = NULL},
 };
 
-/* --- RunPolicy ---------------------------------------------------------- */
+/* --- RunPolicy --------------------------------------------------------- */
 
 static const char *const quiesces[] = {"never", "try", "require", NULL};
 static const char *const snapshot_words[] = {"fail", "ignore", NULL};

@@ -231,6 +231,50 @@ test_waived_model(void)
 	is_str(w.m->plans[0]->type, "cold", "and is cold then");
 }
 
+/* Two plans with one map: said once, and once more where it is not waived. */
+static void
+test_shared(void)
+{
+	CLEANUP(reading_done) struct reading r;
+	const char *at;
+	int n = 0;
+
+	read_text(&r,
+		  SURROUNDINGS
+		  "apiVersion: forklift.konveyor.io/v1beta1\n"
+		  "kind: NetworkMap\nmetadata: {name: vlans}\nspec:\n"
+		  "  provider: {source: {name: src}, destination: {name: "
+		  "dst}}\n"
+		  "  map:\n"
+		  "  - source: {name: a, vlan: '7'}\n"
+		  "    destination: {type: pod}\n---\n"
+		  "apiVersion: v1\nkind: List\nitems:\n"
+		  "- &plan\n"
+		  "  apiVersion: forklift.konveyor.io/v1beta1\n"
+		  "  kind: Plan\n"
+		  "  metadata: {name: a, annotations: "
+		  "{palletjack.io/run-policy: lax}}\n"
+		  "  spec: &spec\n"
+		  "    provider: {source: {name: src}, destination: {name: "
+		  "dst}}\n"
+		  "    map: {network: {name: vlans}, storage: {name: sto}}\n"
+		  "    targetNamespace: demo\n    vms: [{name: web}]\n"
+		  "- {<<: *plan, metadata: {name: b}}\n"
+		  "- {<<: *plan, metadata: {name: c}}\n"
+		  "---\napiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+		  "metadata: {name: lax}\n"
+		  "spec: {waive: ['spec.map[].source.vlan']}\n",
+		  false);
+	for (at = r.text.data; (at = strstr(at, "NotHonoured")); at++)
+		n++;
+	is_int(n, 1, "said once");
+	like(r.text.data,
+	     "NetworkMap default/vlans: spec.map[0].source.vlan (7) is not "
+	     "honoured yet: rows are told apart by network only.",
+	     "although the first plan waives it");
+	is_int((long long)r.m->nplans, 3, "merge keys make whole documents");
+}
+
 int
 main(void)
 {
@@ -239,5 +283,6 @@ main(void)
 	test_cases();
 	test_elsewhere();
 	test_waived_model();
+	test_shared();
 	return tap_done();
 }

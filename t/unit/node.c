@@ -53,7 +53,7 @@ shown(const char *text)
 	return line;
 }
 
-/* --- what is read --------------------------------------------------------- */
+/* --- what is read -------------------------------------------------------- */
 
 static void
 test_json(const char *text, const char *want)
@@ -145,7 +145,7 @@ test_large_map(void)
 	is_int(node_get(map, "key777")->pos.column, 9, "its column");
 }
 
-/* --- what is refused ------------------------------------------------------- */
+/* --- what is refused ------------------------------------------------------ */
 
 static const struct {
 	const char *text, *message;
@@ -233,7 +233,7 @@ test_faults(void)
 	}
 }
 
-/* --- limits ---------------------------------------------------------------- */
+/* --- limits --------------------------------------------------------------- */
 
 static void
 test_depth(void)

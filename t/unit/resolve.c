@@ -112,7 +112,7 @@ test_kinds(void)
 	     "an empty reference");
 }
 
-/* --- run policies --------------------------------------------------------- */
+/* --- run policies -------------------------------------------------------- */
 
 static void
 test_binding(void)
@@ -260,7 +260,7 @@ test_policy_defaults(void)
 	       "scripts see them");
 }
 
-/* --- vms, hooks, migrations ------------------------------------------------ */
+/* --- vms, hooks, migrations ----------------------------------------------- */
 
 static void
 test_vms(void)
