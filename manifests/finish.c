@@ -33,18 +33,21 @@ check_provider_type(struct reader *r, const struct endpoint *ep)
 	    nearest ? "'?" : "");
 }
 
-/* A relative path means the same wherever palletjack is started from. */
+/* A path means the same wherever palletjack is started from, and however the
+ * manifest is named: it becomes an input of what is done with it. */
 static const char *
 path_beside(struct reader *r, const char *file, const char *path)
 {
-	CLEANUP(mem_freep) char *dir = NULL;
+	CLEANUP(mem_freep)
+	char *dir = mem_strdup(".");
+	CLEANUP(mem_freep) char *whole = NULL;
 
-	if (path[0] == '/' || !strcmp(file, "-"))
-		return arena_strdup(r->arena, path);
-	dir = fs_dirname(file);
-	if (!strcmp(dir, "."))
-		return arena_strdup(r->arena, path);
-	return arena_printf(r->arena, "%s/%s", dir, path);
+	if (strcmp(file, "-") != 0) {
+		free(dir);
+		dir = fs_dirname(file);
+	}
+	whole = fs_absolute(dir, path);
+	return arena_strdup(r->arena, whole);
 }
 
 static bool

@@ -29,6 +29,44 @@ fs_dirname(const char *path)
 	return mem_strdup(dirname(copy));
 }
 
+/* Appends the parts of `path` to the absolute `whole`. */
+static void
+add_parts(struct buf *whole, const char *path)
+{
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		if (len == 2 && strncmp(path, "..", 2) == 0) {
+			char *slash = memrchr(whole->data, '/', whole->len);
+
+			whole->len = slash ? (size_t)(slash - whole->data) : 0;
+			whole->data[whole->len] = '\0';
+		} else if (len > 0 && !(len == 1 && path[0] == '.')) {
+			buf_adds(whole, "/");
+			buf_add(whole, path, len);
+		}
+		path += len;
+		path += *path == '/';
+	}
+}
+
+char *
+fs_absolute(const char *dir, const char *path)
+{
+	CLEANUP(mem_freep) char *real = NULL;
+	struct buf whole = {0};
+
+	buf_adds(&whole, "");
+	if (path[0] != '/') {
+		real = realpath(dir, NULL);
+		add_parts(&whole, real ? real : dir);
+	}
+	add_parts(&whole, path);
+	if (whole.len == 0)
+		buf_adds(&whole, "/");
+	return buf_steal(&whole);
+}
+
 const char *
 fs_basename(const char *path)
 {

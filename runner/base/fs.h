@@ -13,6 +13,9 @@
 
 char *fs_path(const char *dir, const char *name); /* "dir/name" */
 char *fs_dirname(const char *path);
+/* `path` as seen from `dir`, absolute and without "." and "..": links in `dir`
+ * are followed, the rest need not be there.  Caller frees. */
+char *fs_absolute(const char *dir, const char *path);
 const char *fs_basename(const char *path); /* borrowed from path */
 bool fs_exists(const char *path);	   /* lstat succeeds */
 

@@ -124,6 +124,26 @@ test_files(void)
 }
 
 static void
+test_paths(void)
+{
+	static const struct {
+		const char *dir, *path, *want;
+	} cases[] = {{"/", "a/b", "/a/b"},
+		     {"/", "../../x", "/x"},
+		     {"/", "./a//b/./c/..", "/a/b"},
+		     {"/", "/q/../r/", "/r"},
+		     {"/dev", "..", "/"},
+		     {"/dev", "x", "/dev/x"}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(mem_freep)
+		char *got = fs_absolute(cases[i].dir, cases[i].path);
+
+		is_str(got, cases[i].want, cases[i].path);
+	}
+}
+
+static void
 test_errors(void)
 {
 	CLEANUP(mem_freep) char *clean = NULL;
@@ -180,6 +200,7 @@ main(void)
 	test_durations();
 	test_sizes();
 	test_files();
+	test_paths();
 	test_errors();
 	test_memory();
 	return tap_done();

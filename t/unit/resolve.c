@@ -88,7 +88,7 @@ test_kinds(void)
 						    "{name: dst}"),
 	    false);
 	ok(plan_named(&r, "a")->source->is_provider, "a Provider goes first");
-	is_str(plan_named(&r, "a")->source->path, "ova",
+	like(plan_named(&r, "a")->source->path, "/ova",
 	       "its path is in an annotation");
 	ok(!plan_named(&r, "b")->source->is_provider, "kind: Endpoint");
 	like(
