@@ -13,8 +13,11 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "manifests/finding.h"
+
+struct strmap;
 
 /* What every document has. */
 struct object {
@@ -46,6 +49,10 @@ struct secret {
 	json_t *data;	     /* base64 */
 	json_t *string_data; /* plain, wins over data */
 };
+
+/* The decoded value of a key, string_data first, added to ret.  -1: there is
+ * no such key.  The caller tells redact_add what must not be shown. */
+int secret_value(const struct secret *s, const char *key, struct buf *ret);
 
 struct config_map {
 	struct object o;
@@ -169,6 +176,10 @@ struct run_policy {
 	size_t nwaive;
 };
 
+/* Is a field we do not honour ("spec.transferNetwork", "spec.vms[3].luks")
+ * accepted by spec.waive?  A path there covers what is below it. */
+bool run_policy_waives(const struct run_policy *policy, const char *path);
+
 struct migration {
 	struct object o;
 	struct object_ref plan_ref;
@@ -188,8 +199,10 @@ struct plan {
 	const char *type; /* "cold", "warm", "live", "conversion" */
 	bool archived;
 	bool skip_guest_conversion, use_compatibility_mode;
+	enum power target_power; /* for vms that do not say */
 	struct plan_vm *vms;
 	size_t nvms;
+	struct strmap *by_key; /* of vms; plan_vm_find */
 	const struct migration **migrations;
 	size_t nmigrations;
 };

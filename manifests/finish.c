@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What single objects need beyond their tables: paths made whole, rows that
+ * fit together, settings that make sense. */
+#include <regex.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "manifests/load.h"
+#include "manifests/text.h"
+
+/* --- endpoints ---------------------------------------------------------- */
+
+static const char *const provider_types[] = {
+    "openshift", "vsphere", "ovirt",   "openstack", "ova",
+    "ec2",	 "hyperv",  "nutanix", NULL,
+};
+
+static void
+check_provider_type(struct reader *r, const struct endpoint *ep)
+{
+	static const struct field type = {.words = provider_types};
+	const char *nearest;
+
+	for (size_t i = 0; provider_types[i]; i++)
+		if (!strcmp(ep->type, provider_types[i]))
+			return;
+	nearest = field_nearest_word(&type, ep->type);
+	say(r, FINDING_CRITICAL, "ProviderTypeNotSupported", &ep->o, ep->o.pos,
+	    "spec.type", "'%s' is no type of Provider%s%s%s", ep->type,
+	    nearest ? "; did you mean '" : "", nearest ? nearest : "",
+	    nearest ? "'?" : "");
+}
+
+/* A relative path means the same wherever palletjack is started from. */
+static const char *
+path_beside(struct reader *r, const char *file, const char *path)
+{
+	CLEANUP(mem_freep) char *dir = NULL;
+
+	if (path[0] == '/' || !strcmp(file, "-"))
+		return arena_strdup(r->arena, path);
+	dir = fs_dirname(file);
+	if (!strcmp(dir, "."))
+		return arena_strdup(r->arena, path);
+	return arena_printf(r->arena, "%s/%s", dir, path);
+}
+
+static bool
+lives_in_files(const char *type)
+{
+	return !strcmp(type, "ova") || !strcmp(type, "disk") ||
+	       !strcmp(type, "local");
+}
+
+static void
+find_path(struct reader *r, struct endpoint *ep)
+{
+	const char *written = ep->url;
+	const char *field = "spec.url";
+
+	if (ep->is_provider) {
+		field = "metadata.annotations";
+		written = json_string_value(
+		    json_object_get(ep->o.annotations, "palletjack.io/path"));
+	}
+	if (ep->is_provider && !written) {
+		say(r, FINDING_ERROR, "UrlNotValid", &ep->o, ep->o.pos, field,
+		    "must say where the OVA files are mounted here: add the "
+		    "annotation palletjack.io/path");
+		return;
+	}
+	if (!strncmp(written, "file://", 7))
+		written += 7;
+	if (written != ep->url && !ep->is_provider && written[0] != '/')
+		say(r, FINDING_ERROR, "UrlNotValid", &ep->o, ep->o.pos, field,
+		    "must have an absolute path after file://");
+	else if (!written[0])
+		say(r, FINDING_CRITICAL, "UrlNotValid", &ep->o, ep->o.pos,
+		    field, "must be a path");
+	else
+		ep->path = path_beside(r, ep->o.pos.file, written);
+}
+
+static void
+bad_setting(struct reader *r, const struct endpoint *ep, const char *key,
+	    const char *wrong)
+{
+	CLEANUP(mem_freep) char *field = mem_printf("spec.settings.%s", key);
+
+	say(r, FINDING_ERROR, "SettingsNotValid", &ep->o, ep->o.pos, field,
+	    "%s", wrong);
+}
+
+/* Lists of images by vm, and what an image file cannot say about a vm. */
+static void
+check_disk_setting(struct reader *r, const struct endpoint *ep, const char *key,
+		   const char *text)
+{
+	const char *dot = strrchr(key, '.');
+	const char *what = dot ? dot + 1 : key;
+	uint64_t bytes;
+
+	if (!strcmp(what, "cpus")) {
+		if (strspn(text, "0123456789") != strlen(text) ||
+		    strtol(text, NULL, 10) < 1)
+			bad_setting(r, ep, key,
+				    "must be a number of processors");
+	} else if (!strcmp(what, "memory")) {
+		if (units_parse_quantity(text, &bytes) < 0 || bytes == 0)
+			bad_setting(r, ep, key,
+				    "must be a quantity such as 2Gi");
+	} else if (!strcmp(what, "firmware")) {
+		if (strcmp(text, "bios") != 0 && strcmp(text, "efi") != 0 &&
+		    strcmp(text, "uefi") != 0)
+			bad_setting(r, ep, key, "must be bios or efi");
+	} else if (!text[strspn(text, ", \t")]) {
+		bad_setting(r, ep, key,
+			    "must be a comma-separated list of disk images");
+	}
+}
+
+static void
+check_local_setting(struct reader *r, const struct endpoint *ep,
+		    const char *key, const char *text)
+{
+	size_t distance;
+
+	if (!strcmp(key, "format")) {
+		if (strcmp(text, "raw") != 0 && strcmp(text, "qcow2") != 0)
+			bad_setting(r, ep, key, "must be raw or qcow2");
+		return;
+	}
+	say(r, r->strict ? FINDING_ERROR : FINDING_WARN, "FieldUnknown", &ep->o,
+	    ep->o.pos, "spec.settings", "'%s' is no setting of type %s%s", key,
+	    ep->type,
+	    text_is_near(key, "format", &distance) ? "; did you mean 'format'?"
+						   : "");
+}
+
+static void
+check_settings(struct reader *r, const struct endpoint *ep)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(ep->settings, key, value)
+	{
+		const char *text = json_string_value(value);
+
+		if (!strcmp(ep->type, "disk"))
+			check_disk_setting(r, ep, key, text);
+		else if (!strcmp(ep->type, "local"))
+			check_local_setting(r, ep, key, text);
+	}
+}
+
+static void
+finish_endpoint(struct reader *r, struct endpoint *ep)
+{
+	ep->is_provider = !strcmp(ep->o.kind, "Provider");
+	if (!ep->settings)
+		ep->settings = load_empty_json(r);
+	if (!ep->url)
+		ep->url = "";
+	if (!ep->type) {
+		ep->type = "";
+		return;
+	}
+	if (ep->is_provider)
+		check_provider_type(r, ep);
+	else
+		check_settings(r, ep);
+	if (lives_in_files(ep->type))
+		find_path(r, ep);
+}
+
+/* --- maps --------------------------------------------------------------- */
+
+static bool
+is_named(const struct source_ref *ref)
+{
+	return ref->id || ref->name || ref->type;
+}
+
+static void
+finish_network_map(struct reader *r, struct network_map *map)
+{
+	for (size_t i = 0; i < map->nrows; i++) {
+		const struct network_row *row = &map->rows[i];
+		CLEANUP(mem_freep)
+		char *field = mem_printf("spec.map[%zu]", i);
+
+		if (!row->source.pos.file)
+			continue; /* no map: that was said */
+		if (!is_named(&row->source))
+			say(r, FINDING_CRITICAL, "SourceNetworkNotValid",
+			    &map->o, row->source.pos, field,
+			    "names no network: source needs an id, a name or "
+			    "a type");
+		if (row->type == NETWORK_MULTUS &&
+		    (!row->name || !row->namespace))
+			say(r, FINDING_CRITICAL, "DestinationNetworkNotValid",
+			    &map->o, row->source.pos, field,
+			    "needs destination.name and destination.namespace "
+			    "for type multus");
+	}
+}
+
+static void
+finish_storage_map(struct reader *r, struct storage_map *map)
+{
+	for (size_t i = 0; i < map->nrows; i++) {
+		struct storage_row *row = &map->rows[i];
+		CLEANUP(mem_freep)
+		char *field = mem_printf("spec.map[%zu]", i);
+
+		if (!row->storage_class)
+			row->storage_class = "";
+		if (row->source.pos.file && !is_named(&row->source))
+			say(r, FINDING_CRITICAL, "SourceStorageNotValid",
+			    &map->o, row->source.pos, field,
+			    "names no storage: source needs an id, a name or "
+			    "a type");
+	}
+}
+
+/* --- run policies ------------------------------------------------------- */
+
+static const char *const stages[] = {
+    "inventory", "validate", "pre-hook",  "precopy",   "cutover",
+    "copy",	 "verify",   "convert",	  "boot-test", "commit",
+    "create-vm", "start",    "post-hook", "cleanup",   NULL,
+};
+
+static void
+check_stage_name(struct reader *r, const struct run_policy *policy,
+		 const char *name)
+{
+	static const struct field stage = {.words = stages};
+	const char *nearest;
+
+	for (size_t i = 0; stages[i]; i++)
+		if (!strcmp(name, stages[i]))
+			return;
+	nearest = field_nearest_word(&stage, name);
+	say(r, FINDING_ERROR, "FieldNotValid", &policy->o, policy->o.pos,
+	    "spec.deadlines.stage", "names '%s', which is no stage%s%s%s", name,
+	    nearest ? "; did you mean '" : "", nearest ? nearest : "",
+	    nearest ? "'?" : "");
+}
+
+static void
+check_pattern(struct reader *r, const struct run_policy *policy)
+{
+	regex_t pattern;
+	char text[200];
+	int failed;
+
+	if (!policy->boot_probe.serial)
+		return;
+	failed = regcomp(&pattern, policy->boot_probe.serial,
+			 REG_EXTENDED | REG_NOSUB);
+	if (!failed) {
+		regfree(&pattern);
+		return;
+	}
+	regerror(failed, &pattern, text, sizeof(text));
+	say(r, FINDING_ERROR, "FieldNotValid", &policy->o, policy->o.pos,
+	    "spec.bootProbe.serial", "is no regular expression: %s", text);
+}
+
+/* A path that names nothing waives nothing, and its author thinks it does. */
+static void
+check_waive(struct reader *r, const struct run_policy *policy)
+{
+	for (size_t i = 0; i < policy->nwaive; i++) {
+		const char *path = policy->waive[i];
+
+		if (!path || kinds_find_path(path))
+			continue;
+		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
+		    policy->o.pos, "spec.waive",
+		    "names '%s', which is no field; write paths such as "
+		    "spec.transferNetwork or spec.vms[].luks",
+		    path);
+	}
+}
+
+static void
+finish_run_policy(struct reader *r, struct run_policy *policy)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(policy->deadlines.stage, name, value)
+	    check_stage_name(r, policy, name);
+	check_pattern(r, policy);
+	check_waive(r, policy);
+	/* without sampling, reading all of it is what is safe */
+	if (policy->verify == VERIFY_SAMPLE &&
+	    run_policy_waives(policy, "spec.verify"))
+		policy->verify = VERIFY_FULL;
+}
+
+/* --- secrets ------------------------------------------------------------ */
+
+static void
+finish_secret(struct reader *r, struct secret *s)
+{
+	if (!s->data)
+		s->data = load_empty_json(r);
+	if (!s->string_data)
+		s->string_data = load_empty_json(r);
+}
+
+/* Other tools' annotations are theirs; one that looks like ours and is not
+ * would be ignored in silence. */
+static void
+check_annotations(struct reader *r, const struct object *o)
+{
+	static const char *const known[] = {"palletjack.io/run-policy",
+					    "palletjack.io/path", NULL};
+	static const struct field annotation = {.words = known};
+	const char *key, *nearest;
+	json_t *value;
+
+	json_object_foreach(o->annotations, key, value)
+	{
+		if (strncmp(key, "palletjack.io/", 14) != 0 ||
+		    !strcmp(key, known[0]) || !strcmp(key, known[1]))
+			continue;
+		nearest = field_nearest_word(&annotation, key);
+		say(r, r->strict ? FINDING_ERROR : FINDING_WARN, "FieldUnknown",
+		    o, o->pos, "metadata.annotations",
+		    "'%s' is no annotation of ours%s%s%s", key,
+		    nearest ? "; did you mean '" : "", nearest ? nearest : "",
+		    nearest ? "'?" : "");
+	}
+}
+
+void
+finish_object(struct reader *r, struct loaded *l)
+{
+	const char *kind = l->kind->name;
+	void *o = l->o;
+
+	check_annotations(r, l->o);
+	if (!strcmp(kind, "Provider") || !strcmp(kind, "Endpoint"))
+		finish_endpoint(r, o);
+	else if (!strcmp(kind, "NetworkMap"))
+		finish_network_map(r, o);
+	else if (!strcmp(kind, "StorageMap"))
+		finish_storage_map(r, o);
+	else if (!strcmp(kind, "RunPolicy"))
+		finish_run_policy(r, o);
+	else if (!strcmp(kind, "Script"))
+		finish_script(r, o);
+	else if (!strcmp(kind, "Secret"))
+		finish_secret(r, o);
+}
