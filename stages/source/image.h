@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a disk image is, by its own bytes and not by its name. */
+#ifndef SOURCE_IMAGE_H
+#define SOURCE_IMAGE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct image {
+	const char *format;	/* raw, qcow2, vmdk, vhdx, vdi */
+	uint64_t virtual_bytes; /* 0: its header does not say, ask qemu */
+};
+
+/* Looks at `length` bytes at `offset` of fd.  Whatever would make qemu open
+ * another file (backing files, external data, extents), and what is no disk
+ * image at all (archives), is an ERR_FAIL that says what to do. */
+int image_probe(int fd, uint64_t offset, uint64_t length, struct image *ret,
+		struct err *err);
+
+/* The size of the disk as qemu sees it, reading with this format and no
+ * other; proves that qemu can open it.  length 0: the whole file. */
+int image_ask_qemu(const char *path, const char *format, uint64_t offset,
+		   uint64_t length, uint64_t *ret_bytes, struct err *err);
+
+#endif
