@@ -15,7 +15,6 @@
 /* What stands before the command on the command line. */
 struct globals {
 	const char *state;   /* --state, or NULL */
-	const char *secrets; /* --secrets, or NULL */
 	bool coloured;	     /* on stderr */
 };
 

@@ -126,10 +126,12 @@ parse_globals(int argc, char **argv, struct globals *g)
 		}
 		if ((value = global_value(argc, argv, &i, "--state")))
 			g->state = value;
-		else if ((value = global_value(argc, argv, &i, "--secrets")))
-			g->secrets = value;
-		else if ((value = global_value(argc, argv, &i, "--color")) &&
-			 is_colour_word(value))
+		else if (global_value(argc, argv, &i, "--secrets")) {
+			complain("'--secrets' is not in this build yet: no "
+				 "endpoint here wants a secret");
+			return -1;
+		} else if ((value = global_value(argc, argv, &i, "--color")) &&
+			   is_colour_word(value))
 			when = value;
 		else if (!(value =
 			       global_value(argc, argv, &i, "--log-level")) ||

@@ -1,0 +1,128 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Manifests that are wrong: one clear message with file, line and field, the
+# right exit code, and nothing touched.
+. "${0%/*}/lib.sh"
+. "${0%/*}/fake.sh"
+test_begin 'a manifest that is wrong is refused with its place'
+
+# refused EXIT TEXT: `run` ends so, says so, and leaves no state
+refused() {
+	palletjack run m.yaml 2>err
+	status=$?
+	cat err
+	test $status -eq "$1" && grep -qF -- "$2" err && test ! -e "$PALLETJACK_STATE"
+}
+# edit SED: a good manifest made bad
+edit() {
+	fake_manifest 'vms: "2"' '{}' vm-00001
+	sed -i "$1" m.yaml
+}
+
+check 'the manifest the others are made from is good' '
+	edit "" && palletjack validate m.yaml
+'
+check_exit 2 'no such file' 'palletjack run nowhere.yaml'
+check_exit 2 'an empty directory holds no plan' '
+	mkdir empty && palletjack run empty
+'
+check 'a syntax error has file, line and column' '
+	printf "a: [1,\nb: }\n" >m.yaml && refused 2 "m.yaml:2:"
+'
+check 'what is no YAML at all' '
+	head -c 1000 /dev/urandom >m.yaml && refused 2 "m.yaml:"
+'
+check 'a bomb of aliases' '
+	{
+		echo "a0: &a0 [x, x, x, x, x, x, x, x, x, x]"
+		for n in 1 2 3 4 5 6 7 8 9; do
+			p="*a$((n - 1))"
+			echo "a$n: &a$n [$p, $p, $p, $p, $p, $p, $p, $p, $p]"
+		done
+	} >m.yaml && refused 2 "m.yaml:"
+'
+check 'nesting without end' '
+	head -c 100000 /dev/zero | tr "\0" "[" >m.yaml && refused 2 "m.yaml:1:"
+'
+check 'an unknown kind of ours names the nearest' '
+	edit "s/^kind: RunPolicy/kind: RunPolcy/" && refused 3 "RunPolicy"
+'
+check 'a wrong version' '
+	edit "s,forklift.konveyor.io/v1beta1,forklift.konveyor.io/v1," &&
+	refused 3 "v1beta1"
+'
+check 'an unknown field is a warning with the nearest name' '
+	edit "s/^  targetNamespace: t/&\n  archivd: true/" &&
+	palletjack validate m.yaml 2>err; cat err
+	grep -q "m.yaml:.*archivd.*archived" err
+'
+check_exit 3 'and an error with --strict' 'palletjack validate --strict m.yaml'
+check 'a value of the wrong type' '
+	edit "s/^  targetNamespace: t/&\n  warm: [1]/" &&
+	refused 3 "spec.warm"
+'
+check 'a word that is none of those allowed' '
+	edit "s/^  targetNamespace: t/&\n  targetPowerState: maybe/" &&
+	refused 3 "spec.targetPowerState"
+'
+check 'a reference to nothing' '
+	edit "s/network: {name: maps}/network: {name: nets}/" &&
+	refused 3 "NetworkMapRefNotValid"
+'
+check 'a source that is not there' '
+	edit "s/{source: {name: source}, destination: {name: target}}$/{source: {name: sauce}, destination: {name: target}}/" &&
+	refused 3 "sauce"
+'
+check 'a field that is known and not honoured' '
+	edit "s/^  targetNamespace: t/&\n  warm: true/" && refused 3 "warm"
+'
+check 'unless the policy waives it' '
+	edit "s/^  targetNamespace: t/&\n  transferNetwork: {name: x}/" &&
+	refused 3 "spec.transferNetwork" &&
+	sed -i "s/^spec: {}/spec: {waive: [spec.transferNetwork]}/" m.yaml &&
+	palletjack validate m.yaml
+'
+check 'a vm that is not at the source, with those that are like it' '
+	fake_manifest "vms: \"2\"" "{}" vm-00003 && palletjack run m.yaml 2>err
+	test $? -eq 3; cat err; grep "VMNotFound" err | grep -q "vm-0000[12]"
+'
+check 'a network that the map does not name' '
+	rm -rf "$PALLETJACK_STATE"
+	edit "s/map: \[{source: {name: fake}, destination: {type: pod}}\]/map: [{source: {name: other}, destination: {type: pod}}]/" &&
+	palletjack run m.yaml 2>err; test $? -eq 3
+	cat err; grep -q "VMNetworksNotMapped" err
+'
+check 'a target name that is no DNS label' '
+	rm -rf "$PALLETJACK_STATE"
+	edit "s/^    - name: vm-00001/&\n      targetName: Web_01/" &&
+	palletjack run m.yaml 2>err; test $? -eq 3; cat err; grep -q Web_01 err
+'
+check 'a target name that two want' '
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest "vms: \"2\"" "{}" vm-00001 vm-00002 &&
+	sed -i "s/^    - name: vm-0000./&\n      targetName: same/" m.yaml &&
+	palletjack run m.yaml 2>err; test $? -eq 3; cat err; grep -q same err
+'
+check 'several plans want --plan' '
+	fake_manifest "vms: \"2\"" "{}" vm-00001 && rm -rf "$PALLETJACK_STATE" &&
+	sed "s/^metadata: {name: p, /metadata: {name: q, /" m.yaml |
+		sed -n "/^kind: Plan/,\$p" >more &&
+	{ cat m.yaml; echo ---; echo "apiVersion: forklift.konveyor.io/v1beta1"; cat more; } >two.yaml &&
+	{ palletjack run two.yaml 2>err; test $? -eq 2; } && cat err &&
+	grep -q "t/p" err && palletjack run --plan t/q two.yaml
+'
+check 'a manifest is read from standard input, too' '
+	fake_manifest "vms: \"1\"" "{}" && cat m.yaml | (exec </dev/stdin; cat m.yaml) |
+		palletjack plan - | grep -q "vm-00001: ready"
+'
+check_exit 2 'an option that there is not' 'palletjack run --fast m.yaml'
+check_exit 2 'a command that there is not' 'palletjack fly'
+check 'one that is to come says so' '
+	palletjack rollback m.yaml 2>err; test $? -eq 2; grep "not in this build yet" err
+'
+check 'each command has its help' '
+	for c in validate plan run status copy journal version; do
+		palletjack $c --help | grep -q "^usage: palletjack $c" || exit 1
+	done
+'
+test_end
