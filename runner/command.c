@@ -201,6 +201,25 @@ manifest_load(const struct words *paths, bool strict, struct findings *findings,
 }
 
 int
+plan_choose(const struct manifest *m, const char *name,
+	    const struct findings *f, const struct plan **ret)
+{
+	struct err err;
+
+	if (manifest_plan(m, name, ret, &err) < 0) {
+		complain_err(&err);
+		/* a plan that cannot be read is one that is not ready */
+		return m->nplans == 0 && findings_block_plan(f, NULL) ? 3 : 2;
+	}
+	if (!findings_block_plan(f, *ret))
+		return 0;
+	complain("plan %s/%s is not ready: see the findings above; nothing "
+		 "was touched",
+		 (*ret)->o.namespace, (*ret)->o.name);
+	return 3;
+}
+
+int
 exit_code_worse(int a, int b)
 {
 	static const int order[] = {130, 143, 1, 8, 6, 5, 3, 4, 9, 7, 0};

@@ -14,8 +14,8 @@
 
 /* What stands before the command on the command line. */
 struct globals {
-	const char *state;   /* --state, or NULL */
-	bool coloured;	     /* on stderr */
+	const char *state; /* --state, or NULL */
+	bool coloured;	   /* on stderr */
 };
 
 struct command {
@@ -60,6 +60,10 @@ int complain_err(const struct err *err);
  * caller. */
 int manifest_load(const struct words *paths, bool strict,
 		  struct findings *findings, struct manifest **ret);
+/* The plan that is meant, if it is ready: 0, or the exit code to end with, which
+ * has been explained (2: no such plan; 3: findings). */
+int plan_choose(const struct manifest *m, const char *name,
+		const struct findings *f, const struct plan **ret);
 /* Do findings keep back the plan (or, when it is NULL, anything)?  Findings
  * about single vms and other plans do not. */
 bool findings_block_plan(const struct findings *f, const struct plan *plan);

@@ -167,14 +167,11 @@ plan_command(const struct globals *g, const struct options *o)
 	struct findings f = {.arena = arena};
 	struct manifest *m = NULL;
 	const struct plan *plan;
-	struct err err;
 	int code = manifest_load(&o->paths, o->strict, &f, &m);
 
-	if (code == 0 && manifest_plan(m, o->plan, &plan, &err) < 0)
-		code = complain_err(&err);
-	else if (code == 0 && findings_block_plan(&f, plan))
-		code = 3;
-	else if (code == 0)
+	if (code == 0)
+		code = plan_choose(m, o->plan, &f, &plan);
+	if (code == 0)
 		code = plan_one(g, o, m, plan);
 	manifest_free(m);
 	findings_done(&f);

@@ -190,13 +190,11 @@ work_log_path(const struct work *w, const char *name)
 	return mem_printf("%s/log/%s", w->view->state_dir, name);
 }
 
-int
-step_do(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
+static int
+do_it(struct work *w, json_t **ret_facts, struct err *err)
 {
-	struct work *w = arg;
 	bool done = false;
 
-	w->link = link;
 	if (stages_before(w, err) < 0)
 		return -1;
 	if (w->attempt > 1 && w->stage->probe) {
@@ -207,4 +205,19 @@ step_do(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
 			return 0;
 	}
 	return w->stage->run(w, ret_facts, err);
+}
+
+int
+step_do(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
+{
+	struct work *w = arg;
+
+	w->link = link;
+	work_log(w, LOG_LEVEL_INFO, "attempt %d begins", w->attempt);
+	if (do_it(w, ret_facts, err) < 0) {
+		work_log(w, LOG_LEVEL_ERROR, "%s", err->text);
+		return -1;
+	}
+	work_log(w, LOG_LEVEL_INFO, "done");
+	return 0;
 }

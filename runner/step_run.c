@@ -115,7 +115,6 @@ step_failed(struct step_run *s, struct err *err)
 		run_write_down(s->run, s->vm, "result",
 			       json_pack("{s:s, s:o}", "step", s->step->id,
 					 "error", error));
-	log_line(LOG_LEVEL_ERROR, s->step->id, "%s", err->text);
 	if (may_try_again(s, err)) {
 		pause_step(s, err);
 		return;

@@ -113,6 +113,8 @@ const struct stage *const *stages_of(const struct view *v, size_t *ret_n);
 /* What every step looks at before it is begun: the hand-over mark and claim
  * when it writes disks, the source's epoch when it watches that. */
 int stages_before(struct work *w, struct err *err);
+/* The target's hand-over mark (ERR_FAIL), then its claim (ERR_HELD). */
+int stages_look_at_mark(const struct view *v, struct err *err);
 
 /* Asks an endpoint what it has; blocking, for a child. */
 int stages_inventory(const struct endpoint *ep, struct inventory *ret,

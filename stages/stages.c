@@ -34,14 +34,14 @@ stages_of(const struct view *v, size_t *ret_n)
 	return stages_all(ret_n);
 }
 
-static int
-look_at_mark(struct work *w, struct err *err)
+int
+stages_look_at_mark(const struct view *v, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
 
-	if (fake_is(w->view->plan->target->type))
+	if (fake_is(v->plan->target->type))
 		return 0;
-	if (place_open(w->view, &p, err) < 0)
+	if (place_open(v, &p, err) < 0)
 		return -1;
 	return p.ops->guard(&p.vm, err);
 }
@@ -67,7 +67,7 @@ look_at_epoch(struct work *w, struct err *err)
 int
 stages_before(struct work *w, struct err *err)
 {
-	if (w->stage->writes_disks && look_at_mark(w, err) < 0)
+	if (w->stage->writes_disks && stages_look_at_mark(w->view, err) < 0)
 		return -1;
 	if (w->stage->watches_epoch && look_at_epoch(w, err) < 0)
 		return -1;

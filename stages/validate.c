@@ -48,6 +48,9 @@ validate_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	struct findings findings = {.arena = arena_new()};
 
+	/* before all else: an exit code of its own says that it is taken */
+	if (stages_look_at_mark(w->view, err) < 0)
+		return -1;
 	work_doing(w, "asking source and target");
 	check_plan_vm(w->view->plan, w->view->pvm, w->view->inventory,
 		      &findings);

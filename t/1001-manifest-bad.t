@@ -8,10 +8,12 @@ test_begin 'a manifest that is wrong is refused with its place'
 
 # refused EXIT TEXT: `run` ends so, says so, and leaves no state
 refused() {
-	palletjack run m.yaml 2>err
-	status=$?
+	exits "$1" palletjack run m.yaml 2>err || {
+		cat err
+		return 1
+	}
 	cat err
-	test $status -eq "$1" && grep -qF -- "$2" err && test ! -e "$PALLETJACK_STATE"
+	grep -qF -- "$2" err && test ! -e "$PALLETJACK_STATE"
 }
 # edit SED: a good manifest made bad
 edit() {
@@ -83,42 +85,42 @@ check 'unless the policy waives it' '
 	palletjack validate m.yaml
 '
 check 'a vm that is not at the source, with those that are like it' '
-	fake_manifest "vms: \"2\"" "{}" vm-00003 && palletjack run m.yaml 2>err
-	test $? -eq 3; cat err; grep "VMNotFound" err | grep -q "vm-0000[12]"
+	fake_manifest "vms: \"2\"" "{}" vm-00003 && exits 3 palletjack run m.yaml 2>err
+	cat err; grep "VMNotFound" err | grep -q "vm-0000[12]"
 '
 check 'a network that the map does not name' '
 	rm -rf "$PALLETJACK_STATE"
 	edit "s/map: \[{source: {name: fake}, destination: {type: pod}}\]/map: [{source: {name: other}, destination: {type: pod}}]/" &&
-	palletjack run m.yaml 2>err; test $? -eq 3
+	exits 3 palletjack run m.yaml 2>err
 	cat err; grep -q "VMNetworksNotMapped" err
 '
 check 'a target name that is no DNS label' '
 	rm -rf "$PALLETJACK_STATE"
 	edit "s/^    - name: vm-00001/&\n      targetName: Web_01/" &&
-	palletjack run m.yaml 2>err; test $? -eq 3; cat err; grep -q Web_01 err
+	exits 3 palletjack run m.yaml 2>err; cat err; grep -q Web_01 err
 '
 check 'a target name that two want' '
 	rm -rf "$PALLETJACK_STATE"
 	fake_manifest "vms: \"2\"" "{}" vm-00001 vm-00002 &&
 	sed -i "s/^    - name: vm-0000./&\n      targetName: same/" m.yaml &&
-	palletjack run m.yaml 2>err; test $? -eq 3; cat err; grep -q same err
+	exits 3 palletjack run m.yaml 2>err; cat err; grep -q same err
 '
 check 'several plans want --plan' '
 	fake_manifest "vms: \"2\"" "{}" vm-00001 && rm -rf "$PALLETJACK_STATE" &&
 	sed "s/^metadata: {name: p, /metadata: {name: q, /" m.yaml |
 		sed -n "/^kind: Plan/,\$p" >more &&
 	{ cat m.yaml; echo ---; echo "apiVersion: forklift.konveyor.io/v1beta1"; cat more; } >two.yaml &&
-	{ palletjack run two.yaml 2>err; test $? -eq 2; } && cat err &&
+	exits 2 palletjack run two.yaml 2>err && cat err &&
 	grep -q "t/p" err && palletjack run --plan t/q two.yaml
 '
 check 'a manifest is read from standard input, too' '
-	fake_manifest "vms: \"1\"" "{}" && cat m.yaml | (exec </dev/stdin; cat m.yaml) |
-		palletjack plan - | grep -q "vm-00001: ready"
+	fake_manifest "vms: \"1\"" "{}" &&
+	palletjack plan - <m.yaml | grep -q "vm-00001: ready"
 '
 check_exit 2 'an option that there is not' 'palletjack run --fast m.yaml'
 check_exit 2 'a command that there is not' 'palletjack fly'
 check 'one that is to come says so' '
-	palletjack rollback m.yaml 2>err; test $? -eq 2; grep "not in this build yet" err
+	exits 2 palletjack rollback m.yaml 2>err; grep "not in this build yet" err
 '
 check 'each command has its help' '
 	for c in validate plan run status copy journal version; do

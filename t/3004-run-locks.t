@@ -16,10 +16,9 @@ check 'the first run works on one vm' '
 	within 30 grep -q "\"step\":\"convert\"" \
 		"$PALLETJACK_STATE/t/p/vm-00001/journal"
 '
-check_exit 4 'the second is refused that vm, and says who has it' '
-	palletjack run m.yaml 2>second; status=$?; cat second;
-	grep -q "another run has it: process '"$first"' on" second || exit 1;
-	exit $status
+check 'the second is refused that vm, and says who has it' '
+	exits 4 palletjack run m.yaml 2>second; cat second;
+	grep -q "another run has it: process '"$first"' on" second
 '
 check 'and does the other one' 'test "$(fake_state vm-00002)" = finished'
 check 'plan and status work beside it' '

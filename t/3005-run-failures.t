@@ -10,8 +10,8 @@ quick='{retry: {attempts: 3, first: 10ms, max: 20ms}}'
 
 fake_manifest 'vms: "3", faults: "vm-00002:verify:fail"' "$quick" \
 	vm-00001 vm-00002 vm-00003
-check_exit 6 'a vm that fails for good does not stop the others' '
-	palletjack run m.yaml 2>err; status=$?; cat err; exit $status
+check 'a vm that fails for good does not stop the others' '
+	exits 6 palletjack run m.yaml 2>err; cat err
 '
 check 'they are finished' '
 	test "$(fake_state vm-00001)" = finished &&
@@ -34,8 +34,8 @@ check 'what may work later is tried again in the same run' '
 
 rm -rf "$PALLETJACK_STATE"
 fake_manifest 'vms: "1", faults: "cutover/disk-0:retry"' "$quick"
-check_exit 5 'and given up after the attempts the policy allows' '
-	palletjack run m.yaml 2>err; status=$?; cat err; exit $status
+check 'and given up after the attempts the policy allows' '
+	exits 5 palletjack run m.yaml 2>err; cat err
 '
 check 'three of them' '
 	palletjack status m.yaml -o json >status.json &&
@@ -52,19 +52,16 @@ check 'plan says what failed' '
 rm -rf "$PALLETJACK_STATE"
 fake_manifest 'vms: "2", faults: "vm-00001:convert:crash"' "$quick" \
 	vm-00001 vm-00002
-check_exit 1 'a crash costs one step and is called a defect' '
-	palletjack run m.yaml 2>err; status=$?; cat err;
-	grep -q "was killed by SIG" err || exit 99; exit $status
+check 'a crash costs one step and is called a defect' '
+	exits 1 palletjack run m.yaml 2>err; cat err; grep -q "was killed by SIG" err
 '
 check 'the other vm is finished' 'test "$(fake_state vm-00002)" = finished'
 
 rm -rf "$PALLETJACK_STATE"
 fake_manifest 'vms: "1", faults: "convert:hang"' \
 	'{retry: {attempts: 1}, deadlines: {stage: {convert: 300ms}}}'
-check_exit 5 'a step that hangs meets its deadline' '
-	palletjack run m.yaml 2>err; status=$?; cat err;
-	grep -q "convert: took longer than its deadline" err || exit 99
-	exit $status
+check 'a step that hangs meets its deadline' '
+	exits 5 palletjack run m.yaml 2>err; cat err; grep -q "convert: took longer than its deadline" err
 '
 
 rm -rf "$PALLETJACK_STATE"

@@ -27,7 +27,7 @@ stop_with() {
 
 check_exit 143 'SIGTERM' 'stop_with TERM'
 check 'what was being done is on record, and the way to go on is said' '
-	stop_with TERM >said || : ; cat said;
+	exits 143 stop_with TERM >said; cat said;
 	grep -q "to go on: palletjack run m.yaml" said &&
 	test "$(fake_state)" = stopped
 '

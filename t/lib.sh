@@ -76,6 +76,18 @@ check_exit() {
 	test_report "$2" test "$test_status" -eq "$1"
 }
 
+# exits STATUS COMMAND [ARG...]: inside a check: it must exit with just that.
+exits() {
+	exits_want=$1
+	exits_got=0
+	shift
+	"$@" || exits_got=$?
+	test "$exits_got" -eq "$exits_want" || {
+		echo "exit status $exits_got, not $exits_want: $*"
+		return 1
+	}
+}
+
 # cmp_ok WANT GOT: inside a check: two text files must be the same.
 cmp_ok() {
 	diff -u "$1" "$2"

@@ -91,7 +91,7 @@ fs_read(const char *path, size_t limit, bool missing_ok, struct buf *ret,
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
 
-	if (fd < 0 && errno == ENOENT && missing_ok)
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && missing_ok)
 		return 0;
 	if (fd < 0)
 		return err_sys(err, "cannot open '%s'", path);

@@ -43,6 +43,8 @@ void
 log_redirect(int fd)
 {
 	log_fd = fd;
+	if (log_least < LOG_LEVEL_INFO)
+		log_least = LOG_LEVEL_INFO;
 }
 
 void

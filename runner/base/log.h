@@ -18,7 +18,8 @@ const char *log_level_name(enum log_level level);
 /* Lines less important than `level` are dropped; fd -1 drops all. */
 void log_open(int fd, enum log_level level);
 
-/* The same level, another descriptor: a child writes to its vm's log. */
+/* Another descriptor: a child writes to its vm's log, which a person reads
+ * afterwards and which says at least what is info. */
 void log_redirect(int fd);
 
 /* `where` is "vm/step" or NULL. */
