@@ -19,6 +19,7 @@
 #define SECTOR 512
 #define DESCRIPTOR_LIMIT ((size_t)1 << 20)
 #define QEMU_DEADLINE_MS 60000
+#define CHECK_DEADLINE_MS 1800000
 
 /* vmdk */
 #define GD_AT_END UINT64_MAX
@@ -317,5 +318,22 @@ image_ask_qemu(const char *path, const char *format, uint64_t offset,
 		return err_set(err, ERR_FAIL,
 			       "qemu-img did not tell the size of the disk");
 	*ret_bytes = (uint64_t)json_integer_value(size);
+	return 0;
+}
+
+int
+image_check(const char *path, const char *format, uint64_t offset,
+	    uint64_t length, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *name = qemu_name(path, format, offset, length);
+	const char *argv[] = {"qemu-img", "check", "--force-share",
+			      "-q",	  name,	   NULL};
+	CLEANUP(buf_done) struct buf out = {0};
+
+	if (strcmp(format, "vmdk") != 0)
+		return 0;
+	if (process_run(argv, CHECK_DEADLINE_MS, &out, err) < 0)
+		return err_wrap(err, "damaged, probably truncated");
 	return 0;
 }

@@ -23,4 +23,9 @@ int image_probe(int fd, uint64_t offset, uint64_t length, struct image *ret,
 int image_ask_qemu(const char *path, const char *format, uint64_t offset,
 		   uint64_t length, uint64_t *ret_bytes, struct err *err);
 
+/* Lets qemu follow all references within a VMDK: those that lead behind its
+ * end would read as zeroes.  Other formats find out by themselves. */
+int image_check(const char *path, const char *format, uint64_t offset,
+		uint64_t length, struct err *err);
+
 #endif

@@ -68,7 +68,9 @@ check_disk(const struct endpoint *ep, const struct inv_disk *disk,
 
 	if (place_of(ep, disk, &place, err) < 0 ||
 	    image_ask_qemu(place.path, disk->format, place.offset, place.length,
-			   &bytes, err) < 0)
+			   &bytes, err) < 0 ||
+	    image_check(place.path, disk->format, place.offset, place.length,
+			err) < 0)
 		return -1;
 	if (bytes != disk->capacity_bytes)
 		return err_set(err, ERR_FAIL,

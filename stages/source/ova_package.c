@@ -147,8 +147,8 @@ find_file(struct adding *a, const struct ovf_file *file,
 
 	if (refuse_encoding(file, err) < 0)
 		return -1;
-	if (package_find(a->package, file->href, ret, err) < 0 &&
-	    package_find(a->package, decoded, ret, &ignored) < 0)
+	if (package_find(a->package, file->href, ret, &ignored) < 0 &&
+	    package_find(a->package, decoded, ret, err) < 0)
 		return -1;
 	if (file->has_size && file->size_bytes != ret->size)
 		return err_set(err, ERR_FAIL,
