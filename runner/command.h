@@ -60,8 +60,8 @@ int complain_err(const struct err *err);
  * caller. */
 int manifest_load(const struct words *paths, bool strict,
 		  struct findings *findings, struct manifest **ret);
-/* The plan that is meant, if it is ready: 0, or the exit code to end with, which
- * has been explained (2: no such plan; 3: findings). */
+/* The plan that is meant, if it is ready: 0, or the exit code to end with, and
+ * why has been said (2: no such plan; 3: findings). */
 int plan_choose(const struct manifest *m, const char *name,
 		const struct findings *f, const struct plan **ret);
 /* Do findings keep back the plan (or, when it is NULL, anything)?  Findings

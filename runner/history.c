@@ -91,16 +91,10 @@ step_of(struct history *h, const json_t *record)
 static void
 add_writer(struct history *h, const json_t *process)
 {
-	struct process_id id = {
-	    .pid = (pid_t)json_integer_value(json_object_get(process, "pid")),
-	    .start = (unsigned long long)json_integer_value(
-		json_object_get(process, "start")),
-	};
+	struct process_id id;
 
-	if (id.pid <= 1)
+	if (process_id_from_json(process, &id) < 0)
 		return;
-	snprintf(id.boot_id, sizeof(id.boot_id), "%s",
-		 text_of(process, "boot"));
 	h->writers =
 	    mem_resize(h->writers, (h->nwriters + 1) * sizeof(*h->writers));
 	h->writers[h->nwriters++] = id;
@@ -176,8 +170,8 @@ fold_record(struct history *h, const json_t *r)
 	json_t *value = json_object_get(r, "value");
 
 	json_object_set(s->recorded, key, value);
-	if (strcmp(key, "helper") == 0)
-		add_writer(h, value);
+	/* whatever it is called: what names a process may write */
+	add_writer(h, value);
 }
 
 static void

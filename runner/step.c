@@ -20,13 +20,6 @@
 #include "base/mem.h"
 #include "link.h"
 
-json_t *
-process_id_to_json(const struct process_id *id)
-{
-	return json_pack("{s:i, s:I, s:s}", "pid", (int)id->pid, "start",
-			 (json_int_t)id->start, "boot", id->boot_id);
-}
-
 /* Closes everything but stdio and the three descriptors given. */
 static void
 keep_only(int a, int b, int c)

@@ -64,6 +64,4 @@ int child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 int step_do(void *arg, struct work_link *link, json_t **ret_facts,
 	    struct err *err);
 
-json_t *process_id_to_json(const struct process_id *id);
-
 #endif

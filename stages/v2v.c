@@ -236,11 +236,8 @@ static int
 record_group(void *arg, const struct process_id *id, struct err *err)
 {
 	struct work *w = arg;
-	json_t *group =
-	    json_pack("{s:i, s:I, s:s}", "pid", (int)id->pid, "start",
-		      (json_int_t)id->start, "boot", id->boot_id);
 
-	if (work_record(w, "v2v", group, err) < 0)
+	if (work_record(w, "v2v", process_id_to_json(id), err) < 0)
 		return -1;
 	return work_helper_started(w, id, err);
 }
@@ -248,18 +245,10 @@ record_group(void *arg, const struct process_id *id, struct err *err)
 int
 v2v_end_earlier(const struct work *w, struct err *err)
 {
-	struct process_id id = {0};
-	const char *boot = NULL;
-	json_int_t started = 0;
-	int pid = 0;
+	struct process_id id;
 
-	if (json_unpack((json_t *)work_recorded(w, "v2v"), "{s:i, s:I, s:s}",
-			"pid", &pid, "start", &started, "boot", &boot) < 0 ||
-	    strlen(boot) >= sizeof(id.boot_id))
+	if (process_id_from_json(work_recorded(w, "v2v"), &id) < 0)
 		return 0;
-	id.pid = pid;
-	id.start = (unsigned long long)started;
-	strcpy(id.boot_id, boot);
 	return process_kill_group(&id, END_DEADLINE_MS, err);
 }
 

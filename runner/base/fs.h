@@ -24,8 +24,9 @@ bool fs_exists(const char *path);	   /* lstat succeeds */
 int fs_read(const char *path, size_t limit, bool missing_ok, struct buf *ret,
 	    struct err *err);
 
-/* Replaces `path`, which is a regular file or nothing, whole: write aside, sync, rename, sync the directory.  When
- * this returns 0 the new content is what a power cut leaves. */
+/* Replaces `path`, a regular file or nothing, whole: write aside, sync, rename,
+ * sync the directory.  When this returns 0 the new content is what a power cut
+ * leaves. */
 int fs_write(const char *path, const void *data, size_t len, mode_t mode,
 	     struct err *err);
 

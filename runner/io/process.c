@@ -77,6 +77,30 @@ process_identify(pid_t pid, struct process_id *ret)
 	return 0;
 }
 
+json_t *
+process_id_to_json(const struct process_id *id)
+{
+	return json_pack("{s:i, s:I, s:s}", "pid", (int)id->pid, "start",
+			 (json_int_t)id->start, "boot", id->boot_id);
+}
+
+int
+process_id_from_json(const json_t *json, struct process_id *ret)
+{
+	json_int_t start;
+	const char *boot;
+	int pid;
+
+	if (json_unpack((json_t *)json, "{s:i, s:I, s:s}", "pid", &pid, "start",
+			&start, "boot", &boot) < 0 ||
+	    pid <= 1 || strlen(boot) >= sizeof(ret->boot_id))
+		return -1;
+	ret->pid = pid;
+	ret->start = (unsigned long long)start;
+	memcpy(ret->boot_id, boot, strlen(boot) + 1);
+	return 0;
+}
+
 /* Closes everything from 3 on but `keep` and the inherited locks. */
 static void
 close_others(int keep)

@@ -8,6 +8,7 @@
 #ifndef IO_PROCESS_H
 #define IO_PROCESS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -74,6 +75,10 @@ int process_kill_group(const struct process_id *id, int deadline_ms,
 		       struct err *err);
 /* Fills in start and boot id of a live process; -1 when it is gone. */
 int process_identify(pid_t pid, struct process_id *ret);
+/* {"pid": 7, "start": 123, "boot": "..."} and back; what is not of that form
+ * is -1. */
+json_t *process_id_to_json(const struct process_id *id);
+int process_id_from_json(const json_t *json, struct process_id *ret);
 
 /* Runs to the end and captures; stdout to *out and stderr's last lines into
  * the error.  A status other than 0 is ERR_FAIL "NAME failed: last line". */

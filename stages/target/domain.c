@@ -52,8 +52,7 @@ qemu_device_name(const char *prefix, size_t n, char ret[16])
 	letters[--at] = '\0';
 	for (n++; n > 0 && at > 0; n = (n - 1) / 26)
 		letters[--at] = (char)('a' + (n - 1) % 26);
-	strcpy(ret, prefix);
-	strcat(ret, letters + at);
+	snprintf(ret, 16, "%s%s", prefix, letters + at);
 }
 
 static void

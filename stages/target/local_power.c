@@ -128,19 +128,12 @@ wait_until_running(const char *home, const char *log, const struct process *p,
 	}
 }
 
-static json_t *
-id_to_json(const struct process_id *id)
-{
-	return json_pack("{s:i, s:I, s:s}", "pid", (int)id->pid, "start",
-			 (json_int_t)id->start, "boot", id->boot_id);
-}
-
 static int
 record_process(const struct target_vm *t, const struct process_id *id,
 	       struct err *err)
 {
 	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_PROCESS);
-	json_t *json = id_to_json(id);
+	json_t *json = process_id_to_json(id);
 	char *text = json_dumps(json, JSON_INDENT(2));
 	int rc = fs_write(path, text, strlen(text), 0644, err);
 
@@ -155,24 +148,14 @@ recorded_process(const struct target_vm *t, struct process_id *ret)
 {
 	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_PROCESS);
 	CLEANUP(buf_done) struct buf text = {0};
-	const char *boot = NULL;
-	json_int_t start = 0;
 	struct err ignored;
-	int pid = 0, rc;
 	json_t *json;
+	int rc;
 
 	if (fs_read(path, 65536, true, &text, &ignored) < 0 || !text.data)
 		return -1;
 	json = json_loadb(text.data, text.len, 0, NULL);
-	rc = json_unpack(json, "{s:i, s:I, s:s}", "pid", &pid, "start", &start,
-			 "boot", &boot);
-	if (rc == 0 && strlen(boot) < sizeof(ret->boot_id)) {
-		ret->pid = pid;
-		ret->start = (unsigned long long)start;
-		strcpy(ret->boot_id, boot);
-	} else {
-		rc = -1;
-	}
+	rc = process_id_from_json(json, ret);
 	json_decref(json);
 	return rc;
 }
@@ -187,7 +170,7 @@ start_facts(const struct target_vm *t)
 	struct process_id id;
 
 	if (recorded_process(t, &id) == 0)
-		json_object_set_new(facts, "process", id_to_json(&id));
+		json_object_set_new(facts, "process", process_id_to_json(&id));
 	return facts;
 }
 

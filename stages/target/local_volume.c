@@ -60,7 +60,8 @@ write_id(const char *path, char **ret, struct err *err)
 		return err_sys(err, "cannot make up an id for a volume");
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(text + 2 * i, 3, "%02x", random[i]);
-	strcpy(text + 2 * sizeof(random), "\n");
+	text[2 * sizeof(random)] = '\n';
+	text[2 * sizeof(random) + 1] = '\0';
 	if (fs_write(path, text, strlen(text), 0644, err) < 0)
 		return -1;
 	*ret = mem_strndup(text, 2 * ID_BYTES);

@@ -54,7 +54,7 @@ palletjack run m >converting 2>&1 &
 run=$!
 at_end "end_process $run"
 check 'conversion begins' '
-	within 120 grep -q "\"step\":\"convert\",\"key\":\"helper\"" \
+	within 120 grep -q "\"step\":\"convert\",\"key\":\"v2v\"" \
 		"$state/journal" &&
 	within 300 grep -qs "Opening the overlay\|Inspecting" "$state"/log/*
 '

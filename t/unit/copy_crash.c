@@ -257,7 +257,7 @@ trials(long usual)
 {
 	const char *asked = getenv("TRIALS");
 
-	return asked ? atol(asked) : usual;
+	return asked ? strtol(asked, NULL, 10) : usual;
 }
 
 static void

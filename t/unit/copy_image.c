@@ -72,7 +72,7 @@ test_raw(void)
 	ok(copies(&opts), "an image file to a new file");
 	ok(same(source, target), "they are equal");
 	is_int(strlen(result.root), 64, "there is a proof");
-	strcpy(root, result.root);
+	memcpy(root, result.root, sizeof(root));
 	ok(copies(&opts), "again");
 	is_int(result.progress.read_bytes, 0, "which is nothing to do");
 	is_str(result.root, root, "with the same proof");

@@ -253,13 +253,13 @@ test_identity(void)
 	   "but writes nothing");
 	ledger_close(other);
 	ledger_close(l);
-	strcpy(id.vm, "vm-2");
+	snprintf(id.vm, sizeof(id.vm), "vm-2");
 	refused(path, id, "vm");
 	id = identity(5 * MIB);
-	strcpy(id.disk, "disk-2");
+	snprintf(id.disk, sizeof(id.disk), "disk-2");
 	refused(path, id, "disk");
 	id = identity(5 * MIB);
-	strcpy(id.target, "target-2");
+	snprintf(id.target, sizeof(id.target), "target-2");
 	refused(path, id, "target");
 	refused(path, identity(6 * MIB), "size");
 	id = identity(5 * MIB);

@@ -408,7 +408,7 @@ test_scripts(void)
 	is_str(inline_->lua, "return 2", "from the manifest");
 	is_str(inline_->chunk, "m.yaml/z", "named after it");
 	like(((const struct endpoint *)r.m->objects[2])->path,
-	       "/scripts/in/x.ova", "paths begin beside the manifest");
+	     "/scripts/in/x.ova", "paths begin beside the manifest");
 }
 
 int

@@ -89,7 +89,7 @@ test_kinds(void)
 	    false);
 	ok(plan_named(&r, "a")->source->is_provider, "a Provider goes first");
 	like(plan_named(&r, "a")->source->path, "/ova",
-	       "its path is in an annotation");
+	     "its path is in an annotation");
 	ok(!plan_named(&r, "b")->source->is_provider, "kind: Endpoint");
 	like(
 	    r.text.data,

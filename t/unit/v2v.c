@@ -108,7 +108,8 @@ is_alive(const char *pidfile)
 	CLEANUP(mem_freep) char *proc = NULL;
 
 	(void)fs_read(path, 100, false, &pid, &err);
-	proc = mem_printf("/proc/%d/stat", pid.data ? atoi(pid.data) : 0);
+	proc = mem_printf("/proc/%d/stat",
+			  pid.data ? (int)strtol(pid.data, NULL, 10) : 0);
 	(void)fs_read(proc, 4096, true, &stat, &err);
 	return stat.data && !strstr(stat.data, ") Z ");
 }
