@@ -56,6 +56,6 @@
 #define OVF_USUAL                        \
 	OVF_CPUS("1")                    \
 	OVF_MEMORY("512", "byte * 2^20") \
-	    OVF_CONTROLLER("6", "3", "0", "lsilogic")
+	OVF_CONTROLLER("6", "3", "0", "lsilogic")
 
 #endif

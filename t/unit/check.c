@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Plans against inventories: every condition, and none for a sound plan. */
 #include "manifests/check.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* OVF descriptors: pairing, hardware, dialects; and damage at random. */
 #include "stages/source/ovf.h"
 
 #include <stdio.h>
@@ -237,16 +238,20 @@ collections(void)
 	struct bench b;
 
 	read_text(
-	    &b,
-	    OVF_ENVELOPE(
-		OVF_REFERENCES(OVF_FILE("f", "a.vmdk")) OVF_DISKS(OVF_DISK("d", "f", "1")) "<VirtualSystemCollection o:id='c'>" OVF_SYSTEM(
-		    "one",
-		    OVF_USUAL OVF_DRIVE(
-			"17", "/disk/d",
-			"3", "0")) "<VirtualSystemCollection "
-				   "o:id='d'>" OVF_SYSTEM("two",
-							  OVF_CPUS(
-							      "3")) "</"
+	    &b, OVF_ENVELOPE(OVF_REFERENCES(OVF_FILE("f", "a.vmdk")) OVF_DISKS(
+		    OVF_DISK("d", "f",
+			     "1")) "<VirtualSystemCollection "
+				   "o:id='c'>" OVF_SYSTEM(
+				       "one",
+				       OVF_USUAL OVF_DRIVE(
+					   "17", "/disk/d", "3",
+					   "0")) "<VirtualSys"
+						 "temCollecti"
+						 "on "
+						 "o:id='d'"
+						 ">" OVF_SYSTEM(
+						     "two",
+						     OVF_CPUS("3")) "</"
 								    "VirtualSys"
 								    "temCollect"
 								    "ion>"
