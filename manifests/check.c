@@ -27,8 +27,8 @@ struct checker {
 	struct arena *arena; /* for shapes */
 	const char *object;  /* "Plan demo/web" */
 	struct shape_names *names;
-	/* who came first: id at the source, name at the target, MAC */
-	struct strmap vms, targets, macs;
+	/* who came first, by id at the source and by MAC */
+	struct strmap vms, macs;
 	int nsuggestions;
 };
 
@@ -63,8 +63,6 @@ checker_init(struct checker *c, const struct plan *plan,
 		const struct plan_vm *pvm = &plan->vms[i];
 		const struct inv_vm *vm = vm_of(c, pvm);
 
-		if (pvm->target_name)
-			strmap_add(&c->targets, pvm->target_name, (void *)pvm);
 		if (!vm || strmap_add(&c->vms, vm->id, (void *)pvm))
 			continue;
 		note_macs(c, pvm, vm);
@@ -76,7 +74,6 @@ checker_done(struct checker *c)
 {
 	shape_names_free(c->names);
 	strmap_done(&c->vms);
-	strmap_done(&c->targets);
 	strmap_done(&c->macs);
 	arena_free(c->arena);
 }
@@ -155,13 +152,9 @@ check_reference(struct checker *c, const struct plan_vm *pvm)
 	const struct inv_vm *vm;
 	bool ambiguous;
 
-	if (!pvm->ref.id && !pvm->ref.name) {
-		about(
-		    c, pvm, NULL,
-		    findings_add(c->findings, FINDING_CRITICAL, "VMRefNotValid",
-				 "the entry has neither 'id' nor 'name'"));
+	/* an entry that names nothing was reported when it was read */
+	if (!pvm->ref.id && !pvm->ref.name)
 		return NULL;
-	}
 	vm = inventory_find(c->inv, &pvm->ref, &ambiguous);
 	if (ambiguous)
 		check_ambiguous(c, pvm);
@@ -176,27 +169,22 @@ check_reference(struct checker *c, const struct plan_vm *pvm)
 	return NULL;
 }
 
+/* The reader compares what entries say; that two of them, one by id and one by
+ * name, mean the same vm only the inventory tells. */
 static void
 check_duplicate(struct checker *c, const struct plan_vm *pvm,
 		const struct inv_vm *vm)
 {
 	const struct plan_vm *first = strmap_get(&c->vms, vm->id);
 
-	if (first && first != pvm)
-		about(c, pvm, NULL,
-		      findings_add(c->findings, FINDING_CRITICAL, "DuplicateVM",
-				   "this is the same vm as spec.vms[%zu] "
-				   "'%s'; remove one of the entries",
-				   first->index, first->key));
-	if (!pvm->target_name)
+	if (!first || first == pvm || !strcmp(first->key, pvm->key) ||
+	    (first->ref.id && pvm->ref.id))
 		return;
-	first = strmap_get(&c->targets, pvm->target_name);
-	if (first && first != pvm)
-		about(c, pvm, "targetName",
-		      findings_add(c->findings, FINDING_CRITICAL, "DuplicateVM",
-				   "'%s' has the same target name '%s'; "
-				   "choose another for one of them",
-				   first->key, pvm->target_name));
+	about(c, pvm, NULL,
+	      findings_add(c->findings, FINDING_CRITICAL, "DuplicateVM",
+			   "this is the same vm as spec.vms[%zu] '%s'; "
+			   "remove one of the entries",
+			   first->index, first->key));
 }
 
 static void

@@ -178,7 +178,7 @@ decide(struct shape_names *n, const struct plan_vm *pvm, int round)
 	const char *id, *name;
 
 	if (pvm->target_name) {
-		/* two vms of one target name: check_plan refuses the second */
+		/* two vms of one target name: refused when the plan was read */
 		if (round == 0 && !claim(n, pvm, pvm->target_name))
 			n->names[pvm->index] = pvm->target_name;
 		return;

@@ -255,23 +255,6 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	return ledger_set_applied(c->ledger, c->generation, err);
 }
 
-/* A disk without content at the source is a fresh volume and a ledger that
- * says so; the engine finds nothing but zeroes to write. */
-static int
-serve_blank(struct work *w, struct copying *c, struct err *err)
-{
-	CLEANUP(mem_freep)
-	char *size =
-	    mem_printf("%llu", (unsigned long long)w->disk->capacity_bytes);
-	const char *argv[] = {
-	    "nbdkit",	"--foreground", "--readonly", "--unix",
-	    "@SOCKET@", "memory",	size,	      NULL};
-	struct nbd_serve_opts opts = {.on_start = work_helper_started,
-				      .arg = w};
-
-	return nbd_serve(argv, &opts, &c->source, err);
-}
-
 static json_t *
 copy_facts(const struct work *w, const struct copying *c,
 	   const struct copy_progress *p)
@@ -298,12 +281,8 @@ copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
 	struct copy_progress progress;
 
 	if (choose_generation(w, c, err) < 0 || make_volume(w, c, err) < 0 ||
-	    open_ledger(w, c, err) < 0)
-		return -1;
-	if (w->disk->blank ? serve_blank(w, c, err) < 0
-			   : open_ends(w, c, err) < 0)
-		return -1;
-	if (move_bytes(w, c, &progress, err) < 0)
+	    open_ledger(w, c, err) < 0 || open_ends(w, c, err) < 0 ||
+	    move_bytes(w, c, &progress, err) < 0)
 		return -1;
 	*ret_facts = copy_facts(w, c, &progress);
 	return 0;

@@ -44,7 +44,7 @@ living_groups() {
 check 'plan says what would be done and what converts' '
 	palletjack plan m && palletjack validate --online m
 '
-for step in validate pre-hook cutover cutover/disk-0 cutover/disk-1 \
+for step in validate pre-hook cutover cutover/disk-0 \
 	verify/disk-0; do
 	check "killed when $step is done and not yet on record" \
 		"killed_at $step"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Image files as vms: formats by magic, settings, epochs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

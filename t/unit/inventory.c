@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The inventory: its JSON form, strangers, and finding among many. */
 #include "manifests/inventory.h"
 
 #include <stdio.h>

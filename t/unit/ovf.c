@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* OVF descriptors: pairing, hardware, dialects; and damage at random. */
 #include "stages/source/ovf.h"
 
 #include <stdio.h>
@@ -237,30 +238,27 @@ collections(void)
 	struct bench b;
 
 	read_text(
-	    &b, OVF_ENVELOPE(
-		    OVF_REFERENCES(OVF_FILE("f", "a.vmdk"))
-			OVF_DISKS(OVF_DISK(
-			    "d", "f",
-			    "1")) "<VirtualSystemCollection "
-				  "o:id='c'>" OVF_SYSTEM("one",
-							 OVF_USUAL OVF_DRIVE(
-							     "17", "/disk/d",
-							     "3",
-							     "0")) "<VirtualSys"
-								   "temCollecti"
-								   "on "
-								   "o:id='d'"
-								   ">" OVF_SYSTEM(
-								       "two",
-								       OVF_CPUS(
-									   "3")) "</"
-										 "VirtualSys"
-										 "temCollect"
-										 "ion>"
-										 "</"
-										 "VirtualSys"
-										 "temCollect"
-										 "ion>"));
+	    &b, OVF_ENVELOPE(OVF_REFERENCES(OVF_FILE("f", "a.vmdk")) OVF_DISKS(
+		    OVF_DISK("d", "f",
+			     "1")) "<VirtualSystemCollection "
+				   "o:id='c'>" OVF_SYSTEM(
+				       "one",
+				       OVF_USUAL OVF_DRIVE(
+					   "17", "/disk/d", "3",
+					   "0")) "<VirtualSys"
+						 "temCollecti"
+						 "on "
+						 "o:id='d'"
+						 ">" OVF_SYSTEM(
+						     "two",
+						     OVF_CPUS("3")) "</"
+								    "VirtualSys"
+								    "temCollect"
+								    "ion>"
+								    "</"
+								    "VirtualSys"
+								    "temCollect"
+								    "ion>"));
 	is_int((long long)b.ovf.systems.n, 2, "two vms");
 	is_str(b.ovf.systems.v[1].vm.name, "two", "the nested one");
 	is_int(b.ovf.systems.v[1].vm.sockets, 3, "and its processors");

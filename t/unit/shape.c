@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Shapes: names, networks, disks, and that they are always the same. */
 #include "manifests/shape.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Tar archives: where members are, and which archives are refused. */
 #include "stages/source/tar.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* XML: walked by namespace, and what is refused. */
 #include "io/xml.h"
 
 #include <stdlib.h>
