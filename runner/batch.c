@@ -183,19 +183,37 @@ check_binding(const struct batch_vm *v, const struct inv_vm *vm,
 		       h->source_id, vm->id, v->run.state->dir);
 }
 
-/* The first finding that keeps the vm back, as an error. */
+/* The first finding that keeps the vm back, as an error.  `plan` is how
+ * findings name the plan, or NULL when they are all about it. */
 static int
-check_findings(const struct batch *b, const struct batch_vm *v, struct err *err)
+check_findings(const struct findings *f, const char *plan,
+	       const struct plan_vm *pvm, struct err *err)
 {
-	for (size_t i = 0; i < b->findings.n; i++) {
-		const struct finding *f = &b->findings.v[i];
+	for (size_t i = 0; i < f->n; i++) {
+		const struct finding *one = &f->v[i];
 
-		if (finding_blocks(f) &&
-		    (!f->vm || strcmp(f->vm, v->run.pvm->key) == 0))
-			return err_set(err, ERR_NOT_READY, "%s: %s", f->type,
-				       f->message);
+		if (!finding_blocks(one) ||
+		    (plan && (!one->vm || !one->object ||
+			      strcmp(one->object, plan) != 0)) ||
+		    (one->vm && strcmp(one->vm, pvm->key) != 0))
+			continue;
+		return err_set(err, ERR_NOT_READY, "%s: %s", one->type,
+			       one->message);
 	}
 	return 0;
+}
+
+static int
+check_all_findings(const struct batch *b, const struct batch_vm *v,
+		   const struct batch_opts *opts, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *plan =
+	    mem_printf("Plan %s/%s", b->plan->o.namespace, b->plan->o.name);
+
+	if (opts->read && check_findings(opts->read, plan, v->run.pvm, err) < 0)
+		return -1;
+	return check_findings(&b->findings, NULL, v->run.pvm, err);
 }
 
 static int
@@ -215,7 +233,7 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	const struct inv_vm *vm;
 	bool ambiguous;
 
-	if (check_findings(b, v, err) < 0)
+	if (check_all_findings(b, v, opts, err) < 0)
 		return -1;
 	vm = inventory_find(b->inventory, &v->run.pvm->ref, &ambiguous);
 	if (!vm)

@@ -41,8 +41,9 @@ struct batch {
 };
 
 struct batch_opts {
-	const char *root;	 /* of the state directories */
-	const char *const *only; /* keys of vms; NULL ends; NULL: all */
+	const char *root;	     /* of the state directories */
+	const struct findings *read; /* what reading the manifest found */
+	const char *const *only;     /* keys of vms; NULL ends; NULL: all */
 	bool take;     /* lock the vms and bind their journals: for `run` */
 	bool offline;  /* recorded answers only */
 	int events_fd; /* see journal_tee; -1 none */

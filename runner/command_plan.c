@@ -129,11 +129,13 @@ exit_code_of(const struct batch *b, const struct options *o)
 
 static int
 plan_one(const struct globals *g, const struct options *o,
-	 const struct manifest *m, const struct plan *plan)
+	 const struct manifest *m, const struct plan *plan,
+	 const struct findings *f)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	struct batch_opts opts = {
+	    .read = f,
 	    .root = root,
 	    .only = o->vms.v,
 	    .offline = o->offline,
@@ -172,7 +174,7 @@ plan_command(const struct globals *g, const struct options *o)
 	if (code == 0)
 		code = plan_choose(m, o->plan, &f, &plan);
 	if (code == 0)
-		code = plan_one(g, o, m, plan);
+		code = plan_one(g, o, m, plan, &f);
 	manifest_free(m);
 	findings_done(&f);
 	arena_free(arena);

@@ -164,11 +164,13 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 
 static int
 run_plan(const struct globals *g, const struct options *o,
-	 const struct manifest *m, const struct plan *plan)
+	 const struct manifest *m, const struct plan *plan,
+	 const struct findings *f)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	struct batch_opts opts = {
+	    .read = f,
 	    .root = root,
 	    .only = o->vms.v,
 	    .take = true,
@@ -204,7 +206,7 @@ run_command(const struct globals *g, const struct options *o)
 	if (code == 0)
 		code = plan_choose(m, o->plan, &f, &plan);
 	if (code == 0)
-		code = run_plan(g, o, m, plan);
+		code = run_plan(g, o, m, plan, &f);
 	manifest_free(m);
 	findings_done(&f);
 	arena_free(arena);

@@ -287,7 +287,6 @@ reap_all(struct run *r)
 				json_decref(s->child.facts);
 				json_decref(s->facts_before);
 				json_decref(s->recorded_before);
-				json_decref(s->recorded_before);
 			}
 		}
 }

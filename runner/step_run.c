@@ -241,7 +241,6 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 
 	s->facts_before = history_facts(h);
 	s->recorded_before = past ? json_incref(past->recorded) : json_object();
-	s->recorded_before = past ? json_incref(past->recorded) : json_object();
 	s->work = (struct work){
 	    .view = &s->vm->view,
 	    .stage = s->step->stage,
