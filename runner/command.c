@@ -181,42 +181,52 @@ findings_block_plan(const struct findings *f, const struct plan *plan)
 }
 
 int
-manifest_load(const struct words *paths, bool strict, struct findings *findings,
-	      struct manifest **ret)
+session_open(struct session *s, const struct words *paths, bool strict)
 {
 	struct manifest_opts opts = {.strict = strict};
 	struct err err;
+	int rc;
 
+	*s = (struct session){.arena = arena_new()};
+	s->findings.arena = s->arena;
 	if (paths->n == 0) {
 		complain("name the manifest: files, directories, or - for "
 			 "standard input");
 		return 2;
 	}
-	if (manifest_read(paths->v, paths->n, &opts, findings, ret, &err) < 0) {
-		findings_print(findings);
-		return complain_err(&err);
-	}
-	findings_print(findings);
-	return 0;
+	rc = manifest_read(paths->v, paths->n, &opts, &s->findings,
+			   &s->manifest, &err);
+	findings_print(&s->findings);
+	return rc < 0 ? complain_err(&err) : 0;
 }
 
 int
-plan_choose(const struct manifest *m, const char *name,
-	    const struct findings *f, const struct plan **ret)
+session_plan(struct session *s, const char *name, bool must_be_ready)
 {
 	struct err err;
 
-	if (manifest_plan(m, name, ret, &err) < 0) {
+	if (manifest_plan(s->manifest, name, &s->plan, &err) < 0) {
 		complain_err(&err);
 		/* a plan that cannot be read is one that is not ready */
-		return m->nplans == 0 && findings_block_plan(f, NULL) ? 3 : 2;
+		return s->manifest->nplans == 0 &&
+			       findings_block_plan(&s->findings, NULL)
+			   ? 3
+			   : 2;
 	}
-	if (!findings_block_plan(f, *ret))
+	if (!must_be_ready || !findings_block_plan(&s->findings, s->plan))
 		return 0;
 	complain("plan %s/%s is not ready: see the findings above; nothing "
 		 "was touched",
-		 (*ret)->o.namespace, (*ret)->o.name);
+		 s->plan->o.namespace, s->plan->o.name);
 	return 3;
+}
+
+void
+session_close(struct session *s)
+{
+	manifest_free(s->manifest);
+	findings_done(&s->findings);
+	arena_free(s->arena);
 }
 
 int

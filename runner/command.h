@@ -55,15 +55,21 @@ void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Says err; the exit code it means. */
 int complain_err(const struct err *err);
 
-/* A manifest as a command reads it: findings printed to stderr.  0, or the
- * exit code to end with (2: unreadable).  Blocking findings are left to the
- * caller. */
-int manifest_load(const struct words *paths, bool strict,
-		  struct findings *findings, struct manifest **ret);
-/* The plan that is meant, if it is ready: 0, or the exit code to end with, and
- * why has been said (2: no such plan; 3: findings). */
-int plan_choose(const struct manifest *m, const char *name,
-		const struct findings *f, const struct plan **ret);
+/* What most commands begin with: the manifest, what was found in it, and the
+ * plan that is meant. */
+struct session {
+	struct arena *arena;
+	struct findings findings; /* printed already */
+	struct manifest *manifest;
+	const struct plan *plan; /* NULL until session_plan */
+};
+
+/* Each is 0 or the exit code to end with, and why has been said: 2 unreadable,
+ * or no such plan; 3 with `must_be_ready`: findings keep the plan back.
+ * session_close is fine after any of them. */
+int session_open(struct session *s, const struct words *paths, bool strict);
+int session_plan(struct session *s, const char *name, bool must_be_ready);
+void session_close(struct session *s);
 /* Do findings keep back the plan (or, when it is NULL, anything)?  Findings
  * about single vms and other plans do not. */
 bool findings_block_plan(const struct findings *f, const struct plan *plan);

@@ -129,13 +129,12 @@ exit_code_of(const struct batch *b, const struct options *o)
 
 static int
 plan_one(const struct globals *g, const struct options *o,
-	 const struct manifest *m, const struct plan *plan,
-	 const struct findings *f)
+	 const struct session *s)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	struct batch_opts opts = {
-	    .read = f,
+	    .read = &s->findings,
 	    .root = root,
 	    .only = o->vms.v,
 	    .offline = o->offline,
@@ -146,7 +145,7 @@ plan_one(const struct globals *g, const struct options *o,
 
 	if (!root)
 		return complain_err(&err);
-	if (batch_open(m, plan, &opts, &b, &err) < 0) {
+	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0) {
 		batch_free(b);
 		return complain_err(&err);
 	}
@@ -165,19 +164,14 @@ plan_one(const struct globals *g, const struct options *o,
 static int
 plan_command(const struct globals *g, const struct options *o)
 {
-	struct arena *arena = arena_new();
-	struct findings f = {.arena = arena};
-	struct manifest *m = NULL;
-	const struct plan *plan;
-	int code = manifest_load(&o->paths, o->strict, &f, &m);
+	struct session s;
+	int code = session_open(&s, &o->paths, o->strict);
 
 	if (code == 0)
-		code = plan_choose(m, o->plan, &f, &plan);
+		code = session_plan(&s, o->plan, true);
 	if (code == 0)
-		code = plan_one(g, o, m, plan, &f);
-	manifest_free(m);
-	findings_done(&f);
-	arena_free(arena);
+		code = plan_one(g, o, &s);
+	session_close(&s);
 	return code;
 }
 

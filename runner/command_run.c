@@ -164,13 +164,12 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 
 static int
 run_plan(const struct globals *g, const struct options *o,
-	 const struct manifest *m, const struct plan *plan,
-	 const struct findings *f)
+	 const struct session *s)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	struct batch_opts opts = {
-	    .read = f,
+	    .read = &s->findings,
 	    .root = root,
 	    .only = o->vms.v,
 	    .take = true,
@@ -181,12 +180,12 @@ run_plan(const struct globals *g, const struct options *o,
 
 	if (!root)
 		return complain_err(&err);
-	if (plan->archived) {
+	if (s->plan->archived) {
 		fprintf(stderr, "plan %s/%s is archived: nothing to do\n",
-			plan->o.namespace, plan->o.name);
+			s->plan->o.namespace, s->plan->o.name);
 		return 0;
 	}
-	if (batch_open(m, plan, &opts, &b, &err) < 0)
+	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0)
 		code = complain_err(&err);
 	else
 		code = run_batch(g, o, b);
@@ -197,19 +196,14 @@ run_plan(const struct globals *g, const struct options *o,
 static int
 run_command(const struct globals *g, const struct options *o)
 {
-	struct arena *arena = arena_new();
-	struct findings f = {.arena = arena};
-	struct manifest *m = NULL;
-	const struct plan *plan;
-	int code = manifest_load(&o->paths, o->strict, &f, &m);
+	struct session s;
+	int code = session_open(&s, &o->paths, o->strict);
 
 	if (code == 0)
-		code = plan_choose(m, o->plan, &f, &plan);
+		code = session_plan(&s, o->plan, true);
 	if (code == 0)
-		code = run_plan(g, o, m, plan, &f);
-	manifest_free(m);
-	findings_done(&f);
-	arena_free(arena);
+		code = run_plan(g, o, &s);
+	session_close(&s);
 	return code;
 }
 

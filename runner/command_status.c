@@ -150,20 +150,14 @@ show_plan(const struct globals *g, const struct options *o,
 static int
 status(const struct globals *g, const struct options *o)
 {
-	struct arena *arena = arena_new();
-	struct findings f = {.arena = arena};
-	struct manifest *m = NULL;
-	const struct plan *plan;
-	struct err err;
-	int code = manifest_load(&o->paths, false, &f, &m);
+	struct session s;
+	int code = session_open(&s, &o->paths, false);
 
-	if (code == 0 && manifest_plan(m, o->plan, &plan, &err) < 0)
-		code = complain_err(&err);
-	else if (code == 0)
-		code = show_plan(g, o, plan);
-	manifest_free(m);
-	findings_done(&f);
-	arena_free(arena);
+	if (code == 0)
+		code = session_plan(&s, o->plan, false);
+	if (code == 0)
+		code = show_plan(g, o, s.plan);
+	session_close(&s);
 	return code;
 }
 

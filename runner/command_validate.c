@@ -94,22 +94,19 @@ print_result(const struct options *o, const struct manifest *m,
 static int
 validate(const struct globals *g, const struct options *o)
 {
-	struct arena *arena = arena_new();
-	struct findings f = {.arena = arena};
-	struct manifest *m = NULL;
+	struct session s;
 	struct err err;
-	int rc = manifest_load(&o->paths, o->strict, &f, &m);
+	int code = session_open(&s, &o->paths, o->strict);
 
-	if (rc == 0 && o->online && check_plans_online(g, m, o, &f, &err) < 0)
-		rc = complain_err(&err);
-	if (rc == 0) {
-		print_result(o, m, &f);
-		rc = findings_block_plan(&f, NULL) ? 3 : 0;
+	if (code == 0 && o->online &&
+	    check_plans_online(g, s.manifest, o, &s.findings, &err) < 0)
+		code = complain_err(&err);
+	if (code == 0) {
+		print_result(o, s.manifest, &s.findings);
+		code = findings_block_plan(&s.findings, NULL) ? 3 : 0;
 	}
-	manifest_free(m);
-	findings_done(&f);
-	arena_free(arena);
-	return rc;
+	session_close(&s);
+	return code;
 }
 
 static int

@@ -20,42 +20,6 @@
 #include "base/mem.h"
 #include "link.h"
 
-/* Closes everything but stdio and the three descriptors given. */
-static void
-keep_only(int a, int b, int c)
-{
-	int keep[3] = {a, b, c};
-	unsigned from = 3;
-
-	for (;;) {
-		int next = -1;
-
-		for (int i = 0; i < 3; i++)
-			if (keep[i] >= (int)from &&
-			    (next < 0 || keep[i] < next))
-				next = keep[i];
-		if (next < 0)
-			break;
-		if ((unsigned)next > from)
-			syscall(SYS_close_range, from, (unsigned)next - 1, 0);
-		from = (unsigned)next + 1;
-	}
-	syscall(SYS_close_range, from, ~0U, 0);
-}
-
-static void
-reset_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static void
 read_nothing(void)
 {
@@ -70,6 +34,7 @@ child_main(const struct child_opts *opts, int socket, pid_t parent,
 	   child_fn *fn, void *arg)
 {
 	static const struct rlimit no_core = {0, 0};
+	const int keep[] = {socket, opts->keep_fd, opts->log_fd};
 	struct work_link link = {.socket = socket};
 	json_t *facts = NULL;
 	struct err err;
@@ -80,9 +45,10 @@ child_main(const struct child_opts *opts, int socket, pid_t parent,
 		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &no_core);
-	reset_signals();
+	process_reset_signals();
+	signal(SIGPIPE, SIG_IGN);
 	read_nothing();
-	keep_only(socket, opts->keep_fd, opts->log_fd);
+	process_close_others(keep, 3);
 	if (opts->keep_fd >= 0)
 		process_inherit(opts->keep_fd);
 	log_redirect(opts->log_fd);

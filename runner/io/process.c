@@ -101,18 +101,17 @@ process_id_from_json(const json_t *json, struct process_id *ret)
 	return 0;
 }
 
-/* Closes everything from 3 on but `keep` and the inherited locks. */
-static void
-close_others(int keep)
+void
+process_close_others(const int *keep, size_t nkeep)
 {
 	unsigned from = 3;
 
 	for (;;) {
-		int next = keep >= (int)from ? keep : INT_MAX;
+		int next = INT_MAX;
 
-		for (int i = 0; i < ninherited; i++)
-			if (inherited[i] >= (int)from && inherited[i] < next)
-				next = inherited[i];
+		for (size_t i = 0; i < nkeep; i++)
+			if (keep[i] >= (int)from && keep[i] < next)
+				next = keep[i];
 		if (next == INT_MAX)
 			break;
 		if ((unsigned)next > from)
@@ -122,8 +121,8 @@ close_others(int keep)
 	syscall(SYS_close_range, from, ~0U, 0);
 }
 
-static void
-reset_signals(void)
+void
+process_reset_signals(void)
 {
 	sigset_t none;
 
@@ -132,6 +131,17 @@ reset_signals(void)
 			signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* What tells how the exec went, and the locks. */
+static void
+close_all_but(int tell)
+{
+	int keep[NINHERITED + 1];
+
+	memcpy(keep, inherited, sizeof(inherited));
+	keep[ninherited] = tell;
+	process_close_others(keep, (size_t)ninherited + 1);
 }
 
 static int
@@ -171,10 +181,10 @@ become(const struct process_opts *opts, int go, int tell, pid_t parent)
 		goto fail;
 	if (read(go, &word, 1) != 1)
 		_exit(127);
-	reset_signals();
+	process_reset_signals();
 	if (connect_stdio(opts) < 0 || keep_locks_over_exec(opts) < 0)
 		goto fail;
-	close_others(tell);
+	close_all_but(tell);
 	for (size_t i = 0; opts->env && opts->env[i]; i++)
 		if (putenv((char *)opts->env[i]) != 0)
 			goto fail;

@@ -85,6 +85,11 @@ int process_id_from_json(const json_t *json, struct process_id *ret);
 int process_run(const char *const *argv, int deadline_ms, struct buf *out,
 		struct err *err);
 
+/* For a child that goes on in this program: closes all descriptors from 3 on
+ * but these, and gives every signal its default. */
+void process_close_others(const int *keep, size_t nkeep);
+void process_reset_signals(void);
+
 /* "exited with 3", "was killed by SIGKILL" */
 char *process_status_text(int status); /* caller frees */
 bool process_in_path(const char *program);
