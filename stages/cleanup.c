@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cleanup: drop our overlays and what helpers left. */
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/fs.h"
 #include "base/mem.h"
 #include "stages/overlay.h"
 #include "stages/place.h"
@@ -24,13 +19,7 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	if (place_open(w->view, &p, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
-	if (overlays_sweep(scratch, "bt.", err) < 0 ||
-	    overlays_sweep(scratch, "ov.", err) < 0)
-		return -1;
-	/* what is in there besides is not ours, and stays */
-	if (rmdir(scratch) < 0 && errno != ENOENT && errno != ENOTEMPTY)
-		return err_sys(err, "cannot remove directory '%s'", scratch);
-	return 0;
+	return overlays_clear(scratch, false, err);
 }
 
 const struct stage stage_cleanup = {

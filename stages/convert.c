@@ -88,9 +88,8 @@ check_room(const char *scratch, struct err *err)
 		       scratch, units_format_bytes(left, have));
 }
 
-/* What a killed attempt left in /tmp, by the name it recorded. */
-static int
-remove_old_tmpdir(struct work *w, struct err *err)
+int
+convert_remove_tmpdir(const struct work *w, struct err *err)
 {
 	const char *old = json_string_value(work_recorded(w, "tmpdir"));
 	struct stat st;
@@ -183,7 +182,7 @@ convert(struct work *w, struct place *p, const char *scratch,
 	if (v2v_end_earlier(w, err) < 0 ||
 	    overlays_sweep(scratch, "ov.", err) < 0 ||
 	    overlays_sweep(scratch, "bt.", err) < 0 ||
-	    remove_old_tmpdir(w, err) < 0 || check_room(scratch, err) < 0 ||
+	    convert_remove_tmpdir(w, err) < 0 || check_room(scratch, err) < 0 ||
 	    work_record(w, "converting", json_integer(w->attempt), err) < 0)
 		return -1;
 	if (overlays_create(scratch, "ov.", w->attempt, p->vm.shape, p->volumes,

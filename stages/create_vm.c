@@ -58,10 +58,30 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	return p.ops->create_vm(&p.vm, ret_facts, err);
 }
 
+static int
+undo(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	bool ours = false;
+
+	(void)ret_facts;
+	if (place_open(w->view, &p, err) < 0 ||
+	    place_holds_ours(w, &p, &ours, err) < 0)
+		return -1;
+	return ours ? p.ops->undefine(&p.vm, err) : 0;
+}
+
+static const struct stage undo_create_vm = {
+    .name = "undo/create-vm",
+    .scope = STAGE_VM,
+    .run = undo,
+};
+
 const struct stage stage_create_vm = {
     .name = "create-vm",
     .scope = STAGE_VM,
     .watches_epoch = true,
     .inputs = inputs,
     .run = run,
+    .undo = &undo_create_vm,
 };

@@ -84,6 +84,72 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* Giving the source back. */
+
+/* Never beside its target. */
+static int
+target_must_be_off(struct work *w, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	enum handover mark = HANDOVER_NONE;
+	bool ours = false;
+
+	if (place_open(w->view, &p, err) < 0 ||
+	    place_holds_ours(w, &p, &ours, err) < 0)
+		return -1;
+	if (!ours)
+		return 0;
+	if (p.ops->marked(&p.vm, &mark, err) < 0)
+		return -1;
+	if (mark == HANDOVER_STARTED || mark == HANDOVER_LEFT_OFF)
+		return err_set(err, ERR_FAIL,
+			       "the target '%s' was handed over and may have "
+			       "run: only a rollback gives the source back",
+			       p.vm.shape->name);
+	return place_must_be_off(&p, err);
+}
+
+static int
+switch_source_on(struct work *w, const struct source_ops *ops, struct err *err)
+{
+	const struct endpoint *source = w->view->plan->source;
+	enum power_state now;
+
+	work_doing(w, "starting the source");
+	if (ops->power_state(source, w->view->vm, &now, err) < 0)
+		return err_wrap(err, "asking whether the source runs");
+	if (now == POWER_STATE_ON)
+		return 0;
+	if (ops->power_on(source, w->view->vm, err) < 0 ||
+	    ops->power_state(source, w->view->vm, &now, err) < 0)
+		return err_wrap(err, "starting the source");
+	if (now != POWER_STATE_ON)
+		return err_set(err, ERR_RETRY, "the source is not on");
+	return 0;
+}
+
+static int
+undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	const struct source_ops *ops = source_find(w->view->plan->source->type);
+	const char *was = json_string_value(work_recorded(w, "power"));
+	bool ran = was && strcmp(was, "on") == 0 && ops->power_on;
+
+	if (target_must_be_off(w, err) < 0 ||
+	    (ran && switch_source_on(w, ops, err) < 0))
+		return -1;
+	*ret_facts = json_pack(
+	    "{s:s, s:s}", "power", ran ? "on" : "off", "say",
+	    ran ? "the source runs again" : "the source was off and stays off");
+	return 0;
+}
+
+static const struct stage undo_cutover = {
+    .name = "undo/cutover",
+    .scope = STAGE_VM,
+    .run = undo_cutover_run,
+};
+
 /* Copying one disk. */
 
 /* One copy as it is set up: what has to be undone at the end. */
@@ -306,6 +372,7 @@ const struct stage stage_cutover = {
     .writes_disks = true,
     .inputs = cutover_inputs,
     .run = cutover_run,
+    .undo = &undo_cutover,
 };
 
 const struct stage stage_copy = {

@@ -2,14 +2,18 @@
 /* Endpoint type `fake` for every stage.
  *
  * Settings of the source: vms, disksPerVM, diskSize, seed, stepMillis (how long
- * a step takes), faults.  A fault is "step:kind" or "vm:step:kind", several
- * separated by spaces; step is a step's id ("verify/disk-0") or a stage's name;
+ * a step takes), power ("on": its vms run until they are stopped), faults.  A
+ * fault is "step:kind" or "vm:step:kind", several
+ * separated by spaces; step is a step's id ("verify/disk-0", "undo/start") or a
+ * stage's name;
  * kinds:
  *   fail    the step fails for good       retry   it fails and may be retried
  *   once    it fails the first time only  crash   its process dies of a signal
  *   hang    it never ends                 orphan  it leaves a helper behind
  * Every step that runs to its end adds a line to fake.log in the vm's state
- * directory: what a test counts. */
+ * directory: what a test counts.  fake.power there has a line for each change
+ * of "source", "target" and "mark", in their order; the last one of each is how
+ * it is now. */
 #include "stages/fake.h"
 
 #include <fcntl.h>
@@ -27,11 +31,18 @@
 #define VMS_MAX 1000000
 #define DISKS_MAX 256
 #define SLICE_MS 20
+#define POWER_MAX ((size_t)1024 * 1024)
 
 bool
 fake_is(const char *endpoint_type)
 {
 	return strcmp(endpoint_type, "fake") == 0;
+}
+
+static bool
+runs_at_first(const struct endpoint *ep)
+{
+	return strcmp(endpoint_setting(ep, "power", "off"), "on") == 0;
 }
 
 static int
@@ -69,7 +80,7 @@ add_disks(struct inventory *inv, struct inv_vm *vm, unsigned long ndisks,
 
 static void
 add_vm(struct inventory *inv, unsigned long number, unsigned long ndisks,
-       uint64_t capacity, const char *seed)
+       uint64_t capacity, const char *seed, enum power_state power)
 {
 	struct inv_vm *vm = inventory_add_vm(inv);
 	struct inv_nic *nic = inventory_add_nic(inv, vm);
@@ -79,7 +90,7 @@ add_vm(struct inventory *inv, unsigned long number, unsigned long ndisks,
 	vm->sockets = vm->cores = vm->threads = 1;
 	vm->memory_bytes = 1024UL * 1024 * 1024;
 	vm->os_family = "linux";
-	vm->power = POWER_STATE_OFF;
+	vm->power = power;
 	vm->epoch = arena_printf(inv->arena, "seed %s", seed);
 	nic->name = "nic-0";
 	nic->network_id = nic->network_name = "fake";
@@ -92,6 +103,8 @@ fake_inventory(const struct endpoint *ep, struct inventory *ret,
 {
 	const char *size = endpoint_setting(ep, "diskSize", "1Mi");
 	const char *seed = endpoint_setting(ep, "seed", "0");
+	enum power_state power =
+	    runs_at_first(ep) ? POWER_STATE_ON : POWER_STATE_OFF;
 	unsigned long nvms, ndisks;
 	uint64_t capacity;
 
@@ -106,7 +119,7 @@ fake_inventory(const struct endpoint *ep, struct inventory *ret,
 	inventory_add_network(ret, "fake", "fake");
 	inventory_add_storage(ret, "fake", "fake");
 	for (unsigned long i = 1; i <= nvms; i++)
-		add_vm(ret, i, ndisks, capacity, seed);
+		add_vm(ret, i, ndisks, capacity, seed, power);
 	return 0;
 }
 
@@ -197,11 +210,10 @@ take_time(struct work *w)
 }
 
 static int
-add_to_log(const struct work *w, struct err *err)
+add_line(const struct view *v, const char *name, const char *line,
+	 struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fs_path(w->view->state_dir, "fake.log");
-	CLEANUP(mem_freep)
-	char *line = mem_printf("%s %d\n", w->step, w->attempt);
+	CLEANUP(mem_freep) char *path = fs_path(v->state_dir, name);
 	CLEANUP(mem_closep)
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
@@ -215,22 +227,179 @@ add_to_log(const struct work *w, struct err *err)
 }
 
 static int
+add_to_log(const struct work *w, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *line = mem_printf("%s %d\n", w->step, w->attempt);
+
+	return add_line(w->view, "fake.log", line, err);
+}
+
+/* Power and the hand-over mark. */
+
+/* How "source", "target" or "mark" is now; caller frees. */
+static char *
+state_of(const struct view *v, const char *what)
+{
+	CLEANUP(mem_freep) char *path = fs_path(v->state_dir, "fake.power");
+	CLEANUP(buf_done) struct buf text = {0};
+	size_t len = strlen(what);
+	char *rest = NULL, *now;
+	struct err ignored;
+
+	now = mem_strdup(
+	    strcmp(what, "source") == 0 && runs_at_first(v->plan->source) ? "on"
+	    : strcmp(what, "mark") == 0 ? "none"
+					: "off");
+	if (fs_read(path, POWER_MAX, true, &text, &ignored) < 0 || !text.data)
+		return now;
+	for (char *line = strtok_r(text.data, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest))
+		if (strncmp(line, what, len) == 0 && line[len] == ' ') {
+			free(now);
+			now = mem_strdup(line + len + 1);
+		}
+	return now;
+}
+
+static bool
+is_now(const struct view *v, const char *what, const char *state)
+{
+	CLEANUP(mem_freep) char *now = state_of(v, what);
+
+	return strcmp(now, state) == 0;
+}
+
+/* Source and target never run at once: whoever asks for that is wrong. */
+static int
+change(const struct view *v, const char *what, const char *state,
+       struct err *err)
+{
+	CLEANUP(mem_freep) char *line = mem_printf("%s %s\n", what, state);
+	const char *other = strcmp(what, "source") == 0 ? "target" : "source";
+
+	if (is_now(v, what, state))
+		return 0;
+	if (strcmp(state, "on") == 0 && is_now(v, other, "on"))
+		return err_set(err, ERR_BUG, "the %s runs, the %s must not",
+			       other, what);
+	return add_line(v, "fake.power", line, err);
+}
+
+static bool
+was_on(const json_t *power)
+{
+	const char *text = json_string_value(power);
+
+	return text && strcmp(text, "on") == 0;
+}
+
+static int
+fake_cutover(struct work *w, json_t *facts, struct err *err)
+{
+	if (!work_recorded(w, "power")) {
+		CLEANUP(mem_freep) char *now = state_of(w->view, "source");
+
+		if (work_record(w, "power", json_string(now), err) < 0)
+			return -1;
+	}
+	json_object_set(facts, "power", (json_t *)work_recorded(w, "power"));
+	return change(w->view, "source", "off", err);
+}
+
+static int
+fake_start(const struct work *w, struct err *err)
+{
+	const struct view *v = w->view;
+	bool on = v->pvm->target_power == POWER_ON ||
+		  (v->pvm->target_power == POWER_AUTO &&
+		   was_on(json_object_get(work_fact(w, "cutover"), "power")));
+
+	if (change(v, "mark", on ? "started" : "left-off", err) < 0)
+		return -1;
+	return on ? change(v, "target", "on", err) : 0;
+}
+
+int
+fake_may_undo(const struct view *v, struct err *err)
+{
+	if (v->may_discard || is_now(v, "mark", "none") ||
+	    is_now(v, "mark", "rolled-back"))
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the target was handed over and may have run; "
+		       "'palletjack rollback --discard-target-writes' says "
+		       "that what it wrote may be lost");
+}
+
+int
+fake_may_remove(const struct view *v, struct err *err)
+{
+	if (is_now(v, "mark", "none") || is_now(v, "mark", "rolled-back"))
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the target was handed over and is the vm now: its "
+		       "disks are removed only after 'palletjack rollback'");
+}
+
+static int
+fake_undo_start(const struct work *w, struct err *err)
+{
+	if (fake_may_undo(w->view, err) < 0 ||
+	    change(w->view, "mark", "rolled-back", err) < 0)
+		return -1;
+	return change(w->view, "target", "off", err);
+}
+
+static int
+change_power(struct work *w, json_t *facts, struct err *err)
+{
+	if (strcmp(w->step, "cutover") == 0)
+		return fake_cutover(w, facts, err);
+	if (strcmp(w->step, "start") == 0)
+		return fake_start(w, err);
+	if (strcmp(w->step, "undo/start") == 0)
+		return fake_undo_start(w, err);
+	if (strcmp(w->step, "undo/cutover") == 0 &&
+	    was_on(work_recorded(w, "power")))
+		return change(w->view, "source", "on", err);
+	if (strcmp(w->step, "gc/disks") == 0)
+		return change(w->view, "mark", "none", err);
+	return 0;
+}
+
+static int
 fake_run(struct work *w, json_t **ret_facts, struct err *err)
 {
+	json_t *facts;
+
 	if (suffer(w, err) < 0)
 		return -1;
 	take_time(w);
-	if (add_to_log(w, err) < 0)
+	facts = json_pack("{s:i}", "attempt", w->attempt);
+	if (change_power(w, facts, err) < 0 || add_to_log(w, err) < 0) {
+		json_decref(facts);
 		return -1;
-	*ret_facts = json_pack("{s:i}", "attempt", w->attempt);
+	}
+	*ret_facts = facts;
 	return 0;
+}
+
+const struct stage *
+fake_gc(bool disks)
+{
+	static struct stage stages[2];
+
+	stages[disks] = disks ? stage_gc_disks : stage_gc;
+	stages[disks].run = fake_run;
+	return &stages[disks];
 }
 
 const struct stage *const *
 fake_stages(size_t *ret_n)
 {
 	enum { MOST = 32 };
-	static struct stage stages[MOST];
+	static struct stage stages[MOST], undos[MOST];
 	static const struct stage *table[MOST];
 	static size_t n;
 	const struct stage *const *real = stages_all(ret_n);
@@ -239,7 +408,11 @@ fake_stages(size_t *ret_n)
 		stages[n] = *real[n];
 		stages[n].run = fake_run;
 		stages[n].probe = NULL;
-		stages[n].writes_disks = real[n]->writes_disks;
+		if (real[n]->undo) {
+			undos[n] = *real[n]->undo;
+			undos[n].run = fake_run;
+			stages[n].undo = &undos[n];
+		}
 		table[n] = &stages[n];
 	}
 	return table;

@@ -12,8 +12,13 @@
 bool fake_is(const char *endpoint_type);
 int fake_inventory(const struct endpoint *ep, struct inventory *ret,
 		   struct err *err);
-/* The pipeline under the same names and with the same inputs, but with
- * nothing behind it. */
+/* The pipeline and its compensations under the same names and with the same
+ * inputs, but with nothing behind it. */
 const struct stage *const *fake_stages(size_t *ret_n);
+
+/* What stages.h asks of real endpoints. */
+int fake_may_undo(const struct view *v, struct err *err);
+int fake_may_remove(const struct view *v, struct err *err);
+const struct stage *fake_gc(bool disks);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -55,6 +56,18 @@ overlays_sweep(const char *scratch, const char *kind, struct err *err)
 	}
 	closedir(dir);
 	return rc;
+}
+
+int
+overlays_clear(const char *scratch, bool keep_converted, struct err *err)
+{
+	if (overlays_sweep(scratch, "bt.", err) < 0 ||
+	    (!keep_converted && overlays_sweep(scratch, "ov.", err) < 0))
+		return -1;
+	/* what is in there besides is not ours, and stays */
+	if (rmdir(scratch) < 0 && errno != ENOENT && errno != ENOTEMPTY)
+		return err_sys(err, "cannot remove directory '%s'", scratch);
+	return 0;
 }
 
 static int

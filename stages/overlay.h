@@ -5,6 +5,7 @@
 #define STAGES_OVERLAY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "manifests/shape.h"
@@ -20,6 +21,10 @@ void overlays_done(struct overlays *o);
 /* Removes all directories of that kind ("ov.", "bt."), each with a number, and
  * nothing else.  Whoever wrote in them must be gone. */
 int overlays_sweep(const char *scratch, const char *kind, struct err *err);
+
+/* Removes what boot tests left, unless `keep_converted` also what conversions
+ * did, and the directory itself when nothing of others is in it. */
+int overlays_clear(const char *scratch, bool keep_converted, struct err *err);
 
 /* Makes one above each of `bases`, synced; their directory is new. */
 int overlays_create(const char *scratch, const char *kind, int attempt,

@@ -43,6 +43,47 @@ place_done(struct place *p)
 	p->volumes = NULL;
 }
 
+int
+place_holds_ours(const struct work *w, const struct place *p, bool *ret,
+		 struct err *err)
+{
+	if (p->ops->owned(&p->vm, ret, err) < 0)
+		return -1;
+	*ret |= work_fact(w, "cutover") != NULL;
+	return 0;
+}
+
+int
+place_may_undo(const struct view *v, const struct place *p, struct err *err)
+{
+	enum handover mark = HANDOVER_NONE;
+
+	if (p->ops->marked(&p->vm, &mark, err) < 0)
+		return -1;
+	if (mark == HANDOVER_NONE || mark == HANDOVER_ROLLED_BACK ||
+	    v->may_discard)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the target '%s' was handed over and may have run: what "
+		       "it wrote since is lost when the source is given back; "
+		       "'palletjack rollback --discard-target-writes' says "
+		       "that this is meant",
+		       v->shape->name);
+}
+
+int
+place_must_be_off(const struct place *p, struct err *err)
+{
+	enum power_state state;
+
+	if (p->ops->power_state(&p->vm, &state, err) < 0)
+		return err_wrap(err, "asking whether the target runs");
+	if (state == POWER_STATE_OFF)
+		return 0;
+	return err_set(err, ERR_RETRY, "the target '%s' is not off",
+		       p->vm.shape->name);
+}
+
 char *
 place_ledger(const struct view *v, const struct inv_disk *disk)
 {

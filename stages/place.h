@@ -16,6 +16,17 @@ struct place {
 int place_open(const struct view *v, struct place *ret, struct err *err);
 void place_done(struct place *p); /* {0} is fine */
 
+/* Is there anything of ours at the target?  Foreign: ERR_HELD.  Where the
+ * journal says that there was, a claim that is gone is found by what needs
+ * it. */
+int place_holds_ours(const struct work *w, const struct place *p, bool *ret,
+		     struct err *err);
+/* ERR_FAIL when the target may have run, unless what it wrote may be lost. */
+int place_may_undo(const struct view *v, const struct place *p,
+		   struct err *err);
+/* ERR_RETRY while it runs. */
+int place_must_be_off(const struct place *p, struct err *err);
+
 /* The ledger of one disk, in the vm's state; caller frees. */
 char *place_ledger(const struct view *v, const struct inv_disk *disk);
 

@@ -30,6 +30,7 @@ struct view {
 	const struct shape *shape;
 	const char *state_dir;	/* of this vm, absolute */
 	const char *state_uuid; /* who claims at the target */
+	bool may_discard; /* what the target wrote may be lost: rollback */
 };
 
 /* One step being carried out, seen from inside its child. */
@@ -103,6 +104,10 @@ struct stage {
 	int (*run)(struct work *w, json_t **ret_facts, struct err *err);
 	/* Default deadline in ms from the policy; 0: none. */
 	int64_t (*deadline_ms)(const struct run_policy *policy);
+	/* Takes back what run() did, or NULL when there is nothing to: a stage
+	 * of its own ("undo/start") that finds it done, half done or not done
+	 * at all.  What it sees as recorded is what run() recorded. */
+	const struct stage *undo;
 };
 
 /* All stages in the order of the pipeline, and those that serve this vm
@@ -116,6 +121,16 @@ int stages_before(struct work *w, struct err *err);
 /* The target's hand-over mark (ERR_FAIL), then its claim (ERR_HELD). */
 int stages_look_at_mark(const struct view *v, struct err *err);
 
+/* May the vm be given back to its source?  ERR_FAIL when its target may have
+ * run and that is not meant to be lost; ERR_HELD when it is another's. */
+int stages_may_undo(const struct view *v, struct err *err);
+/* May its disks be removed?  ERR_FAIL when it was handed over and not rolled
+ * back. */
+int stages_may_remove(const struct view *v, struct err *err);
+/* Removes what is no longer needed, with `disks` all that was made at the
+ * target.  What it sees as recorded is what "convert" recorded. */
+const struct stage *stages_gc(const struct view *v, bool disks);
+
 /* Asks an endpoint what it has; blocking, for a child. */
 int stages_inventory(const struct endpoint *ep, struct inventory *ret,
 		     struct err *err);
@@ -128,6 +143,7 @@ void stages_check_plan(const struct plan *plan, struct findings *findings);
 
 extern const struct stage stage_validate, stage_pre_hook, stage_cutover,
     stage_copy, stage_verify, stage_convert, stage_boot_test, stage_commit,
-    stage_create_vm, stage_start, stage_post_hook, stage_cleanup;
+    stage_create_vm, stage_start, stage_post_hook, stage_cleanup, stage_gc,
+    stage_gc_disks;
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "stages/fake.h"
+#include "stages/gc.h"
 #include "stages/place.h"
 #include "stages/source/source.h"
 #include "stages/v2v.h"
@@ -44,6 +45,39 @@ stages_look_at_mark(const struct view *v, struct err *err)
 	if (place_open(v, &p, err) < 0)
 		return -1;
 	return p.ops->guard(&p.vm, err);
+}
+
+int
+stages_may_undo(const struct view *v, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	bool ours = false;
+
+	if (fake_is(v->plan->target->type))
+		return fake_may_undo(v, err);
+	if (place_open(v, &p, err) < 0 || p.ops->owned(&p.vm, &ours, err) < 0)
+		return -1;
+	return ours ? place_may_undo(v, &p, err) : 0;
+}
+
+int
+stages_may_remove(const struct view *v, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+
+	if (fake_is(v->plan->target->type))
+		return fake_may_remove(v, err);
+	if (place_open(v, &p, err) < 0)
+		return -1;
+	return gc_may_remove(&p, err);
+}
+
+const struct stage *
+stages_gc(const struct view *v, bool disks)
+{
+	if (fake_is(v->plan->target->type))
+		return fake_gc(disks);
+	return disks ? &stage_gc_disks : &stage_gc;
 }
 
 static int

@@ -129,6 +129,43 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* The mark first: with it the start script refuses, so that whoever is not
+ * running after it never will. */
+static int
+take_back(struct work *w, const struct place *p, struct err *err)
+{
+	if (place_may_undo(w->view, p, err) < 0 ||
+	    p->ops->mark(&p->vm, HANDOVER_ROLLED_BACK, err) < 0)
+		return -1;
+	work_doing(w, "stopping the vm at the target");
+	/* at once: what it writes is to be lost */
+	if (p->ops->stop(&p->vm, 0, err) < 0)
+		return err_wrap(err, "stopping the target");
+	return place_must_be_off(p, err);
+}
+
+static int
+undo(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	bool ours = false;
+
+	if (place_open(w->view, &p, err) < 0 ||
+	    place_holds_ours(w, &p, &ours, err) < 0 ||
+	    (ours && take_back(w, &p, err) < 0))
+		return -1;
+	*ret_facts = json_pack("{s:s}", "say",
+			       ours ? "the target is off, and marked as such"
+				    : "nothing was made at the target");
+	return 0;
+}
+
+static const struct stage undo_start = {
+    .name = "undo/start",
+    .scope = STAGE_VM,
+    .run = undo,
+};
+
 const struct stage stage_start = {
     .name = "start",
     .scope = STAGE_VM,
@@ -136,4 +173,5 @@ const struct stage stage_start = {
     .inputs = inputs,
     .probe = probe,
     .run = run,
+    .undo = &undo_start,
 };

@@ -26,6 +26,10 @@ int v2v_convert(const struct v2v_run *run, json_t **ret_messages,
 /* Ends what an earlier attempt recorded and a killed run left behind. */
 int v2v_end_earlier(const struct work *w, struct err *err);
 
+/* Removes what a killed attempt left in /tmp, by the name it recorded
+ * (convert.c). */
+int convert_remove_tmpdir(const struct work *w, struct err *err);
+
 /* The libvirt XML it reads; caller frees. */
 char *v2v_xml(const struct view *v, const struct volume *overlays);
 

@@ -122,4 +122,7 @@ const struct target_ops target_local = {
     .start = local_start,
     .power_state = local_power_state,
     .stop = local_stop,
+    .owned = local_owned,
+    .undefine = local_undefine,
+    .remove = local_remove,
 };

@@ -59,6 +59,7 @@ int local_marked(const struct target_vm *t, enum handover *ret,
 		 struct err *err);
 
 /* local_volume.c */
+char *local_volume_id(const struct target_vm *t, size_t n); /* a path */
 void local_volume(const struct target_vm *t, size_t n, struct volume *ret);
 int local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 			bool *ret_fresh, struct err *err);
@@ -70,6 +71,11 @@ int local_check(const struct target_vm *t, struct findings *findings,
 /* local_vm.c */
 int local_create_vm(const struct target_vm *t, json_t **ret_facts,
 		    struct err *err);
+
+/* local_remove.c */
+int local_owned(const struct target_vm *t, bool *ret, struct err *err);
+int local_undefine(const struct target_vm *t, struct err *err);
+int local_remove(const struct target_vm *t, struct err *err);
 
 /* local_power.c */
 int local_start(const struct target_vm *t, json_t **ret_facts, struct err *err);

@@ -153,16 +153,16 @@ refuse_marked(const struct target_vm *t, enum handover state, struct err *err)
 		return err_set(err, ERR_FAIL,
 			       "'%s' was handed over and rolled back, its "
 			       "disks are kept: nothing writes them while "
-			       "'%s' is there (the command that removes them, "
-			       "gc --disks, is not in this build yet)",
+			       "'%s' is there; 'palletjack gc --disks' "
+			       "removes them",
 			       home, LOCAL_MARK);
 	default:
 		return err_set(
 		    err, ERR_FAIL,
 		    "'%s' has been handed over, the target may have run: "
-		    "nothing writes its disks while '%s' is there (rollback "
-		    "gives the source back and gc --disks removes the disks; "
-		    "neither command is in this build yet)",
+		    "nothing writes its disks while '%s' is there; "
+		    "'palletjack rollback' gives the source back, after it "
+		    "'palletjack gc --disks' removes the disks",
 		    home, LOCAL_MARK);
 	}
 }

@@ -28,8 +28,8 @@ local_volume(const struct target_vm *t, size_t n, struct volume *ret)
 	ret->format = d->format;
 }
 
-static char *
-id_path(const struct target_vm *t, size_t n)
+char *
+local_volume_id(const struct target_vm *t, size_t n)
 {
 	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
 
@@ -183,7 +183,7 @@ local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 		    bool *ret_fresh, struct err *err)
 {
 	const struct shape_disk *d = &t->shape->disks[n];
-	CLEANUP(mem_freep) char *path = id_path(t, n);
+	CLEANUP(mem_freep) char *path = local_volume_id(t, n);
 	CLEANUP(volume_done) struct volume v = {0};
 	CLEANUP(mem_freep) char *id = NULL;
 

@@ -84,6 +84,15 @@ struct target_ops {
 		     struct err *err);
 	int (*power_state)(const struct target_vm *t, enum power_state *ret,
 			   struct err *err);
+	/* Does all of its place bear our claim?  Foreign: ERR_HELD. */
+	int (*owned)(const struct target_vm *t, bool *ret, struct err *err);
+	/* Removes what create_vm made, keeps the disks; idempotent.  Needs our
+	 * claim, and a vm that does not run. */
+	int (*undefine)(const struct target_vm *t, struct err *err);
+	/* Removes all that we know by name where our claim is: disks,
+	 * definition, mark, and the claim last; idempotent.  The vm must not
+	 * run. */
+	int (*remove)(const struct target_vm *t, struct err *err);
 	/* Asks the guest and gives it grace_ms, then insists (0: at once);
 	 * returns when it does not run. */
 	int (*stop)(const struct target_vm *t, int64_t grace_ms,
