@@ -119,13 +119,6 @@ matters_verify(const struct plan *p, const struct node *value)
 	return value->text && !strcmp(value->text, "sample");
 }
 
-bool
-matters_rollback(const struct plan *p, const struct node *value)
-{
-	(void)p;
-	return value->text && !strcmp(value->text, "rollback");
-}
-
 /* --- findings ----------------------------------------------------------- */
 
 /* "spec.vms[3].luks" to "spec.vms[].luks", as `waive` has it. */

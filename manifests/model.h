@@ -143,6 +143,8 @@ struct plan_vm {
 enum proof { PROOF_SHA256, PROOF_XXH3, PROOF_NONE };
 enum verify_mode { VERIFY_FULL, VERIFY_CHANGED, VERIFY_SAMPLE, VERIFY_NONE };
 enum boot_test { BOOT_TEST_OFF, BOOT_TEST_ONCE, BOOT_TEST_EVERY };
+/* What a failure behind the source's stop leads to. */
+enum on_failure { FAILURE_RESTART_SOURCE, FAILURE_HOLD, FAILURE_ROLLBACK };
 enum inconclusive { INCONCLUSIVE_HOLD, INCONCLUSIVE_PASS };
 
 /* design: section 4.  Durations in milliseconds, 0 = none. */
@@ -168,6 +170,7 @@ struct run_policy {
 	} checkpoint;
 	enum verify_mode verify;
 	enum boot_test boot_test;
+	enum on_failure on_failure;
 	struct {
 		const char *serial; /* POSIX extended pattern, or NULL */
 		enum inconclusive inconclusive;

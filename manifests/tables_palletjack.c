@@ -410,11 +410,8 @@ static const struct field policy_spec[] = {
      .type = FIELD_WORD,
      .words = failures,
      .dflt = "restart-source",
-     .honour = NOT_YET,
-     .matters = matters_rollback,
-     .why = "rollback is not there yet; ova and disk have nothing to "
-	    "restart",
-     .doc = "after the source was stopped"},
+     POLICY(on_failure),
+     .doc = "what a failure behind `cutover` leads to, see below"},
     {.name = "waves",
      .type = FIELD_LIST,
      .item = &wave_item,

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "command.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
 
@@ -124,7 +126,9 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	  const struct inventory *inv, const char *fallback)
 {
 	const char *chosen = v->run.state->history->target_name;
-	const char *asked = v->run.pvm->target_name;
+	/* what was made has the name it was made with */
+	const char *asked =
+	    v->run.aim == AIM_RUN ? v->run.pvm->target_name : NULL;
 	const char *name = asked ? asked : chosen ? chosen : fallback;
 
 	v->run.view = (struct view){
@@ -149,6 +153,32 @@ make_schedule(struct batch_vm *v)
 	v->verdict = v->run.schedule->ntodo ? BATCH_READY : BATCH_FINISHED;
 }
 
+/* For what is not a run: what was made is what the records say. */
+static int
+settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
+		  struct err *err)
+{
+	struct history *h = v->run.state->history;
+
+	if (aim_allowed(v->run.aim, h, err) < 0)
+		return -1;
+	inventory_free(v->recorded);
+	v->recorded = NULL;
+	v->verdict = BATCH_FINISHED;
+	if (load_record(v, err) < 0)
+		return -1;
+	if (!v->recorded || v->recorded->nvms != 1)
+		return 0;
+	make_view(b, v, &v->recorded->vms[0], v->recorded, "");
+	v->run.view.may_discard = may_discard || h->may_discard;
+	graph_free(v->run.graph);
+	schedule_free(v->run.schedule);
+	v->run.graph = aim_graph(v->run.aim, &v->run.view);
+	v->run.schedule = aim_schedule(v->run.aim, v->run.graph, h);
+	v->verdict = BATCH_READY;
+	return 0;
+}
+
 /* Settles a vm from its own records, if they prove that it is finished. */
 static void
 try_records(struct batch *b, struct batch_vm *v)
@@ -158,7 +188,8 @@ try_records(struct batch *b, struct batch_vm *v)
 	v->verdict = BATCH_READY;
 	if (v->run.state->history->finished)
 		v->verdict = BATCH_FINISHED;
-	if (load_record(v, &err) < 0) {
+	if (aim_allowed(AIM_RUN, v->run.state->history, &err) < 0 ||
+	    load_record(v, &err) < 0) {
 		keep_back(v, &err);
 		return;
 	}
@@ -260,6 +291,15 @@ say_finished(struct batch_vm *v, struct err *err)
 	return journal_sync(v->run.state->journal, err);
 }
 
+/* A rollback was cut short: a run finishes it before anything else. */
+static bool
+is_half_back(const struct batch_vm *v)
+{
+	const struct history *h = v->run.state->history;
+
+	return h->rollback_begun && !h->rolled_back;
+}
+
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
 static int
 open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
@@ -270,20 +310,27 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 
 	if (state_peek(dir, &v->run.state, err) < 0)
 		return -1;
-	try_records(b, v);
+	v->run.aim = opts->aim;
+	if (opts->take && v->run.aim == AIM_RUN && is_half_back(v))
+		v->run.aim = AIM_ROLLBACK;
+	if (v->run.aim == AIM_RUN)
+		try_records(b, v);
+	else if (settle_by_records(b, v, false, err) < 0)
+		return -1;
 	if (!opts->take || v->verdict == BATCH_BACK ||
-	    v->run.state->history->finished)
+	    (v->run.aim == AIM_RUN && v->run.state->history->finished) ||
+	    (v->run.aim != AIM_RUN && v->verdict == BATCH_FINISHED))
 		return 0;
 	state_release(v->run.state);
 	v->run.state = NULL;
 	if (state_take(dir, b->plan, &v->run.state, err) < 0)
 		return -1;
-	if (v->verdict == BATCH_FINISHED)
-		return say_finished(v, err);
 	if (opts->events_fd >= 0)
 		journal_tee(v->run.state->journal, opts->events_fd,
 			    v->run.pvm->key);
-	return 0;
+	if (v->run.aim != AIM_RUN)
+		return settle_by_records(b, v, opts->may_discard, err);
+	return v->verdict == BATCH_FINISHED ? say_finished(v, err) : 0;
 }
 
 static bool
@@ -327,11 +374,18 @@ check_only(const struct plan *plan, const char *const *only, struct err *err)
 	return 0;
 }
 
+/* Still to be moved, and the source to be asked about it. */
+static bool
+is_to_move(const struct batch_vm *v)
+{
+	return v->verdict == BATCH_READY && v->run.aim == AIM_RUN;
+}
+
 static bool
 has_open_questions(const struct batch *b)
 {
 	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_READY)
+		if (is_to_move(&b->vms[i]))
 			return true;
 	return false;
 }
@@ -344,7 +398,7 @@ settle_all(struct batch *b, const struct batch_opts *opts)
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
-		if (v->verdict == BATCH_READY && settle(b, v, opts, &err) < 0)
+		if (is_to_move(v) && settle(b, v, opts, &err) < 0)
 			keep_back(v, &err);
 	}
 }
@@ -353,7 +407,7 @@ static void
 keep_all_back(struct batch *b, const struct err *err)
 {
 	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_READY)
+		if (is_to_move(&b->vms[i]))
 			keep_back(&b->vms[i], err);
 }
 
@@ -364,7 +418,7 @@ settle_offline(struct batch *b)
 	struct err err;
 
 	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_READY && !b->vms[i].recorded) {
+		if (is_to_move(&b->vms[i]) && !b->vms[i].recorded) {
 			err_set(&err, ERR_NOT_READY,
 				"nothing is recorded about it yet; plan "
 				"without --offline asks the source");
@@ -398,6 +452,8 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 		if (open_state(b, v, opts, &why) < 0)
 			keep_back(v, &why);
 	}
+	if (opts->aim != AIM_RUN)
+		return 0;
 	stages_check_plan(plan, &b->findings);
 	if (opts->offline) {
 		settle_offline(b);
@@ -432,7 +488,7 @@ check_vms(void *arg, json_t **ret_answer, struct err *err)
 		const struct batch_vm *v = &c->batch->vms[i];
 		size_t before = f.n;
 
-		if (v->verdict != BATCH_READY)
+		if (!is_to_move(v))
 			continue;
 		if (stages_check(&v->run.view, c->read_data, &f, err) < 0)
 			findings_add(&f, FINDING_ERROR, "CheckFailed", "%s",
@@ -458,6 +514,34 @@ batch_check(struct batch *b, bool read_data, struct err *err)
 	findings_add_json(&b->findings, answer);
 	json_decref(answer);
 	return 0;
+}
+
+static int
+open_log(struct vm_run *vm, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(vm->state->dir, "log/run.log");
+
+	vm->log_fd =
+	    open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	return vm->log_fd < 0 ? err_sys(err, "cannot open '%s'", path) : 0;
+}
+
+int
+batch_begin(struct vm_run *vm, struct err *err)
+{
+	char host[128] = "?";
+	json_t *fields;
+
+	gethostname(host, sizeof(host) - 1);
+	if (open_log(vm, err) < 0)
+		return -1;
+	fields = json_pack("{s:i, s:s, s:s, s:s}", "pid", (int)getpid(), "host",
+			   host, "boot", clock_boot_id(), "version",
+			   PALLETJACK_VERSION);
+	if (vm->view.may_discard)
+		json_object_set_new(fields, "discard", json_true());
+	journal_add(vm->state->journal, aim_first_word(vm->aim), fields);
+	return journal_sync(vm->state->journal, err);
 }
 
 void

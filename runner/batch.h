@@ -44,9 +44,11 @@ struct batch_opts {
 	const char *root;	     /* of the state directories */
 	const struct findings *read; /* what reading the manifest found */
 	const char *const *only;     /* keys of vms; NULL ends; NULL: all */
-	bool take;     /* lock the vms and bind their journals: for `run` */
-	bool offline;  /* recorded answers only */
-	int events_fd; /* see journal_tee; -1 none */
+	bool take;    /* lock the vms and bind their journals: for `run` */
+	enum aim aim; /* all but AIM_RUN: from the records, and finished vms */
+	bool may_discard; /* what a target wrote may be lost: rollback */
+	bool offline;	  /* recorded answers only */
+	int events_fd;	  /* see journal_tee; -1 none */
 };
 
 /* -1 only when nothing at all can be said; what concerns one vm is its
@@ -57,6 +59,9 @@ int batch_open(const struct manifest *manifest, const struct plan *plan,
 /* Adds what the validate stage would find for vms that are to be moved, to
  * `findings`; `read_data`: also what takes reading all of the source's data. */
 int batch_check(struct batch *b, bool read_data, struct err *err);
+/* The vm's log and the record that begins what is done to it: from here on the
+ * writers of earlier runs are known to be gone. */
+int batch_begin(struct vm_run *vm, struct err *err);
 void batch_free(struct batch *b); /* NULL is fine */
 
 #endif

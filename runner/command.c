@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/redact.h"
 
@@ -23,6 +24,19 @@ words_done(struct words *w)
 {
 	free(w->v);
 	*w = (struct words){0};
+}
+
+char *
+words_again(const struct words *paths, const char *plan)
+{
+	struct buf b = {0};
+
+	buf_adds(&b, "");
+	for (size_t i = 0; i < paths->n; i++)
+		buf_printf(&b, " %s", paths->v[i]);
+	if (plan)
+		buf_printf(&b, " --plan %s", plan);
+	return buf_steal(&b);
 }
 
 void

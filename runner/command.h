@@ -28,7 +28,8 @@ struct command {
 };
 
 extern const struct command command_validate, command_plan, command_run,
-    command_status, command_copy, command_journal, command_version;
+    command_status, command_rollback, command_gc, command_copy, command_journal,
+    command_version;
 
 /* One option of a command. */
 struct option_spec {
@@ -44,6 +45,8 @@ struct words {
 };
 void words_add(struct words *w, const char *word);
 void words_done(struct words *w);
+/* " PATH... --plan NS/NAME": what a command is given again; caller frees. */
+char *words_again(const struct words *paths, const char *plan);
 
 /* Fills options in and collects the rest in `rest`.  -1: wrong usage, said on
  * stderr.  1: --help was asked for and given. */

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/fs.h"
+#include "backout.h"
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
@@ -31,8 +30,10 @@ say_verdict(struct printer *p, const struct batch_vm *v)
 		e.type = EVENT_VM_SKIPPED;
 		e.text = "finished before, nothing to do";
 	} else {
-		e.type = v->error.class == ERR_HELD ? EVENT_VM_SKIPPED
-						    : EVENT_VM_FAILED;
+		e.type = v->error.class == ERR_HELD ||
+				 v->error.class == ERR_CANCELLED
+			     ? EVENT_VM_SKIPPED
+			     : EVENT_VM_FAILED;
 		e.text = v->error.text;
 	}
 	p->print(p, &e);
@@ -54,33 +55,6 @@ pick_ready(const struct batch *b, struct printer *p, size_t *ret_n)
 }
 
 static int
-open_log(struct vm_run *vm, struct err *err)
-{
-	CLEANUP(mem_freep) char *path = fs_path(vm->state->dir, "log/run.log");
-
-	vm->log_fd =
-	    open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	return vm->log_fd < 0 ? err_sys(err, "cannot open '%s'", path) : 0;
-}
-
-/* Each vm's journal says that a run begins: from here on the writers of
- * earlier runs are known to be gone. */
-static int
-begin_run(struct vm_run *vm, struct err *err)
-{
-	char host[128] = "?";
-
-	gethostname(host, sizeof(host) - 1);
-	if (open_log(vm, err) < 0)
-		return -1;
-	journal_add(vm->state->journal, "run",
-		    json_pack("{s:i, s:s, s:s, s:s}", "pid", (int)getpid(),
-			      "host", host, "boot", clock_boot_id(), "version",
-			      PALLETJACK_VERSION));
-	return journal_sync(vm->state->journal, err);
-}
-
-static int
 worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
 {
 	int code = 0;
@@ -98,20 +72,20 @@ static void
 say_next_move(const struct options *o, const struct vm_run *ready,
 	      size_t nready, int code)
 {
-	bool again = code == 5 || code == 9 || code == 130 || code == 143;
+	bool again = code == 5 || code == 130 || code == 143;
+	CLEANUP(mem_freep) char *args = words_again(&o->paths, o->plan);
 
-	for (size_t i = 0; i < nready; i++)
-		if (ready[i].outcome != ERR_NONE)
-			fprintf(stderr, "%s: log: %s/log/run.log\n",
-				ready[i].pvm->key, ready[i].state->dir);
-	if (!again)
-		return;
-	fprintf(stderr, "state is saved; to go on: palletjack run");
-	for (size_t i = 0; i < o->paths.n; i++)
-		fprintf(stderr, " %s", o->paths.v[i]);
-	if (o->plan)
-		fprintf(stderr, " --plan %s", o->plan);
-	fprintf(stderr, "\n");
+	for (size_t i = 0; i < nready; i++) {
+		if (ready[i].outcome == ERR_NONE)
+			continue;
+		fprintf(stderr, "%s: log: %s/log/run.log\n", ready[i].pvm->key,
+			ready[i].state->dir);
+		backout_say(&ready[i], args);
+		again |= code == 9 && !ready[i].state->history->rollback_begun;
+	}
+	if (again)
+		fprintf(stderr, "state is saved; to go on: palletjack run%s\n",
+			args);
 }
 
 static int
@@ -128,7 +102,7 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	struct err err;
 
 	for (size_t i = 0; i < nready; i++)
-		if (begin_run(&ready[i], &err) < 0)
+		if (batch_begin(&ready[i], &err) < 0)
 			return complain_err(&err);
 	if (nready && execute(&opts, ready, nready, &signal, &err) < 0) {
 		complain_err(&err);

@@ -14,10 +14,9 @@ struct options {
 };
 
 static const char *const state_names[] = {
-    [HISTORY_NEVER] = "new",
-    [HISTORY_OPEN] = "begun",
-    [HISTORY_DONE] = "done",
-    [HISTORY_FAILED] = "failed",
+    [HISTORY_NEVER] = "new",	 [HISTORY_OPEN] = "begun",
+    [HISTORY_DONE] = "done",	 [HISTORY_FAILED] = "failed",
+    [HISTORY_UNDONE] = "undone",
 };
 
 /* In one word where the vm stands. */
@@ -26,6 +25,10 @@ vm_word(const struct history *h)
 {
 	if (!h->version)
 		return "not begun";
+	if (h->rolled_back)
+		return "rolled back";
+	if (h->rollback_begun)
+		return "rolling back or cut short";
 	if (h->finished)
 		return "finished";
 	if (h->run_begun && !h->run_ended)

@@ -15,6 +15,8 @@ enum event_type {
 	EVENT_STEP_AGAIN,  /* text: why; wait_ms until then */
 	EVENT_VM_SKIPPED,  /* text: finished before, archived, held */
 	EVENT_VM_DONE,
+	EVENT_VM_ROLLED_BACK,
+	EVENT_VM_CLEANED,
 	EVENT_VM_FAILED, /* text: why */
 };
 

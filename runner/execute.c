@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "backout.h"
 #include "io/loop.h"
 #include "pool.h"
 #include "step.h"
@@ -86,17 +87,45 @@ vm_note_failure(struct vm_run *vm, enum err_class class, const char *text)
 	vm->error = mem_strdup(text);
 }
 
+static bool
+is_all_done(const struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (vm->work->steps[i].phase != PHASE_DONE)
+			return false;
+	return true;
+}
+
+static enum event_type
+last_event(const struct vm_run *vm, bool done)
+{
+	if (done && vm->aim == AIM_ROLLBACK)
+		return EVENT_VM_ROLLED_BACK;
+	if (vm->outcome != ERR_NONE)
+		return EVENT_VM_FAILED;
+	if (done)
+		return vm->aim == AIM_RUN ? EVENT_VM_DONE : EVENT_VM_CLEANED;
+	return EVENT_VM_SKIPPED;
+}
+
 static void
 vm_end(struct run *r, struct vm_run *vm)
 {
-	struct event e = {.vm = vm->pvm->key, .text = vm->error};
+	bool done = is_all_done(vm), failed = vm->outcome != ERR_NONE;
+	struct event e = {.vm = vm->pvm->key};
 	json_t *fields = json_object();
-	bool finished = vm->outcome == ERR_NONE;
 
-	for (size_t i = 0; i < vm->work->nsteps; i++)
-		finished &= vm->work->steps[i].phase == PHASE_DONE;
-	json_object_set_new(fields, "finished", json_boolean(finished));
-	if (vm->outcome != ERR_NONE) {
+	e.type = last_event(vm, done);
+	e.text = e.type == EVENT_VM_SKIPPED ? "stopped where --until says"
+					    : vm->error;
+	json_object_set_new(
+	    fields, "finished",
+	    json_boolean(done && !failed && vm->aim == AIM_RUN));
+	if (done && vm->aim == AIM_ROLLBACK) {
+		json_object_set_new(fields, "rolledBack", json_true());
+		vm_note_failure(vm, ERR_CANCELLED, "rolled back");
+	}
+	if (failed) {
 		json_object_set_new(fields, "class",
 				    json_string(err_class_name(vm->outcome)));
 		json_object_set_new(fields, "error", json_string(vm->error));
@@ -106,14 +135,10 @@ vm_end(struct run *r, struct vm_run *vm)
 	if (vm->work->admitted)
 		r->nadmitted--;
 	if (!r->broken)
-		run_write_down(r, vm, "stop", fields);
+		run_write_down(r, vm, done ? aim_last_word(vm->aim) : "stop",
+			       fields);
 	else
 		json_decref(fields);
-	e.type = vm->outcome != ERR_NONE ? EVENT_VM_FAILED
-		 : finished		 ? EVENT_VM_DONE
-					 : EVENT_VM_SKIPPED;
-	if (e.type == EVENT_VM_SKIPPED)
-		e.text = "stopped where --until says";
 	run_emit(r, &e);
 }
 
@@ -139,6 +164,64 @@ has_work(const struct vm_run *vm)
 	return false;
 }
 
+static bool
+is_behind(const struct graph *g, size_t position, const char *until)
+{
+	bool seen = false;
+
+	for (size_t i = 0; i < position; i++)
+		seen |= strcmp(g->steps[i].stage->name, until) == 0;
+	return seen && strcmp(g->steps[position].stage->name, until) != 0;
+}
+
+static void
+prepare_steps(struct run *r, struct vm_run *vm, const struct graph *g,
+	      const struct schedule *schedule)
+{
+	const char *until = vm->aim == AIM_RUN ? r->opts->until : NULL;
+	struct vm_work *w = vm->work;
+
+	w->nsteps = g->nsteps;
+	w->steps = mem_new(w->nsteps * sizeof(*w->steps));
+	for (size_t i = 0; i < w->nsteps; i++) {
+		struct step_run *s = &w->steps[i];
+
+		s->run = r;
+		s->vm = vm;
+		s->step = &g->steps[i];
+		s->child.pidfd = s->child.socket = -1;
+		if (schedule->steps[i].decision == DECISION_SKIP)
+			s->phase = PHASE_DONE;
+		else if (until && is_behind(g, i, until))
+			s->phase = PHASE_LEFT;
+	}
+}
+
+/* Failed for good behind the source's stop: what the policy wants then is done
+ * at once, whatever other vms are at. */
+static bool
+turn_back(struct run *r, struct vm_run *vm)
+{
+	struct vm_work *w = vm->work;
+	enum aim aim = AIM_RUN;
+
+	if (!r->signal && !r->broken)
+		aim = backout_aim(r->opts->plan->policy, vm);
+	if (aim == AIM_RUN)
+		return false;
+	vm->aim = aim;
+	if (aim == AIM_ROLLBACK &&
+	    run_write_down(r, vm, aim_first_word(aim),
+			   json_pack("{s:s}", "because", vm->error)) < 0)
+		return false;
+	free(w->steps);
+	w->graph = aim_graph(aim, &vm->view);
+	w->schedule = aim_schedule(aim, w->graph, vm->state->history);
+	w->stopping = false;
+	prepare_steps(r, vm, w->graph, w->schedule);
+	return true;
+}
+
 static void
 vm_advance(struct run *r, struct vm_run *vm)
 {
@@ -151,7 +234,10 @@ vm_advance(struct run *r, struct vm_run *vm)
 		if (r->signal && vm->outcome == ERR_NONE && has_work(vm))
 			vm_note_failure(vm, ERR_CANCELLED,
 					"stopped by a signal, state saved");
-		vm_end(r, vm);
+		if (turn_back(r, vm))
+			vm_advance(r, vm);
+		else
+			vm_end(r, vm);
 	}
 }
 
@@ -231,42 +317,18 @@ catch_signals(struct run *r, struct err *err)
 
 /* A whole run. */
 
-static bool
-is_behind(const struct graph *g, size_t position, const char *until)
-{
-	bool seen = false;
-
-	for (size_t i = 0; i < position; i++)
-		seen |= strcmp(g->steps[i].stage->name, until) == 0;
-	return seen && strcmp(g->steps[position].stage->name, until) != 0;
-}
-
 static void
 prepare_vm(struct run *r, struct vm_run *vm)
 {
-	struct vm_work *w = mem_new(sizeof(*w));
-
-	vm->work = w;
-	w->nsteps = vm->graph->nsteps;
-	w->steps = mem_new(w->nsteps * sizeof(*w->steps));
-	for (size_t i = 0; i < w->nsteps; i++) {
-		struct step_run *s = &w->steps[i];
-
-		s->run = r;
-		s->vm = vm;
-		s->step = &vm->graph->steps[i];
-		s->child.pidfd = s->child.socket = -1;
-		if (vm->schedule->steps[i].decision == DECISION_SKIP)
-			s->phase = PHASE_DONE;
-		else if (r->opts->until &&
-			 is_behind(vm->graph, i, r->opts->until))
-			s->phase = PHASE_LEFT;
-	}
+	vm->work = mem_new(sizeof(*vm->work));
+	prepare_steps(r, vm, vm->graph, vm->schedule);
 }
 
 static void
 free_work(struct vm_run *vm)
 {
+	graph_free(vm->work->graph);
+	schedule_free(vm->work->schedule);
 	free(vm->work->steps);
 	free(vm->work);
 	vm->work = NULL;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "aim.h"
 #include "event.h"
 #include "graph.h"
 #include "schedule.h"
@@ -19,6 +20,7 @@ struct vm_run {
 	struct view view;
 	struct graph *graph;
 	struct schedule *schedule;
+	enum aim aim; /* what is done to it */
 	int log_fd;
 	enum err_class outcome; /* ERR_NONE: all is done */
 	char *error;		/* caller frees */

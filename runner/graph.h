@@ -15,7 +15,8 @@ struct step {
 	const struct stage *stage;
 	const struct inv_disk *disk; /* NULL: a step of the whole vm */
 	size_t ndisk;
-	json_t *inputs; /* what this step's result depends on, by name */
+	const char *about; /* the step whose records it sees; NULL: its own */
+	json_t *inputs;	   /* what this step's result depends on, by name */
 	char fingerprint[DIGEST_HEX_SIZE]; /* of inputs */
 	size_t *after; /* positions of the steps this one waits for */
 	size_t nafter;

@@ -8,6 +8,9 @@
 
 #include "base/mem.h"
 
+/* Before the name of a stage: the step that takes it back. */
+#define UNDO "undo/"
+
 struct history *
 history_new(void)
 {
@@ -42,6 +45,8 @@ history_free(struct history *h)
 	free(h->target_name);
 	free(h->inventory_digest);
 	free(h->finished);
+	free(h->rollback_begun);
+	free(h->rolled_back);
 	free(h->run_begun);
 	free(h->run_ended);
 	free(h->run_error);
@@ -133,10 +138,63 @@ fold_run(struct history *h, const json_t *r)
 	h->nwriters = 0;
 }
 
+/* Compensations that gave the source back in earlier runs are to be made
+ * again. */
+static void
+fold_rollback(struct history *h, const json_t *r)
+{
+	h->may_discard |= json_is_true(json_object_get(r, "discard"));
+	h->nwriters = 0;
+	keep(&h->run_begun, text_of(r, "time"));
+	keep(&h->run_ended, NULL);
+	if (h->rollback_begun)
+		return;
+	keep(&h->rollback_begun, text_of(r, "time"));
+	for (size_t i = 0; i < h->nsteps; i++)
+		if (strncmp(h->steps[i]->id, UNDO, strlen(UNDO)) == 0)
+			h->steps[i]->state = HISTORY_NEVER;
+}
+
+static void
+fold_gc(struct history *h, const json_t *r)
+{
+	h->nwriters = 0;
+	keep(&h->run_begun, text_of(r, "time"));
+	keep(&h->run_ended, NULL);
+}
+
+/* Nothing that was is true any more; whose state it is stays. */
+static void
+fold_afresh(struct history *h)
+{
+	struct history fresh = {.version = h->version};
+
+	fresh.uuid = steal(&h->uuid);
+	fresh.plan = steal(&h->plan);
+	for (size_t i = 0; i < h->nsteps; i++)
+		step_history_free(h->steps[i]);
+	free(h->steps);
+	free(h->writers);
+	keep(&h->source_id, NULL);
+	keep(&h->target_name, NULL);
+	keep(&h->inventory_digest, NULL);
+	keep(&h->finished, NULL);
+	keep(&h->rollback_begun, NULL);
+	keep(&h->rolled_back, NULL);
+	keep(&h->run_begun, NULL);
+	keep(&h->run_ended, NULL);
+	keep(&h->run_error, NULL);
+	*h = fresh;
+}
+
 static void
 fold_stop(struct history *h, const json_t *r)
 {
 	keep(&h->run_ended, text_of(r, "time"));
+	if (json_is_true(json_object_get(r, "rolledBack"))) {
+		keep(&h->rolled_back, text_of(r, "time"));
+		keep(&h->finished, NULL);
+	}
 	if (json_is_true(json_object_get(r, "finished")))
 		keep(&h->finished, text_of(r, "time"));
 	if (json_object_get(r, "error")) {
@@ -146,10 +204,23 @@ fold_stop(struct history *h, const json_t *r)
 	h->nwriters = 0;
 }
 
+/* The step that this one takes back, or NULL. */
+static struct step_history *
+undone_by(const struct history *h, const struct step_history *s)
+{
+	if (strncmp(s->id, UNDO, strlen(UNDO)) != 0)
+		return NULL;
+	return (struct step_history *)history_step(h, s->id + strlen(UNDO));
+}
+
 static void
 fold_intent(struct history *h, const json_t *r)
 {
-	struct step_history *s = step_of(h, r);
+	struct step_history *s = step_of(h, r), *undone = undone_by(h, s);
+
+	if (undone)
+		undone->state = HISTORY_OPEN;
+	h->removal_begun |= strcmp(s->id, "gc/disks") == 0;
 
 	s->state = HISTORY_OPEN;
 	s->attempts++;
@@ -177,7 +248,7 @@ fold_record(struct history *h, const json_t *r)
 static void
 fold_result(struct history *h, const json_t *r)
 {
-	struct step_history *s = step_of(h, r);
+	struct step_history *s = step_of(h, r), *undone = undone_by(h, s);
 	const json_t *error = json_object_get(r, "error");
 
 	keep(&s->ended, text_of(r, "time"));
@@ -191,6 +262,12 @@ fold_result(struct history *h, const json_t *r)
 	s->state = HISTORY_DONE;
 	json_decref(s->facts);
 	s->facts = json_incref(json_object_get(r, "facts"));
+	if (!undone)
+		return;
+	undone->state = HISTORY_UNDONE;
+	keep(&undone->ended, text_of(r, "time"));
+	/* how the source was is asked anew */
+	json_object_clear(undone->recorded);
 }
 
 int
@@ -205,6 +282,12 @@ history_visit(void *arg, const json_t *r, struct err *err)
 		fold_bind(h, r);
 	else if (strcmp(type, "run") == 0)
 		fold_run(h, r);
+	else if (strcmp(type, "rollback") == 0)
+		fold_rollback(h, r);
+	else if (strcmp(type, "gc") == 0)
+		fold_gc(h, r);
+	else if (strcmp(type, "afresh") == 0)
+		fold_afresh(h);
 	else if (strcmp(type, "stop") == 0)
 		fold_stop(h, r);
 	else if (strcmp(type, "intent") == 0)

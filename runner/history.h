@@ -19,6 +19,7 @@ enum history_state {
 	HISTORY_OPEN, /* an intent without a result: it runs, or it was cut */
 	HISTORY_DONE,
 	HISTORY_FAILED,
+	HISTORY_UNDONE, /* it was done, and taken back */
 };
 
 struct step_history {
@@ -48,6 +49,11 @@ struct history {
 	struct process_id *writers;
 	size_t nwriters;
 	char *finished; /* when its last step was done, or NULL */
+	/* A rollback: begun, done, and with the permission to lose what the
+	 * target wrote. */
+	char *rollback_begun, *rolled_back;
+	bool may_discard;
+	bool removal_begun; /* of the disks: not one of them is to be trusted */
 	char *run_begun, *run_ended;
 	char *run_error; /* why the last run stopped here, or NULL */
 	enum err_class run_class;

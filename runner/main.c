@@ -10,16 +10,17 @@
 #include "command.h"
 
 static const struct command *const commands[] = {
-    &command_validate, &command_plan,	 &command_run,	   &command_status,
-    &command_copy,     &command_journal, &command_version,
+    &command_validate, &command_plan,	  &command_run,
+    &command_status,   &command_rollback, &command_gc,
+    &command_copy,     &command_journal,  &command_version,
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 /* Named in the design, and said to be missing instead of unknown. */
 static const char *const to_come[] = {
-    "cutover", "cancel", "rollback",  "gc",   "verify",	    "report", "gather",
-    "logs",    "render", "inventory", "init", "thumbprint", "rules",
+    "cutover", "cancel",    "verify", "report",	    "gather", "logs",
+    "render",  "inventory", "init",   "thumbprint", "rules",
 };
 
 static void
@@ -46,7 +47,8 @@ print_usage(void)
 	    "'palletjack COMMAND --help' says more.  Exit codes: 0 done, 1 "
 	    "internal error, 2 bad\nusage or unreadable manifest, 3 not ready, "
 	    "4 held by another run, 5 failed and may\nwork later, 6 failed for "
-	    "good, 7 waiting, 8 verification mismatch, 9 cancelled,\n130/143 "
+	    "good, 7 waiting, 8 verification mismatch, 9 cancelled or\nrolled "
+	    "back, 130/143 "
 	    "interrupted with state saved.\n");
 }
 

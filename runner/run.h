@@ -40,6 +40,9 @@ struct vm_work {
 	struct step_run *steps;
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
 	bool admitted, stopping, ended;
+	/* What it turned back to after a failure; owned. */
+	struct graph *graph;
+	struct schedule *schedule;
 };
 
 struct run {

@@ -62,6 +62,11 @@ decide(const struct step *step, const struct step_history *past,
 		buf_adds(why, "new");
 		return DECISION_RUN;
 	}
+	if (past->state == HISTORY_UNDONE) {
+		buf_adds(why, "taken back");
+		add_moment(why, past->ended);
+		return DECISION_RUN;
+	}
 	if (past->state == HISTORY_DONE && same) {
 		buf_adds(why, "done");
 		add_moment(why, past->ended);

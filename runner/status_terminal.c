@@ -137,6 +137,12 @@ print_event(struct printer *p, const struct event *e)
 	case EVENT_VM_DONE:
 		print_line(t, e, "\033[32m", "MIGRATED", e->text);
 		break;
+	case EVENT_VM_ROLLED_BACK:
+		print_line(t, e, "", "ROLLED BACK", e->text);
+		break;
+	case EVENT_VM_CLEANED:
+		print_line(t, e, "", "CLEANED UP", e->text);
+		break;
 	case EVENT_VM_FAILED:
 		print_line(t, e, "\033[31m", "STOPPED", e->text);
 		break;

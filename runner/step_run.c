@@ -238,9 +238,12 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 {
 	const struct history *h = s->vm->state->history;
 	const struct step_history *past = history_step(h, s->step->id);
+	const struct step_history *about =
+	    s->step->about ? history_step(h, s->step->about) : past;
 
 	s->facts_before = history_facts(h);
-	s->recorded_before = past ? json_incref(past->recorded) : json_object();
+	s->recorded_before =
+	    about ? json_incref(about->recorded) : json_object();
 	s->work = (struct work){
 	    .view = &s->vm->view,
 	    .stage = s->step->stage,

@@ -120,10 +120,10 @@ check 'a manifest is read from standard input, too' '
 check_exit 2 'an option that there is not' 'palletjack run --fast m.yaml'
 check_exit 2 'a command that there is not' 'palletjack fly'
 check 'one that is to come says so' '
-	exits 2 palletjack rollback m.yaml 2>err; grep "not in this build yet" err
+	exits 2 palletjack cancel m.yaml 2>err; grep "not in this build yet" err
 '
 check 'each command has its help' '
-	for c in validate plan run status copy journal version; do
+	for c in validate plan run status rollback gc copy journal version; do
 		palletjack $c --help | grep -q "^usage: palletjack $c" || exit 1
 	done
 '

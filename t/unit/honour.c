@@ -123,7 +123,7 @@ static const struct {
     {VM POLICY("{retry: {total: 2h}}"), "Error NotHonoured"},
     {VM POLICY("{verify: sample, verifySample: 0.1}"),
      "spec.verify (sample) is not honoured yet."},
-    {VM POLICY("{onFailure: rollback}"), "spec.onFailure (rollback)"},
+    {VM POLICY("{onFailure: rollback}"), ""},
     {VM POLICY("{cutover: {maxDowntime: 5m}}"), "spec.cutover.maxDowntime"},
     {VM POLICY("{cutover: {window: {from: x}}}"), "spec.cutover.window"},
     {VM POLICY("{cutover: {backoutBy: 5m}}"), "spec.cutover.backoutBy"},

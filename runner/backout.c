@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a failure behind the source's stop leads to, and the next move. */
+#include "backout.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool
+has_begun(const struct history *h, const char *step)
+{
+	const struct step_history *s = history_step(h, step);
+
+	return s && s->state != HISTORY_NEVER && s->state != HISTORY_UNDONE;
+}
+
+/* Remembered before the first attempt to stop it, forgotten when it is given
+ * back. */
+static bool
+is_power_known(const struct history *h, const char *state)
+{
+	const struct step_history *cutover = history_step(h, "cutover");
+	const char *power =
+	    cutover
+		? json_string_value(json_object_get(cutover->recorded, "power"))
+		: NULL;
+
+	return power && (!state || strcmp(power, state) == 0);
+}
+
+/* From the start's intent on the target may have run: what then is right is
+ * for people to say. */
+enum aim
+backout_aim(const struct run_policy *policy, const struct vm_run *vm)
+{
+	const struct history *h = vm->state->history;
+
+	if (vm->aim != AIM_RUN || vm->outcome == ERR_NONE ||
+	    vm->outcome == ERR_CANCELLED || has_begun(h, "start"))
+		return AIM_RUN;
+	switch (policy->on_failure) {
+	case FAILURE_RESTART_SOURCE:
+		return is_power_known(h, "on") ? AIM_GIVE_BACK : AIM_RUN;
+	case FAILURE_ROLLBACK:
+		return is_power_known(h, NULL) ? AIM_ROLLBACK : AIM_RUN;
+	case FAILURE_HOLD:
+		break;
+	}
+	return AIM_RUN;
+}
+
+static void
+say_given_back(const struct vm_run *vm, const char *args)
+{
+	const char *key = vm->pvm->key;
+
+	if (has_begun(vm->state->history, "commit"))
+		fprintf(stderr,
+			"%s: the source runs again, so the converted disks are "
+			"behind it; to start afresh: palletjack rollback%s "
+			"--vm %s, then palletjack gc --disks%s --vm %s\n",
+			key, args, key, args, key);
+	else
+		fprintf(stderr,
+			"%s: the source runs again; to try again: palletjack "
+			"run%s --vm %s\n",
+			key, args, key);
+}
+
+void
+backout_say(const struct vm_run *vm, const char *args)
+{
+	const struct history *h = vm->state->history;
+	const char *key = vm->pvm->key;
+
+	if (h->rolled_back)
+		fprintf(stderr,
+			"%s: rolled back, the disks are kept; to start afresh: "
+			"palletjack gc --disks%s --vm %s\n",
+			key, args, key);
+	else if (h->rollback_begun)
+		fprintf(stderr,
+			"%s: the rollback is not finished; to go on: "
+			"palletjack rollback%s --vm %s\n",
+			key, args, key);
+	else if (vm->aim == AIM_GIVE_BACK && !is_power_known(h, "on"))
+		say_given_back(vm, args);
+	else if (is_power_known(h, "on") && has_begun(h, "start"))
+		fprintf(stderr,
+			"%s: the source is off and the target may have "
+			"started; to go on: palletjack run%s --vm %s; to give "
+			"the source back: palletjack rollback "
+			"--discard-target-writes%s --vm %s\n",
+			key, args, key, args, key);
+	else if (is_power_known(h, "on"))
+		fprintf(stderr,
+			"%s: the source is off; to go on: palletjack run%s "
+			"--vm %s; to give it back: palletjack rollback%s "
+			"--vm %s\n",
+			key, args, key, args, key);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a failure behind the source's stop leads to, and the next move. */
+#ifndef RUNNER_BACKOUT_H
+#define RUNNER_BACKOUT_H
+
+#include "execute.h"
+#include "manifests/model.h"
+
+/* AIM_RUN: nothing is done about it. */
+enum aim backout_aim(const struct run_policy *policy, const struct vm_run *vm);
+
+/* Says where the vm stands and the exact next command, `args` being the
+ * manifest and the plan as they were given; nothing when the source is not
+ * concerned. */
+void backout_say(const struct vm_run *vm, const char *args);
+
+#endif

@@ -1,0 +1,169 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# rollback and gc at a real target: QEMU is stopped, the disks stay until they
+# are to go, and nothing that is not ours is touched.
+. "${0%/*}/lib.sh"
+test_begin 'a local target is given up, and nothing else'
+requires jq
+requires qemu-system-x86_64 --version
+requires nbdkit --version
+fault=$(dirname "$PALLETJACK")/t/fault.so
+
+head -c 300000 /dev/urandom >one.raw
+truncate -s 2M one.raw
+cp one.raw two.raw
+
+# manifest POWER [POLICY]
+manifest() {
+	cat >m.yaml <<EOF
+apiVersion: palletjack.io/v1alpha1
+kind: Endpoint
+metadata: {name: source, namespace: t}
+spec: {type: disk, url: ., settings: {web: "one.raw,two.raw", cpus: "1", memory: 64Mi}}
+---
+apiVersion: palletjack.io/v1alpha1
+kind: Endpoint
+metadata: {name: target, namespace: t}
+spec: {type: local, url: target, settings: {format: raw}}
+---
+apiVersion: palletjack.io/v1alpha1
+kind: RunPolicy
+metadata: {name: default, namespace: t}
+spec: {retry: {attempts: 1}, ${2:-onFailure: hold}}
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: NetworkMap
+metadata: {name: maps, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map: []
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: StorageMap
+metadata: {name: maps, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map:
+    - {source: {name: one.raw}, destination: {storageClass: fast}}
+    - {source: {name: two.raw}, destination: {storageClass: bulk}}
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: Plan
+metadata: {name: p, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map: {network: {name: maps}, storage: {name: maps}}
+  targetNamespace: t
+  skipGuestConversion: true
+  targetPowerState: "$1"
+  vms: [{name: web}]
+EOF
+}
+state=$PALLETJACK_STATE/t/p/web
+mark() {
+	jq -r .state "target/$1/handover.json"
+}
+begin() {
+	rm -rf target "$PALLETJACK_STATE"
+	manifest "$@"
+}
+# Nobody holds the lock that QEMU inherits.
+is_off() {
+	flock -n target/web/running.lock true
+}
+at_end 'test ! -e target/web/qemu.pid || kill -KILL "$(cat target/web/qemu.pid)"'
+
+begin off
+check 'before the hand-over: marked, undefined, the disks kept' '
+	palletjack run --until create-vm m.yaml && test -x target/web/start &&
+	exits 9 palletjack rollback m.yaml &&
+	test "$(mark web)" = rolled-back && test "$(mark fast/web)" = rolled-back &&
+	test ! -e target/web/start && test ! -e target/web/domain.xml &&
+	cmp one.raw target/fast/web/disk-0.raw
+'
+check 'no run writes them, not even without its state directory' '
+	exits 9 palletjack run m.yaml &&
+	exits 6 palletjack --state "$PWD/other" run m.yaml 2>err; cat err;
+	grep -q "gc --disks" err
+'
+check 'gc --disks removes them, and what is not ours stays' '
+	echo mine >target/fast/web/notes && palletjack gc --disks m.yaml &&
+	find target -type f >left && cat left && echo target/fast/web/notes >want &&
+	cmp_ok want left && test ! -e target/web && test ! -e target/bulk/web
+'
+check 'then a run starts afresh' '
+	rm -r target/fast/web && palletjack run m.yaml &&
+	cmp one.raw target/fast/web/disk-0.raw && test "$(mark web)" = left-off
+'
+check 'handed over and off counts as one that may have run' '
+	exits 6 palletjack rollback m.yaml && test "$(mark web)" = left-off &&
+	exits 6 palletjack gc --disks m.yaml && test -x target/web/start
+'
+check 'a foreign claim is left alone, whatever is asked' '
+	cp -r "$PALLETJACK_STATE" kept &&
+	sed -i "s/\"uuid\": \".*\"/\"uuid\": \"another\"/" target/fast/web/palletjack.json &&
+	find target -type f -exec sha256sum {} + >before &&
+	exits 4 palletjack rollback --discard-target-writes m.yaml &&
+	exits 6 palletjack gc --disks m.yaml &&
+	exits 4 palletjack gc m.yaml 2>err; cat err;
+	find target -type f -exec sha256sum {} + | cmp_ok before - &&
+	grep -q "belongs to plan" err
+'
+
+begin on
+check 'a target that runs is refused, and runs on' '
+	palletjack run m.yaml && ! is_off &&
+	exits 6 palletjack rollback m.yaml && ! is_off && test "$(mark web)" = started
+'
+check 'asked for, it is stopped, and cannot be started again' '
+	cp target/web/start start && exits 9 palletjack rollback --discard-target-writes m.yaml &&
+	is_off && test "$(mark web)" = rolled-back && test ! -e target/web/start &&
+	! sh ./start && is_off
+'
+check 'gc --disks leaves nothing' '
+	palletjack gc --disks m.yaml && find target -type f >left && cat left &&
+	test ! -s left && test ! -e "$state/ledger/disk-0.ledger"
+'
+check 'onFailure: rollback at a real target' '
+	begin on "onFailure: rollback" && palletjack run --until cutover m.yaml &&
+	dd if=/dev/urandom of=target/fast/web/disk-0.raw bs=1 seek=1048576 \
+		count=7 conv=notrunc status=none &&
+	exits 8 palletjack run m.yaml 2>err; cat err;
+	test "$(mark fast/web)" = rolled-back &&
+	grep -q "to start afresh: palletjack gc --disks m.yaml --vm web" err &&
+	palletjack gc --disks m.yaml && palletjack run --until create-vm m.yaml &&
+	cmp one.raw target/fast/web/disk-0.raw
+'
+check 'gc keeps what a vm needs, removes what a boot test left' '
+	mkdir -p target/web/overlays/bt.1 && : >target/web/overlays/bt.1/disk-0.qcow2 &&
+	mkdir target/web/overlays/mine && palletjack gc m.yaml &&
+	test ! -e target/web/overlays/bt.1 && test -d target/web/overlays/mine &&
+	cmp one.raw target/fast/web/disk-0.raw && rmdir target/web/overlays/mine &&
+	palletjack gc m.yaml && test ! -e target/web/overlays
+'
+
+test -e "$fault" || { skip "$fault is not built" 'kills'; test_end; }
+# killed N COMMAND...: that command, killed behind its Nth record
+killed() {
+	n=$1
+	shift
+	exits 137 env LD_PRELOAD="$fault" FAULT_FILE=journal FAULT_AT="$n" \
+		FAULT_WHEN=after ASAN_OPTIONS=verify_asan_link_order=0 \
+		palletjack "$@"
+}
+check 'killed at each record, a rollback and a gc end in the same place' '
+	for n in 1 2 3 4 5 6 7 8; do
+		begin off && palletjack run m.yaml &&
+		killed $n rollback --discard-target-writes m.yaml &&
+		exits 9 palletjack rollback m.yaml &&
+		test "$(mark bulk/web)" = rolled-back && test ! -e target/web/start || exit 1
+	done
+	for n in 1 2 3 4; do
+		cp -r target target.kept && cp -r "$PALLETJACK_STATE" state.kept
+		killed $n gc --disks m.yaml && palletjack gc --disks m.yaml &&
+		find target -type f >left && test ! -s left || exit 1
+		rm -rf target "$PALLETJACK_STATE"
+		mv target.kept target && mv state.kept "$PALLETJACK_STATE"
+	done
+'
+test_end
