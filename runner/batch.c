@@ -57,8 +57,10 @@ record_of(const struct inv_vm *vm)
 			 "networks", "storages");
 }
 
+/* It is written before the journal names it: what is there may be newer than
+ * what is named, and not `exact`. */
 static int
-load_record(struct batch_vm *v, struct err *err)
+load_record(struct batch_vm *v, bool exact, struct err *err)
 {
 	const struct history *h = v->run.state->history;
 	CLEANUP(mem_freep)
@@ -74,8 +76,7 @@ load_record(struct batch_vm *v, struct err *err)
 		return -1;
 	json = json_loadb(text.data, text.len, 0, NULL);
 	digest_json(json, digest);
-	/* written before the journal names it: a newer one may be there */
-	if (json && strcmp(digest, h->inventory_digest) == 0)
+	if (json && (!exact || strcmp(digest, h->inventory_digest) == 0))
 		rc = inventory_from_json(json, &v->recorded, err);
 	json_decref(json);
 	return rc;
@@ -165,7 +166,7 @@ settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
 	inventory_free(v->recorded);
 	v->recorded = NULL;
 	v->verdict = BATCH_FINISHED;
-	if (load_record(v, err) < 0)
+	if (load_record(v, false, err) < 0)
 		return -1;
 	if (!v->recorded || v->recorded->nvms != 1)
 		return 0;
@@ -189,7 +190,7 @@ try_records(struct batch *b, struct batch_vm *v)
 	if (v->run.state->history->finished)
 		v->verdict = BATCH_FINISHED;
 	if (aim_allowed(AIM_RUN, v->run.state->history, &err) < 0 ||
-	    load_record(v, &err) < 0) {
+	    load_record(v, true, &err) < 0) {
 		keep_back(v, &err);
 		return;
 	}
@@ -311,8 +312,15 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	if (state_peek(dir, &v->run.state, err) < 0)
 		return -1;
 	v->run.aim = opts->aim;
-	if (opts->take && v->run.aim == AIM_RUN && is_half_back(v))
+	if (v->run.aim == AIM_RUN && is_half_back(v)) {
+		if (!opts->take)
+			return err_set(
+			    err, ERR_CANCELLED,
+			    "its rollback, begun on %.10s, is not "
+			    "finished: a run, too, finishes it first",
+			    v->run.state->history->rollback_begun);
 		v->run.aim = AIM_ROLLBACK;
+	}
 	if (v->run.aim == AIM_RUN)
 		try_records(b, v);
 	else if (settle_by_records(b, v, false, err) < 0)

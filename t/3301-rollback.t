@@ -88,6 +88,7 @@ check 'a failed compensation is retried by the next rollback, or run' '
 	sed -i "s/power: \"on\"/&, faults: \"undo\/create-vm:fail\"/" m.yaml &&
 	exits 6 palletjack rollback m.yaml && test "$(power | tail -1)" = "mark rolled-back" &&
 	exits 6 palletjack gc --disks m.yaml &&
+	palletjack plan m.yaml | grep "its rollback, begun on .* is not finished" &&
 	sed -i "s/:fail//" m.yaml &&
 	exits 9 palletjack run m.yaml && test "$(power | tail -1)" = "source on" &&
 	test "$(fake_log | grep -c undo/start)" -eq 1
