@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of the compensations: the source is given back as it was, and never
+ * beside its target. */
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "stages/source/source.h"
+#include "stages/target/local.h"
+#include "t/vm.h"
+
+/* A source with a switch, which notes what the target was like when it was
+ * switched on. */
+static enum power_state source_power;
+static int nswitched;
+static bool script_was_there;
+
+static int
+power_state(const struct endpoint *ep, const struct inv_vm *of,
+	    enum power_state *ret, struct err *e)
+{
+	(void)ep, (void)of, (void)e;
+	*ret = source_power;
+	return 0;
+}
+
+static int
+power_off(const struct endpoint *ep, const struct inv_vm *of, int64_t deadline,
+	  struct err *e)
+{
+	(void)ep, (void)of, (void)deadline, (void)e;
+	source_power = POWER_STATE_OFF;
+	return 0;
+}
+
+static int
+power_on(const struct endpoint *ep, const struct inv_vm *of, struct err *e)
+{
+	CLEANUP(mem_freep) char *script = local_path(&place.vm, LOCAL_START);
+
+	(void)ep, (void)of, (void)e;
+	nswitched++;
+	script_was_there = fs_exists(script);
+	source_power = POWER_STATE_ON;
+	return 0;
+}
+
+static const struct source_ops switched = {.type = "switched",
+					   .power_state = power_state,
+					   .power_off = power_off,
+					   .power_on = power_on};
+
+const struct source_ops *
+source_find(const char *type)
+{
+	(void)type;
+	return &switched;
+}
+
+void
+work_catch_stop(struct work *w)
+{
+	(void)w;
+}
+
+bool
+work_stopping(const struct work *w)
+{
+	(void)w;
+	return false;
+}
+
+static enum handover
+mark(void)
+{
+	enum handover state = HANDOVER_NONE;
+
+	(void)place.ops->marked(&place.vm, &state, &err);
+	return state;
+}
+
+/* The vm stopped at the source, which was like that, and defined here. */
+static void
+cut_over(enum power_state was)
+{
+	fresh_vm();
+	view.may_discard = false;
+	source_power = was;
+	nswitched = 0;
+	is_int(run_stage(&stage_cutover), 0, "cutover");
+	is_int(source_power, POWER_STATE_OFF, "stops the source");
+	is_int(run_stage(&stage_create_vm), 0, "create-vm");
+}
+
+static void
+test_all(void)
+{
+	CLEANUP(volume_done) struct volume disk = {0};
+
+	cut_over(POWER_STATE_ON);
+	for (int i = 0; i < 2; i++) {
+		is_int(run_stage(stage_start.undo), 0, "undo start");
+		is_int(mark(), HANDOVER_ROLLED_BACK, "marked");
+		is_int(run_stage(stage_create_vm.undo), 0, "undo create-vm");
+		is_int(run_stage(stage_cutover.undo), 0, "undo cutover");
+		is_int(source_power, POWER_STATE_ON, "the source is on");
+		is_int(nswitched, 1, "switched once, also the second time");
+		ok(!script_was_there, "when nothing could start the target");
+	}
+	place.ops->volume(&place.vm, 0, &disk);
+	ok(fs_exists(disk.path), "the disks are kept");
+	is_int(place.ops->mark(&place.vm, HANDOVER_STARTED, &err), -1,
+	       "nothing hands it over again");
+}
+
+static void
+test_was_off(void)
+{
+	cut_over(POWER_STATE_OFF);
+	is_int(run_stage(stage_start.undo), 0, "undo start");
+	is_int(run_stage(stage_cutover.undo), 0, "undo cutover");
+	is_int(nswitched, 0, "what was off stays off");
+}
+
+static void
+test_handed_over(void)
+{
+	static const enum handover marks[] = {HANDOVER_LEFT_OFF,
+					      HANDOVER_STARTED};
+
+	for (size_t i = 0; i < 2; i++) {
+		cut_over(POWER_STATE_ON);
+		is_int(place.ops->mark(&place.vm, marks[i], &err), 0, "mark");
+		is_int(run_stage(stage_start.undo), -1, "not unasked");
+		like(err.text, "--discard-target-writes", "but when asked");
+		is_int(run_stage(stage_cutover.undo), -1,
+		       "nor the source alone");
+		is_int(nswitched, 0, "it stays off");
+		is_int(mark(), marks[i], "the mark stays");
+		view.may_discard = true;
+		is_int(run_stage(stage_cutover.undo), -1,
+		       "asked for, still not before the target is marked");
+		is_int(run_stage(stage_start.undo), 0, "undo start");
+		is_int(run_stage(stage_cutover.undo), 0, "undo cutover");
+		is_int(nswitched, 1, "it is on");
+	}
+}
+
+/* Whoever holds the lock runs it: now that is us. */
+static void
+test_target_runs(void)
+{
+	CLEANUP(mem_freep) char *lock = NULL;
+	CLEANUP(mem_closep) int fd = -1;
+
+	cut_over(POWER_STATE_ON);
+	lock = local_path(&place.vm, LOCAL_LOCK);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ok(fd >= 0 && flock(fd, LOCK_EX) == 0, "somebody runs the target");
+	is_int(run_stage(stage_cutover.undo), -1, "the source is not started");
+	is_int((int)err.class, ERR_RETRY, "as long as that is so");
+	is_int(nswitched, 0, "it stays off");
+	is_int(run_stage(&stage_gc_disks), -1, "nothing is removed");
+	is_int(place.ops->remove(&place.vm, &err), -1, "by nothing");
+}
+
+static void
+test_foreign(void)
+{
+	cut_over(POWER_STATE_ON);
+	place.vm.state_uuid = view.state_uuid = "uuid-other";
+	is_int(run_stage(stage_start.undo), -1, "another's target");
+	is_int((int)err.class, ERR_HELD, "is held");
+	is_int(run_stage(stage_create_vm.undo), -1, "nor undefined");
+	is_int(run_stage(&stage_gc), -1, "nor cleaned up");
+	is_int(run_stage(&stage_gc_disks), -1, "nor removed");
+	is_int(place.ops->remove(&place.vm, &err), -1, "by nothing");
+	place.vm.state_uuid = view.state_uuid = "uuid-mine";
+	is_int(mark(), HANDOVER_NONE, "it is as it was");
+}
+
+int
+main(void)
+{
+	if (!process_in_path("qemu-system-x86_64"))
+		tap_skip_all("QEMU is not installed");
+	setenv("PALLETJACK_ACCEL", "tcg", 1);
+	shape.converted = false;
+	test_all();
+	test_was_off();
+	test_handed_over();
+	test_target_runs();
+	test_foreign();
+	forget_vm();
+	return tap_done();
+}
