@@ -186,6 +186,12 @@ struct migration {
 	struct source_ref *cancel;
 	size_t ncancel;
 	int64_t cutover_ms; /* wall; 0: not set */
+	struct vm_cutover {
+		const char *id; /* of the vm at its source */
+		int64_t cutover_ms;
+		struct pos pos;
+	} * vm_cutovers;
+	size_t nvm_cutovers;
 };
 
 struct plan {
@@ -237,6 +243,18 @@ int manifest_plan(const struct manifest *m, const char *name,
 		  const struct plan **ret, struct err *err);
 
 const struct plan_vm *plan_vm_find(const struct plan *p, const char *key);
+
+/* What the plan's migrations, taken together, ask for one of its vms. */
+struct vm_asked {
+	const struct migration *cancelled_by; /* NULL: by none */
+	const struct migration *cutover_by;   /* NULL: no time is set */
+	int64_t cutover_ms;		      /* wall */
+	const struct migration *differs;      /* sets another time, or NULL */
+};
+/* `id` and `name` are the vm's at its source; NULL when not known yet: then
+ * what names it only by that is not seen. */
+void plan_vm_asked(const struct plan *p, const struct plan_vm *vm,
+		   const char *id, const char *name, struct vm_asked *ret);
 /* The first hook of that step, or NULL (Forklift honours one per step). */
 const struct vm_hook *plan_vm_hook(const struct plan_vm *vm,
 				   enum hook_step step);

@@ -394,8 +394,6 @@ static const struct field migration_spec[] = {
      .type = FIELD_LIST,
      .item = &cancel_item,
      LIST_AT(struct migration, cancel, ncancel),
-     .honour = NOT_YET,
-     .why = "leave the vm out of the plan or use --vm",
      .doc = "vms to stop working on"},
     {.name = "cutover",
      .type = FIELD_TIME,

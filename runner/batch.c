@@ -12,6 +12,7 @@
 #include "ask.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "due.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
 
@@ -216,6 +217,24 @@ check_all_findings(const struct batch *b, const struct batch_vm *v,
 	return check_findings(&b->findings, NULL, v->run.pvm, err);
 }
 
+/* Requests that wait count only where they cannot be taken in first. */
+static int
+check_cancelled(const struct batch *b, const struct batch_vm *v,
+		const char *vm_dir, struct err *err)
+{
+	const struct history *h = v->run.state->history;
+	struct standing standing;
+	struct due due;
+
+	if (standing_read(h, vm_dir, &standing, err) < 0)
+		return -1;
+	due_of(b->plan, v->run.pvm, v->run.view.vm, h, &standing, &due);
+	standing_done(&standing);
+	if (!due.cancelled[0])
+		return 0;
+	return err_set(err, ERR_CANCELLED, "cancelled %s", due.cancelled);
+}
+
 static int
 check_refused(const struct batch_vm *v, struct err *err)
 {
@@ -243,6 +262,9 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	make_view(b, v, vm, b->inventory,
 		  shape_names_get(b->names, v->run.pvm));
 	make_schedule(v);
+	if (check_cancelled(b, v, opts->take ? NULL : v->run.state->dir, err) <
+	    0)
+		return -1;
 	if (check_refused(v, err) < 0)
 		return -1;
 	return opts->take ? keep_record(v, err) : 0;
@@ -260,6 +282,53 @@ say_finished(struct batch_vm *v, struct err *err)
 	return journal_sync(v->run.state->journal, err);
 }
 
+struct hearing {
+	struct findings *findings;
+	const char *vm;
+};
+
+static void
+note_request(void *arg, const json_t *request, const char *ignored)
+{
+	const struct hearing *h = arg;
+	CLEANUP(mem_freep) char *text = request_text(request, ignored);
+
+	findings_add(h->findings, ignored ? FINDING_WARN : FINDING_INFORMATION,
+		     ignored ? "RequestIgnored" : "Request", "%s", text)
+	    ->vm = h->vm;
+}
+
+/* A vm that stays as cancelled as it was needs no lock. */
+static int
+check_still_cancelled(const struct batch *b, const struct batch_vm *v,
+		      struct err *err)
+{
+	struct standing standing;
+	bool waits = false;
+
+	if (standing_read(v->run.state->history, v->run.state->dir, &standing,
+			  err) < 0)
+		return -1;
+	for (int i = 0; i < NREQUESTS; i++)
+		waits |= standing.waits[i];
+	standing_done(&standing);
+	return waits ? 0 : check_cancelled(b, v, NULL, err);
+}
+
+static int
+take_state(struct batch *b, struct batch_vm *v, const char *dir,
+	   struct err *err)
+{
+	struct hearing hearing = {&b->findings, v->run.pvm->key};
+
+	state_release(v->run.state);
+	v->run.state = NULL;
+	if (state_take(dir, b->plan, &v->run.state, err) < 0 ||
+	    requests_take_in(v->run.state, note_request, &hearing, err) < 0)
+		return -1;
+	return check_cancelled(b, v, NULL, err);
+}
+
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
 static int
 open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
@@ -271,12 +340,12 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	if (state_peek(dir, &v->run.state, err) < 0)
 		return -1;
 	try_records(b, v);
-	if (!opts->take || v->verdict == BATCH_BACK ||
-	    v->run.state->history->finished)
+	if (v->verdict == BATCH_BACK || v->run.state->history->finished)
 		return 0;
-	state_release(v->run.state);
-	v->run.state = NULL;
-	if (state_take(dir, b->plan, &v->run.state, err) < 0)
+	if (!opts->take)
+		return check_cancelled(b, v, dir, err);
+	if (check_still_cancelled(b, v, err) < 0 ||
+	    take_state(b, v, dir, err) < 0)
 		return -1;
 	if (v->verdict == BATCH_FINISHED)
 		return say_finished(v, err);

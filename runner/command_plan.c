@@ -34,7 +34,7 @@ verdict_name(const struct batch_vm *v)
 	case BATCH_BACK:
 		break;
 	}
-	return "kept back";
+	return v->error.class == ERR_CANCELLED ? "cancelled" : "kept back";
 }
 
 static json_t *

@@ -94,24 +94,50 @@ worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
 	return code;
 }
 
+/* "palletjack COMMAND PATH... --plan P" */
 static void
-say_next_move(const struct options *o, const struct vm_run *ready,
-	      size_t nready, int code)
+say_command(const struct options *o, const char *command)
 {
-	bool again = code == 5 || code == 9 || code == 130 || code == 143;
-
-	for (size_t i = 0; i < nready; i++)
-		if (ready[i].outcome != ERR_NONE)
-			fprintf(stderr, "%s: log: %s/log/run.log\n",
-				ready[i].pvm->key, ready[i].state->dir);
-	if (!again)
-		return;
-	fprintf(stderr, "state is saved; to go on: palletjack run");
+	fprintf(stderr, "palletjack %s", command);
 	for (size_t i = 0; i < o->paths.n; i++)
 		fprintf(stderr, " %s", o->paths.v[i]);
 	if (o->plan)
 		fprintf(stderr, " --plan %s", o->plan);
 	fprintf(stderr, "\n");
+}
+
+static bool
+has_cancelled(const struct batch *b, const struct vm_run *ready, size_t nready)
+{
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_BACK &&
+		    b->vms[i].error.class == ERR_CANCELLED)
+			return true;
+	for (size_t i = 0; i < nready; i++)
+		if (ready[i].outcome == ERR_CANCELLED)
+			return true;
+	return false;
+}
+
+static void
+say_next_move(const struct options *o, const struct batch *b,
+	      const struct vm_run *ready, size_t nready, int code)
+{
+	bool interrupted = code == 130 || code == 143;
+
+	for (size_t i = 0; i < nready; i++)
+		if (ready[i].outcome != ERR_NONE)
+			fprintf(stderr, "%s: log: %s/log/run.log\n",
+				ready[i].pvm->key, ready[i].state->dir);
+	if (!interrupted && has_cancelled(b, ready, nready)) {
+		fprintf(stderr, "what is cancelled stays so until it is taken "
+				"out of spec.cancel, or by: ");
+		say_command(o, "cancel --revoke");
+	}
+	if (interrupted || code == 5) {
+		fprintf(stderr, "state is saved; to go on: ");
+		say_command(o, "run");
+	}
 }
 
 static int
@@ -137,7 +163,7 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	code = worst_of(b, ready, nready);
 	if (signal)
 		code = 128 + signal;
-	say_next_move(o, ready, nready, code);
+	say_next_move(o, b, ready, nready, code);
 	return code;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "command.h"
+#include "due.h"
 #include "state.h"
 
 struct options {
@@ -20,16 +21,28 @@ static const char *const state_names[] = {
     [HISTORY_FAILED] = "failed",
 };
 
+/* One vm, from its state directory and the manifest's migrations. */
+struct view_of_vm {
+	const struct plan_vm *pvm;
+	const struct vm_state *state;
+	struct standing standing;
+	struct due due;
+};
+
 /* In one word where the vm stands. */
 static const char *
-vm_word(const struct history *h)
+vm_word(const struct view_of_vm *v)
 {
-	if (!h->version)
-		return "not begun";
+	const struct history *h = v->state->history;
+
 	if (h->finished)
 		return "finished";
 	if (h->run_begun && !h->run_ended)
 		return "running or cut short";
+	if (v->due.cancelled[0])
+		return "cancelled";
+	if (!h->version)
+		return "not begun";
 	return h->run_error ? "stopped" : "begun";
 }
 
@@ -52,43 +65,71 @@ step_to_json(const struct step_history *s)
 	return step;
 }
 
+/* What people asked for and no run has seen yet. */
 static json_t *
-vm_to_json(const struct plan_vm *pvm, const struct vm_state *state)
+waiting_to_json(const struct standing *s)
 {
-	const struct history *h = state->history;
+	json_t *waiting = json_array();
+
+	for (int i = 0; i < NREQUESTS; i++)
+		if (s->waits[i])
+			json_array_append_new(waiting,
+					      json_string(request_kind_name(
+						  (enum request_kind)i)));
+	return waiting;
+}
+
+static json_t *
+vm_to_json(const struct view_of_vm *v)
+{
+	const struct history *h = v->state->history;
 	json_t *steps = json_array(), *vm;
 
 	for (size_t i = 0; i < h->nsteps; i++)
 		json_array_append_new(steps, step_to_json(h->steps[i]));
-	vm = json_pack("{s:s, s:s, s:s, s:o}", "vm", pvm->key, "state",
-		       vm_word(h), "stateDir", state->dir, "steps", steps);
+	vm = json_pack("{s:s, s:s, s:s, s:o, s:o}", "vm", v->pvm->key, "state",
+		       vm_word(v), "stateDir", v->state->dir, "steps", steps,
+		       "requests", waiting_to_json(&v->standing));
 	if (h->run_error)
 		json_object_set_new(vm, "error", json_string(h->run_error));
 	if (h->finished)
 		json_object_set_new(vm, "finished", json_string(h->finished));
+	if (v->due.cancelled[0])
+		json_object_set_new(vm, "cancelled",
+				    json_string(v->due.cancelled));
 	return vm;
 }
 
 static void
-print_vm(const struct plan_vm *pvm, const struct vm_state *state)
+print_step(const struct step_history *s)
 {
-	const struct history *h = state->history;
+	const char *when = s->ended ? s->ended : s->begun;
 
-	printf("\n%s: %s\n", pvm->key, vm_word(h));
-	for (size_t i = 0; i < h->nsteps; i++) {
-		const struct step_history *s = h->steps[i];
-		const char *when = s->ended ? s->ended : s->begun;
+	printf("  %-20s %-7s %.10s %.8s", s->id, state_names[s->state], when,
+	       when + 11);
+	if (s->attempts > 1)
+		printf("  %d attempts", s->attempts);
+	if (s->error)
+		printf("  %s", s->error);
+	printf("\n");
+}
 
-		printf("  %-20s %-7s %.10s %.8s", s->id, state_names[s->state],
-		       when, when + 11);
-		if (s->attempts > 1)
-			printf("  %d attempts", s->attempts);
-		if (s->error)
-			printf("  %s", s->error);
-		printf("\n");
-	}
+static void
+print_vm(const struct view_of_vm *v)
+{
+	const struct history *h = v->state->history;
+
+	printf("\n%s: %s\n", v->pvm->key, vm_word(v));
+	for (size_t i = 0; i < h->nsteps; i++)
+		print_step(h->steps[i]);
 	if (h->run_error)
 		printf("  last run: %s\n", h->run_error);
+	if (v->due.cancelled[0])
+		printf("  cancelled %s\n", v->due.cancelled);
+	for (int i = 0; i < NREQUESTS; i++)
+		if (v->standing.waits[i])
+			printf("  a request (%s) waits for a run to see it\n",
+			       request_kind_name((enum request_kind)i));
 }
 
 static int
@@ -97,16 +138,22 @@ show_vm(const struct options *o, const char *root, const struct plan *plan,
 {
 	CLEANUP(mem_freep) char *dir = state_vm_dir(root, plan, pvm);
 	struct vm_state *state = NULL;
+	struct view_of_vm v = {.pvm = pvm};
 	struct err err;
 
-	if (state_peek(dir, &state, &err) < 0) {
+	if (state_peek(dir, &state, &err) < 0 ||
+	    standing_read(state->history, dir, &v.standing, &err) < 0) {
+		state_release(state);
 		complain("%s: %s", pvm->key, err.text);
 		return err_exit_code(err.class);
 	}
+	v.state = state;
+	due_of(plan, pvm, NULL, state->history, &v.standing, &v.due);
 	if (o->output && strcmp(o->output, "json") == 0)
-		json_array_append_new(all, vm_to_json(pvm, state));
+		json_array_append_new(all, vm_to_json(&v));
 	else
-		print_vm(pvm, state);
+		print_vm(&v);
+	standing_done(&v.standing);
 	state_release(state);
 	return 0;
 }

@@ -19,8 +19,6 @@
 #include "pool.h"
 #include "step.h"
 
-#define STOP_GRACE_MS 10000
-
 void
 run_emit(struct run *r, const struct event *e)
 {
@@ -28,13 +26,27 @@ run_emit(struct run *r, const struct event *e)
 		r->opts->printer->print(r->opts->printer, e);
 }
 
+void
+vm_kill(struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (vm->work->steps[i].phase == PHASE_RUNNING)
+			child_kill(&vm->work->steps[i].child);
+}
+
+void
+vm_ask_to_stop(struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (vm->work->steps[i].phase == PHASE_RUNNING)
+			child_ask_to_stop(&vm->work->steps[i].child);
+}
+
 static void
 kill_all(struct run *r)
 {
 	for (size_t i = 0; i < r->nvms; i++)
-		for (size_t k = 0; k < r->vms[i].work->nsteps; k++)
-			if (r->vms[i].work->steps[k].phase == PHASE_RUNNING)
-				child_kill(&r->vms[i].work->steps[k].child);
+		vm_kill(&r->vms[i]);
 }
 
 void
@@ -101,6 +113,8 @@ vm_end(struct run *r, struct vm_run *vm)
 				    json_string(err_class_name(vm->outcome)));
 		json_object_set_new(fields, "error", json_string(vm->error));
 	}
+	loop_cancel(r->loop, vm->work->kill_timer);
+	vm->work->kill_timer = 0;
 	vm->work->ended = true;
 	r->nended++;
 	if (vm->work->admitted)
@@ -202,10 +216,7 @@ signal_came(void *arg)
 	r->signal = (int)info.ssi_signo;
 	for (size_t i = 0; i < r->nvms; i++) {
 		vm_stop(&r->vms[i]);
-		for (size_t k = 0; k < r->vms[i].work->nsteps; k++)
-			if (r->vms[i].work->steps[k].phase == PHASE_RUNNING)
-				child_ask_to_stop(
-				    &r->vms[i].work->steps[k].child);
+		vm_ask_to_stop(&r->vms[i]);
 	}
 	r->kill_timer =
 	    loop_at(r->loop, clock_mono_ms() + STOP_GRACE_MS, grace_is_over, r);
@@ -306,8 +317,10 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	for (size_t i = 0; i < nvms; i++)
 		prepare_vm(&r, &vms[i]);
 	rc = catch_signals(&r, err);
-	if (rc == 0)
+	if (rc == 0) {
+		run_watch_requests(&r);
 		run_advance(&r);
+	}
 	while (rc == 0 && !r.broken && r.nended < r.nvms)
 		rc = loop_turn(r.loop, err);
 	if (rc < 0 || r.broken) {

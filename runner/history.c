@@ -11,7 +11,10 @@
 struct history *
 history_new(void)
 {
-	return mem_new(sizeof(struct history));
+	struct history *h = mem_new(sizeof(*h));
+
+	h->requests = json_object();
+	return h;
 }
 
 static void
@@ -45,6 +48,7 @@ history_free(struct history *h)
 	free(h->run_begun);
 	free(h->run_ended);
 	free(h->run_error);
+	json_decref(h->requests);
 	free(h);
 }
 
@@ -193,6 +197,19 @@ fold_result(struct history *h, const json_t *r)
 	s->facts = json_incref(json_object_get(r, "facts"));
 }
 
+static void
+fold_request(struct history *h, const json_t *r)
+{
+	const char *kind = text_of(r, "kind");
+
+	if (json_object_get(r, "ignored"))
+		return;
+	if (json_is_true(json_object_get(r, "revoke")))
+		json_object_del(h->requests, kind);
+	else
+		json_object_set(h->requests, kind, (json_t *)r);
+}
+
 int
 history_visit(void *arg, const json_t *r, struct err *err)
 {
@@ -213,7 +230,15 @@ history_visit(void *arg, const json_t *r, struct err *err)
 		fold_record(h, r);
 	else if (strcmp(type, "result") == 0)
 		fold_result(h, r);
+	else if (strcmp(type, "request") == 0)
+		fold_request(h, r);
 	return 0;
+}
+
+json_t *
+history_request(const struct history *h, const char *kind)
+{
+	return json_object_get(h->requests, kind);
 }
 
 json_t *

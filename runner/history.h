@@ -51,6 +51,8 @@ struct history {
 	char *run_begun, *run_ended;
 	char *run_error; /* why the last run stopped here, or NULL */
 	enum err_class run_class;
+	/* Kind to the request in force of that kind (request.h). */
+	json_t *requests;
 };
 
 struct history *history_new(void);
@@ -63,6 +65,8 @@ int history_visit(void *arg, const json_t *record, struct err *err);
 /* NULL when it was never begun. */
 const struct step_history *history_step(const struct history *h,
 					const char *id);
+/* The request of this kind that is in force; borrowed or NULL. */
+json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */
 json_t *history_facts(const struct history *h);
 

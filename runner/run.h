@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of a run, shared by execute.c (the loop) and step_run.c (one
- * step from its beginning to its end); nobody else includes it. */
+/* The inside of a run, shared by execute.c (the loop), run_requests.c
+ * (what people ask meanwhile) and step_run.c (one step from its beginning to
+ * its end); nobody else includes it. */
 #ifndef RUNNER_RUN_H
 #define RUNNER_RUN_H
 
@@ -11,6 +12,8 @@
 #include "io/loop.h"
 #include "pool.h"
 #include "step.h"
+
+#define STOP_GRACE_MS 10000
 
 enum step_phase {
 	PHASE_WAITING, /* for steps before it, or for a slot */
@@ -39,7 +42,9 @@ struct step_run {
 struct vm_work {
 	struct step_run *steps;
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
-	bool admitted, stopping, ended;
+	bool admitted, stopping, ended, cancelled;
+	int kill_timer;
+	int64_t requests_seen;
 };
 
 struct run {
@@ -49,7 +54,7 @@ struct run {
 	struct loop *loop;
 	struct pool pools[NPOOLS];
 	int signal_fd, signal;
-	int kill_timer;
+	int kill_timer, poll_timer;
 	bool broken;
 	struct err error;
 };
@@ -68,6 +73,14 @@ int run_write_down(struct run *r, struct vm_run *vm, const char *type,
 void vm_note_failure(struct vm_run *vm, enum err_class class, const char *text);
 /* The vm begins nothing more in this run. */
 void vm_stop(struct vm_run *vm);
+
+/* Asks the vm's running steps to come to a good end, or ends them. */
+void vm_ask_to_stop(struct vm_run *vm);
+void vm_kill(struct vm_run *vm);
+
+/* run_requests.c */
+/* Looks for requests from now on. */
+void run_watch_requests(struct run *r);
 
 /* step_run.c */
 /* Begins it if its pool has a slot. */

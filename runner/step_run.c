@@ -107,6 +107,8 @@ step_failed(struct step_run *s, struct err *err)
 		err_set(err, ERR_RETRY, "took longer than its deadline");
 	if (s->run->signal && err->class == ERR_RETRY)
 		err_set(err, ERR_CANCELLED, "stopped by a signal");
+	else if (s->vm->work->cancelled && err->class == ERR_RETRY)
+		err_set(err, ERR_CANCELLED, "stopped by a cancel");
 	error = json_pack("{s:s, s:s}", "class", err_class_name(err->class),
 			  "text", err->text);
 	if (s->run->broken)
