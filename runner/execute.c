@@ -114,7 +114,8 @@ vm_end(struct run *r, struct vm_run *vm)
 		json_object_set_new(fields, "error", json_string(vm->error));
 	}
 	loop_cancel(r->loop, vm->work->kill_timer);
-	vm->work->kill_timer = 0;
+	loop_cancel(r->loop, vm->work->deadline_timer);
+	vm->work->kill_timer = vm->work->deadline_timer = 0;
 	vm->work->ended = true;
 	r->nended++;
 	if (vm->work->admitted)
@@ -184,6 +185,7 @@ run_advance(struct run *r)
 				return;
 			vm->work->admitted = true;
 			r->nadmitted++;
+			vm_watch_deadline(r, vm);
 		}
 		vm_advance(r, vm);
 	}
@@ -258,6 +260,7 @@ prepare_vm(struct run *r, struct vm_run *vm)
 	struct vm_work *w = mem_new(sizeof(*w));
 
 	vm->work = w;
+	w->run = r;
 	w->nsteps = vm->graph->nsteps;
 	w->steps = mem_new(w->nsteps * sizeof(*w->steps));
 	for (size_t i = 0; i < w->nsteps; i++) {
@@ -319,6 +322,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	rc = catch_signals(&r, err);
 	if (rc == 0) {
 		run_watch_requests(&r);
+		run_watch_deadline(&r);
 		run_advance(&r);
 	}
 	while (rc == 0 && !r.broken && r.nended < r.nvms)

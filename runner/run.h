@@ -43,8 +43,9 @@ struct vm_work {
 	struct step_run *steps;
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
 	bool admitted, stopping, ended, cancelled;
-	int kill_timer;
+	int kill_timer, deadline_timer;
 	int64_t requests_seen;
+	struct run *run;
 };
 
 struct run {
@@ -77,6 +78,13 @@ void vm_stop(struct vm_run *vm);
 /* Asks the vm's running steps to come to a good end, or ends them. */
 void vm_ask_to_stop(struct vm_run *vm);
 void vm_kill(struct vm_run *vm);
+
+/* run_deadlines.c */
+/* The vm shall end like this: asked to stop, ended when it does not. */
+void vm_abandon(struct run *r, struct vm_run *vm, enum err_class class,
+		const char *text);
+void vm_watch_deadline(struct run *r, struct vm_run *vm);
+void run_watch_deadline(struct run *r);
 
 /* run_requests.c */
 /* Looks for requests from now on. */

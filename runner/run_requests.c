@@ -27,25 +27,12 @@ say_request(void *arg, const json_t *request, const char *ignored)
 }
 
 static void
-grace_is_over(void *arg)
-{
-	struct vm_run *vm = arg;
-
-	vm->work->kill_timer = 0;
-	vm_kill(vm);
-}
-
-static void
 cancel_vm(struct run *r, struct vm_run *vm, const char *by)
 {
 	CLEANUP(mem_freep) char *text = mem_printf("cancelled %s", by);
 
 	vm->work->cancelled = true;
-	vm_note_failure(vm, ERR_CANCELLED, text);
-	vm_stop(vm);
-	vm_ask_to_stop(vm);
-	vm->work->kill_timer = loop_at(r->loop, clock_mono_ms() + STOP_GRACE_MS,
-				       grace_is_over, vm);
+	vm_abandon(r, vm, ERR_CANCELLED, text);
 }
 
 static void

@@ -64,6 +64,17 @@ check 'a step that hangs meets its deadline' '
 	exits 5 palletjack run m.yaml 2>err; cat err; grep -q "convert: took longer than its deadline" err
 '
 
+for late in vm run; do
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest 'vms: "2", faults: "vm-00001:verify:hang"' \
+		"{deadlines: {$late: 2s}}" vm-00001 vm-00002
+	check "a $late that is too late is given up" '
+		exits 5 palletjack run m.yaml 2>err; cat err
+		grep -q "vm-00001.*deadlines.'"$late"'" err &&
+		test "$(fake_state vm-00002)" = finished
+	'
+done
+
 rm -rf "$PALLETJACK_STATE"
 fake_manifest 'vms: "1"' '{}'
 cat >>m.yaml <<EOF
