@@ -43,6 +43,7 @@ struct vm_work {
 	struct step_run *steps;
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
 	bool admitted, stopping, ended, cancelled;
+	bool parked; /* stays for its cutover, outside the limit of vms */
 	int kill_timer;
 	int64_t requests_seen;
 };
@@ -55,7 +56,7 @@ struct run {
 	struct pool pools[NPOOLS];
 	int signal_fd, signal;
 	int kill_timer, poll_timer;
-	bool broken;
+	bool broken, slot_freed;
 	struct err error;
 };
 
@@ -79,8 +80,10 @@ void vm_ask_to_stop(struct vm_run *vm);
 void vm_kill(struct vm_run *vm);
 
 /* run_requests.c */
-/* Looks for requests from now on. */
+/* Looks for requests from now on, and for times that have come. */
 void run_watch_requests(struct run *r);
+/* What migrations and requests say of the vm as things are now. */
+void vm_look_due(struct run *r, struct vm_run *vm);
 
 /* step_run.c */
 /* Begins it if its pool has a slot. */
