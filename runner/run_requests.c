@@ -71,12 +71,17 @@ static bool
 hear(struct run *r, struct vm_run *vm)
 {
 	struct hearing hearing = {r, vm};
-	struct err err;
+	struct err err, again;
 
 	if (!request_news(vm->state->dir, &vm->work->requests_seen))
 		return false;
 	if (requests_take_in(vm->state, say_request, &hearing, &err) < 0) {
-		log_line(LOG_LEVEL_WARNING, vm->pvm->key, "%s", err.text);
+		/* what was the journal's fault stays so */
+		if (journal_sync(vm->state->journal, &again) < 0)
+			run_break(r, &err);
+		else
+			log_line(LOG_LEVEL_WARNING, vm->pvm->key, "%s",
+				 err.text);
 		return false;
 	}
 	vm_look_due(r, vm);

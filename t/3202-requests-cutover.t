@@ -137,7 +137,7 @@ check 'it reaches a run that stays' '
 	{ palletjack run --wait 1h m.yaml >out 2>&1 & } && run=$!
 	within 30 grep -q "vm-00002.*waiting" out
 	palletjack cutover m.yaml >said && cat said && wait $run && cat out
-	grep -q "vm-00001: nothing to cutover: it is finished" said
+	grep -q "vm-00001: no cutover asked for: it is finished" said
 	test "$(fake_state vm-00002)" = finished
 '
 check 'cutover --at sets the time, and goes before a Migration' '
