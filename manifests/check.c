@@ -388,6 +388,27 @@ pass_on_concerns(struct checker *c, const struct plan_vm *pvm,
 		about(c, pvm, NULL, &c->findings->v[n]);
 }
 
+/* Those that reading the manifest could not see: named by the source's id. */
+static void
+check_cutover(struct checker *c, const struct plan_vm *pvm,
+	      const struct inv_vm *vm)
+{
+	struct vm_asked before, now;
+	struct finding *f;
+
+	plan_vm_asked(c->plan, pvm, NULL, NULL, &before);
+	plan_vm_asked(c->plan, pvm, vm->id, vm->name, &now);
+	if (before.differs || !now.differs)
+		return;
+	f = findings_add(c->findings, FINDING_ERROR, "CutoverDiffers",
+			 "Migrations '%s' and '%s' set different cutover times "
+			 "for it; leave only one",
+			 now.cutover_by->o.name, now.differs->o.name);
+	f->object = c->object;
+	f->vm = pvm->key;
+	f->pos = now.differs->o.pos;
+}
+
 static void
 check_vm(struct checker *c, const struct plan_vm *pvm)
 {
@@ -403,6 +424,7 @@ check_vm(struct checker *c, const struct plan_vm *pvm)
 	if (strmap_get(&c->vms, vm->id) == pvm)
 		check_macs(c, pvm, vm);
 	check_firmware(c, pvm, vm);
+	check_cutover(c, pvm, vm);
 }
 
 /* `known` are the ids and names the source has. */

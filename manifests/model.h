@@ -143,6 +143,7 @@ struct plan_vm {
 enum proof { PROOF_SHA256, PROOF_XXH3, PROOF_NONE };
 enum verify_mode { VERIFY_FULL, VERIFY_CHANGED, VERIFY_SAMPLE, VERIFY_NONE };
 enum boot_test { BOOT_TEST_OFF, BOOT_TEST_ONCE, BOOT_TEST_EVERY };
+enum gate { GATE_NONE, GATE_MANUAL };
 enum inconclusive { INCONCLUSIVE_HOLD, INCONCLUSIVE_PASS };
 
 /* design: section 4.  Durations in milliseconds, 0 = none. */
@@ -166,6 +167,9 @@ struct run_policy {
 		int64_t every_ms;
 		uint64_t bytes;
 	} checkpoint;
+	struct {
+		enum gate gate;
+	} cutover;
 	enum verify_mode verify;
 	enum boot_test boot_test;
 	struct {

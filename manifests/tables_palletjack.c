@@ -240,6 +240,8 @@ static const struct field precopy_fields[] = {
     {.name = NULL},
 };
 
+static const char *const gates[] = {"none", "manual", NULL};
+
 static const struct field cutover_fields[] = {
     {.name = "maxDowntime",
      .type = FIELD_DURATION,
@@ -254,10 +256,11 @@ static const struct field cutover_fields[] = {
      LATER("nothing is rolled back by time"),
      .doc = "give up and roll back after"},
     {.name = "gate",
-     .type = FIELD_STRING,
+     .type = FIELD_WORD,
+     .words = gates,
      .dflt = "none",
-     LATER("use --until and run again"),
-     .doc = "who must agree before the source is stopped"},
+     POLICY(cutover.gate),
+     .doc = "manual: only once `palletjack cutover` was said"},
     {.name = "hardPowerOff",
      .type = FIELD_WORD,
      .words = power_offs,

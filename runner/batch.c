@@ -12,7 +12,6 @@
 #include "ask.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "due.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
 
@@ -219,20 +218,19 @@ check_all_findings(const struct batch *b, const struct batch_vm *v,
 
 /* Requests that wait count only where they cannot be taken in first. */
 static int
-check_cancelled(const struct batch *b, const struct batch_vm *v,
-		const char *vm_dir, struct err *err)
+check_cancelled(const struct batch *b, struct batch_vm *v, const char *vm_dir,
+		struct err *err)
 {
 	const struct history *h = v->run.state->history;
 	struct standing standing;
-	struct due due;
 
 	if (standing_read(h, vm_dir, &standing, err) < 0)
 		return -1;
-	due_of(b->plan, v->run.pvm, v->run.view.vm, h, &standing, &due);
+	due_of(b->plan, v->run.pvm, v->run.view.vm, h, &standing, &v->due);
 	standing_done(&standing);
-	if (!due.cancelled[0])
+	if (!v->due.cancelled[0])
 		return 0;
-	return err_set(err, ERR_CANCELLED, "cancelled %s", due.cancelled);
+	return err_set(err, ERR_CANCELLED, "cancelled %s", v->due.cancelled);
 }
 
 static int
@@ -300,7 +298,7 @@ note_request(void *arg, const json_t *request, const char *ignored)
 
 /* A vm that stays as cancelled as it was needs no lock. */
 static int
-check_still_cancelled(const struct batch *b, const struct batch_vm *v,
+check_still_cancelled(const struct batch *b, struct batch_vm *v,
 		      struct err *err)
 {
 	struct standing standing;

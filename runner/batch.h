@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "due.h"
 #include "execute.h"
 #include "manifests/finding.h"
 #include "manifests/inventory.h"
@@ -27,6 +28,7 @@ struct batch_vm {
 	struct inventory *recorded; /* what the state directory remembers */
 	enum batch_verdict verdict;
 	struct err error; /* of BATCH_BACK */
+	struct due due;	  /* known of what is not finished */
 };
 
 struct batch {

@@ -28,8 +28,8 @@ struct command {
 };
 
 extern const struct command command_validate, command_plan, command_run,
-    command_status, command_cancel, command_copy, command_journal,
-    command_version;
+    command_status, command_cancel, command_cutover, command_copy,
+    command_journal, command_version;
 
 /* One option of a command. */
 struct option_spec {

@@ -37,6 +37,20 @@ verdict_name(const struct batch_vm *v)
 	return v->error.class == ERR_CANCELLED ? "cancelled" : "kept back";
 }
 
+/* The cutover is still to be done, and not yet. */
+static bool
+waits_for_cutover(const struct batch_vm *v)
+{
+	const struct schedule *s = v->run.schedule;
+
+	for (size_t i = 0; s && i < s->nsteps; i++)
+		if (strcmp(s->steps[i].step->id, "cutover") == 0)
+			return v->verdict == BATCH_READY &&
+			       s->steps[i].decision != DECISION_SKIP &&
+			       due_waits(&v->due);
+	return false;
+}
+
 static json_t *
 vm_to_json(const struct batch_vm *v)
 {
@@ -53,6 +67,11 @@ vm_to_json(const struct batch_vm *v)
 		json_array_append_new(steps,
 				      step_to_json(&v->run.schedule->steps[i]));
 	json_object_set_new(vm, "steps", steps);
+	if (waits_for_cutover(v)) {
+		CLEANUP(mem_freep) char *text = due_text(&v->due);
+
+		json_object_set_new(vm, "waits", json_string(text));
+	}
 	return vm;
 }
 
@@ -83,6 +102,11 @@ print_vm(const struct batch_vm *v)
 	if (v->verdict == BATCH_BACK) {
 		printf("  %s\n", v->error.text);
 		return;
+	}
+	if (waits_for_cutover(v)) {
+		CLEANUP(mem_freep) char *text = due_text(&v->due);
+
+		printf("  %s\n", text);
 	}
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps;
 	     i++) {

@@ -60,6 +60,7 @@ take_back(const struct asking *a, const struct plan_vm *pvm,
 	struct standing standing;
 	struct vm_asked asked;
 	json_t *revoke;
+	bool any;
 	int rc;
 
 	plan_vm_asked(a->plan, pvm, state->history->source_id, NULL, &asked);
@@ -70,11 +71,12 @@ take_back(const struct asking *a, const struct plan_vm *pvm,
 		       asked.cancelled_by->o.name);
 	if (standing_read(state->history, state->dir, &standing, err) < 0)
 		return -1;
-	if (!standing.requests[a->kind]) {
+	any = standing.requests[a->kind] != NULL;
+	standing_done(&standing);
+	if (!any) {
 		printf("%s: no %s to take back\n", pvm->key, what);
 		return 0;
 	}
-	standing_done(&standing);
 	revoke = request_new_revoke(a->kind);
 	rc = request_put(state->dir, revoke, err);
 	json_decref(revoke);
@@ -96,8 +98,8 @@ ask_vm(const struct asking *a, const char *root, const struct plan_vm *pvm,
 		return -1;
 	late = too_late(a, state->history);
 	if (late)
-		printf("%s: nothing to %s: %s\n", pvm->key, a->command->name,
-		       late);
+		printf("%s: no %s asked for: %s\n", pvm->key,
+		       request_kind_name(a->kind), late);
 	else if (a->revoke)
 		rc = take_back(a, pvm, state, err);
 	else

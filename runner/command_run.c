@@ -17,9 +17,11 @@
 
 struct options {
 	const char *plan, *until, *jobs, *events;
+	const char *cutover, *wait, *waiting_exit;
 	bool strict;
 	struct words vms, paths;
-	int njobs, events_fd;
+	int njobs, events_fd, waiting_code;
+	int64_t cutover_ms, wait_until_ms; /* as in struct execute_opts */
 };
 
 static void
@@ -119,6 +121,25 @@ has_cancelled(const struct batch *b, const struct vm_run *ready, size_t nready)
 	return false;
 }
 
+/* The nearest cutover that is waited for. */
+static void
+say_next_cutover(const struct options *o, const struct vm_run *ready,
+		 size_t nready)
+{
+	const struct due *next = NULL;
+	CLEANUP(mem_freep) char *text = NULL;
+
+	for (size_t i = 0; i < nready; i++)
+		if (ready[i].outcome == ERR_WAITING &&
+		    (!next || ready[i].due.cutover_ms < next->cutover_ms))
+			next = &ready[i].due;
+	if (!next)
+		return;
+	text = due_text(next);
+	fprintf(stderr, "nothing more is due; next: %s; then: ", text);
+	say_command(o, "run");
+}
+
 static void
 say_next_move(const struct options *o, const struct batch *b,
 	      const struct vm_run *ready, size_t nready, int code)
@@ -126,7 +147,8 @@ say_next_move(const struct options *o, const struct batch *b,
 	bool interrupted = code == 130 || code == 143;
 
 	for (size_t i = 0; i < nready; i++)
-		if (ready[i].outcome != ERR_NONE)
+		if (ready[i].outcome != ERR_NONE &&
+		    ready[i].outcome != ERR_WAITING)
 			fprintf(stderr, "%s: log: %s/log/run.log\n",
 				ready[i].pvm->key, ready[i].state->dir);
 	if (!interrupted && has_cancelled(b, ready, nready)) {
@@ -134,7 +156,9 @@ say_next_move(const struct options *o, const struct batch *b,
 				"out of spec.cancel, or by: ");
 		say_command(o, "cancel --revoke");
 	}
-	if (interrupted || code == 5) {
+	if (!interrupted && code != 5)
+		say_next_cutover(o, ready, nready);
+	else {
 		fprintf(stderr, "state is saved; to go on: ");
 		say_command(o, "run");
 	}
@@ -149,6 +173,8 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	    .printer = printer,
 	    .jobs = o->njobs,
 	    .until = o->until,
+	    .cutover_ms = o->cutover_ms,
+	    .wait_until_ms = o->wait_until_ms,
 	};
 	int signal = 0, code;
 	struct err err;
@@ -230,7 +256,7 @@ run_command(const struct globals *g, const struct options *o)
 	if (code == 0)
 		code = run_plan(g, o, &s);
 	session_close(&s);
-	return code;
+	return code == err_exit_code(ERR_WAITING) ? o->waiting_code : code;
 }
 
 static bool
@@ -246,11 +272,51 @@ is_stage(const char *name)
 }
 
 static int
+check_waiting(struct options *o)
+{
+	int64_t ms;
+	char *end;
+
+	o->cutover_ms = DUE_AS_ASKED;
+	o->waiting_code = err_exit_code(ERR_WAITING);
+	if (o->cutover && strcmp(o->cutover, "now") == 0)
+		o->cutover_ms = 0;
+	else if (o->cutover && strcmp(o->cutover, "never") == 0)
+		o->cutover_ms = DUE_NEVER;
+	else if (o->cutover && clock_parse(o->cutover, &o->cutover_ms) < 0) {
+		complain("run: --cutover wants now, never or a time such as "
+			 "2026-11-20T22:00:00+01:00, not '%s'",
+			 o->cutover);
+		return -1;
+	}
+	if (o->wait && (clock_parse_duration(o->wait, &ms) < 0 || ms < 0)) {
+		complain("run: --wait wants a duration such as 90m or 12h, "
+			 "not '%s'",
+			 o->wait);
+		return -1;
+	}
+	if (o->wait)
+		o->wait_until_ms = clock_wall_ms() + ms;
+	if (o->waiting_exit) {
+		o->waiting_code = (int)strtol(o->waiting_exit, &end, 10);
+		if (end == o->waiting_exit || *end || o->waiting_code < 0 ||
+		    o->waiting_code > 125) {
+			complain("run: --waiting-exit wants a number from 0 "
+				 "to 125");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
 check_options(struct options *o)
 {
 	char *end;
 
 	o->events_fd = -1;
+	if (check_waiting(o) < 0)
+		return -1;
 	if (o->jobs) {
 		o->njobs = (int)strtol(o->jobs, &end, 10);
 		if (*end || o->njobs < 1) {
@@ -285,6 +351,9 @@ run(const struct globals *g, int argc, char **argv)
 	    {"--until", OPTION_TEXT, &o.until},
 	    {"--jobs", OPTION_TEXT, &o.jobs},
 	    {"--events", OPTION_TEXT, &o.events},
+	    {"--cutover", OPTION_TEXT, &o.cutover},
+	    {"--wait", OPTION_TEXT, &o.wait},
+	    {"--waiting-exit", OPTION_TEXT, &o.waiting_exit},
 	    {"--strict", OPTION_FLAG, &o.strict},
 	    {0},
 	};
@@ -304,11 +373,20 @@ const struct command command_run = {
     .name = "run",
     .summary = "do what is due; go on where an interrupted run stopped",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--until STAGE] [--jobs N] "
+	     "[--cutover WHEN] [--wait DUR] [--waiting-exit N] "
 	     "[--events FILE|-] PATH...",
     .help = "  --plan NS/NAME  needed when the manifest holds several\n"
 	    "  --vm NAME       only this vm of the plan; may be repeated\n"
 	    "  --until STAGE   stop after this stage\n"
 	    "  --jobs N        at most N steps at once\n"
+	    "  --cutover WHEN  now, never or a time: when sources may be "
+	    "stopped, whatever the\n"
+	    "                  manifest and requests say\n"
+	    "  --wait DUR      stay for cutovers that are due within 90m, 12h, "
+	    "... and for gates\n"
+	    "                  that are opened by then\n"
+	    "  --waiting-exit N  end with N instead of 7 when only cutovers "
+	    "are left to wait for\n"
 	    "  --events FILE   each journal record as it is confirmed, with "
 	    "its vm; - is\n"
 	    "                  standard output\n"

@@ -43,7 +43,22 @@ vm_word(const struct view_of_vm *v)
 		return "cancelled";
 	if (!h->version)
 		return "not begun";
+	if (h->run_error && h->run_class == ERR_WAITING)
+		return "waiting";
 	return h->run_error ? "stopped" : "begun";
+}
+
+/* When the source may be stopped, while that is still to come; or NULL. */
+static char *
+wait_text(const struct view_of_vm *v)
+{
+	const struct step_history *cutover =
+	    history_step(v->state->history, "cutover");
+
+	if (v->state->history->finished || v->due.cancelled[0] ||
+	    (cutover && cutover->state == HISTORY_DONE) || !due_waits(&v->due))
+		return NULL;
+	return due_text(&v->due);
 }
 
 static json_t *
@@ -83,6 +98,7 @@ static json_t *
 vm_to_json(const struct view_of_vm *v)
 {
 	const struct history *h = v->state->history;
+	CLEANUP(mem_freep) char *wait = wait_text(v);
 	json_t *steps = json_array(), *vm;
 
 	for (size_t i = 0; i < h->nsteps; i++)
@@ -94,6 +110,8 @@ vm_to_json(const struct view_of_vm *v)
 		json_object_set_new(vm, "error", json_string(h->run_error));
 	if (h->finished)
 		json_object_set_new(vm, "finished", json_string(h->finished));
+	if (wait)
+		json_object_set_new(vm, "waits", json_string(wait));
 	if (v->due.cancelled[0])
 		json_object_set_new(vm, "cancelled",
 				    json_string(v->due.cancelled));
@@ -118,6 +136,7 @@ static void
 print_vm(const struct view_of_vm *v)
 {
 	const struct history *h = v->state->history;
+	CLEANUP(mem_freep) char *wait = wait_text(v);
 
 	printf("\n%s: %s\n", v->pvm->key, vm_word(v));
 	for (size_t i = 0; i < h->nsteps; i++)
@@ -126,6 +145,8 @@ print_vm(const struct view_of_vm *v)
 		printf("  last run: %s\n", h->run_error);
 	if (v->due.cancelled[0])
 		printf("  cancelled %s\n", v->due.cancelled);
+	if (wait)
+		printf("  %s\n", wait);
 	for (int i = 0; i < NREQUESTS; i++)
 		if (v->standing.waits[i])
 			printf("  a request (%s) waits for a run to see it\n",

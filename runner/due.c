@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 static int
@@ -73,6 +74,55 @@ tell_cancelled(const struct vm_asked *asked, const struct history *h,
 	}
 }
 
+/* A request goes before the gate, the gate before a migration's time. */
+static void
+tell_cutover(const struct vm_asked *asked, const struct plan *plan,
+	     const struct standing *s, struct due *due)
+{
+	const json_t *request = s->requests[REQUEST_CUTOVER];
+
+	due->cutover_ms = 0;
+	due->cutover[0] = '\0';
+	if (request) {
+		CLEANUP(mem_freep) char *by = request_by(request);
+
+		due->cutover_ms = request_at(request);
+		snprintf(due->cutover, sizeof(due->cutover), "asked for by %s",
+			 by);
+	} else if (plan->policy->cutover.gate == GATE_MANUAL) {
+		due->cutover_ms = DUE_ON_REQUEST;
+		snprintf(due->cutover, sizeof(due->cutover),
+			 "the gate is manual");
+	} else if (asked->cutover_by) {
+		due->cutover_ms = asked->cutover_ms;
+		snprintf(due->cutover, sizeof(due->cutover), "Migration %s/%s",
+			 asked->cutover_by->o.namespace,
+			 asked->cutover_by->o.name);
+	}
+}
+
+bool
+due_waits(const struct due *due)
+{
+	return due->cutover_ms > clock_wall_ms();
+}
+
+char *
+due_text(const struct due *due)
+{
+	char at[CLOCK_TEXT_SIZE];
+
+	if (due->cutover_ms == DUE_NEVER)
+		return mem_printf("cutover not in this run (%s)", due->cutover);
+	if (due->cutover_ms == DUE_ON_REQUEST)
+		return mem_printf("cutover once 'palletjack cutover' is said "
+				  "(%s)",
+				  due->cutover);
+	clock_format(due->cutover_ms, at);
+	return mem_printf("cutover at %.10s %.8s UTC (%s)", at, at + 11,
+			  due->cutover);
+}
+
 void
 due_of(const struct plan *plan, const struct plan_vm *pvm,
        const struct inv_vm *vm, const struct history *h,
@@ -83,4 +133,5 @@ due_of(const struct plan *plan, const struct plan_vm *pvm,
 	plan_vm_asked(plan, pvm, vm ? vm->id : h->source_id,
 		      vm ? vm->name : NULL, &asked);
 	tell_cancelled(&asked, h, standing, ret);
+	tell_cutover(&asked, plan, standing, ret);
 }

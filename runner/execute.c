@@ -99,6 +99,15 @@ vm_note_failure(struct vm_run *vm, enum err_class class, const char *text)
 }
 
 static void
+give_place(struct run *r, struct vm_run *vm)
+{
+	if (vm->work->admitted)
+		r->nadmitted--;
+	vm->work->admitted = false;
+	r->slot_freed = true;
+}
+
+static void
 vm_end(struct run *r, struct vm_run *vm)
 {
 	struct event e = {.vm = vm->pvm->key, .text = vm->error};
@@ -118,22 +127,23 @@ vm_end(struct run *r, struct vm_run *vm)
 	vm->work->kill_timer = vm->work->deadline_timer = 0;
 	vm->work->ended = true;
 	r->nended++;
-	if (vm->work->admitted)
-		r->nadmitted--;
+	give_place(r, vm);
 	if (!r->broken)
 		run_write_down(r, vm, "stop", fields);
 	else
 		json_decref(fields);
-	e.type = vm->outcome != ERR_NONE ? EVENT_VM_FAILED
-		 : finished		 ? EVENT_VM_DONE
-					 : EVENT_VM_SKIPPED;
+	e.type = vm->outcome == ERR_WAITING ? EVENT_VM_WAITING
+		 : vm->outcome != ERR_NONE  ? EVENT_VM_FAILED
+		 : finished		    ? EVENT_VM_DONE
+					    : EVENT_VM_SKIPPED;
 	if (e.type == EVENT_VM_SKIPPED)
 		e.text = "stopped where --until says";
 	run_emit(r, &e);
 }
 
+/* All before it is done. */
 static bool
-is_ready(const struct step_run *s)
+is_next(const struct step_run *s)
 {
 	const struct step *step = s->step;
 
@@ -145,6 +155,19 @@ is_ready(const struct step_run *s)
 	return true;
 }
 
+/* Its time has not come. */
+static bool
+is_early(const struct step_run *s)
+{
+	return strcmp(s->step->id, "cutover") == 0 && due_waits(&s->vm->due);
+}
+
+static bool
+is_ready(const struct step_run *s)
+{
+	return is_next(s) && !is_early(s);
+}
+
 static bool
 has_work(const struct vm_run *vm)
 {
@@ -152,6 +175,60 @@ has_work(const struct vm_run *vm)
 		if (is_ready(&vm->work->steps[i]))
 			return true;
 	return false;
+}
+
+/* Only its cutover's time is missing. */
+static bool
+is_waiting(const struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (is_next(&vm->work->steps[i]) &&
+		    is_early(&vm->work->steps[i]))
+			return true;
+	return false;
+}
+
+static bool
+may_stay(const struct run *r, const struct vm_run *vm)
+{
+	int64_t until = r->opts->wait_until_ms, at = vm->due.cutover_ms;
+
+	return clock_wall_ms() < until && (at <= until || at == DUE_ON_REQUEST);
+}
+
+/* It stays in this run, and others may have its place meanwhile. */
+static void
+vm_park(struct run *r, struct vm_run *vm)
+{
+	CLEANUP(mem_freep) char *text = due_text(&vm->due);
+	struct event e = {
+	    .type = EVENT_VM_WAITING, .vm = vm->pvm->key, .text = text};
+
+	give_place(r, vm);
+	if (!vm->work->parked)
+		run_emit(r, &e);
+	vm->work->parked = true;
+}
+
+/* Nothing of it runs, and nothing can be started. */
+static void
+vm_rest(struct run *r, struct vm_run *vm)
+{
+	bool waiting = is_waiting(vm);
+
+	if (r->signal && vm->outcome == ERR_NONE && (waiting || has_work(vm)))
+		vm_note_failure(vm, ERR_CANCELLED,
+				"stopped by a signal, state saved");
+	if (waiting && vm->outcome == ERR_NONE) {
+		CLEANUP(mem_freep) char *text = due_text(&vm->due);
+
+		if (may_stay(r, vm)) {
+			vm_park(r, vm);
+			return;
+		}
+		vm_note_failure(vm, ERR_WAITING, text);
+	}
+	vm_end(r, vm);
 }
 
 static void
@@ -162,33 +239,49 @@ vm_advance(struct run *r, struct vm_run *vm)
 	for (size_t i = 0; i < w->nsteps && !w->stopping && !r->signal; i++)
 		if (is_ready(&w->steps[i]))
 			step_try_begin(&w->steps[i]);
-	if (w->nopen == 0 && (w->stopping || r->signal || !has_work(vm))) {
-		if (r->signal && vm->outcome == ERR_NONE && has_work(vm))
-			vm_note_failure(vm, ERR_CANCELLED,
-					"stopped by a signal, state saved");
-		vm_end(r, vm);
+	if (w->nopen == 0 && (w->stopping || r->signal || !has_work(vm)))
+		vm_rest(r, vm);
+}
+
+/* A vm that is to end needs no place. */
+static bool
+may_enter(const struct run *r, const struct vm_run *vm)
+{
+	int limit = r->opts->plan->policy->limits.in_flight;
+
+	return vm->work->admitted || r->signal || vm->work->stopping ||
+	       limit <= 0 || r->nadmitted < (size_t)limit;
+}
+
+static void
+advance_once(struct run *r)
+{
+	for (size_t i = 0; i < r->nvms && !r->broken; i++) {
+		struct vm_run *vm = &r->vms[i];
+		struct vm_work *w = vm->work;
+
+		if (w->ended || !may_enter(r, vm))
+			continue;
+		if (w->parked && !w->stopping && !r->signal && is_waiting(vm) &&
+		    may_stay(r, vm))
+			continue;
+		w->parked = false;
+		if (!w->admitted) {
+			r->nadmitted++;
+			vm_watch_deadline(r, vm);
+		}
+		w->admitted = true;
+		vm_advance(r, vm);
 	}
 }
 
 void
 run_advance(struct run *r)
 {
-	int limit = r->opts->plan->policy->limits.in_flight;
-
-	for (size_t i = 0; i < r->nvms && !r->broken; i++) {
-		struct vm_run *vm = &r->vms[i];
-
-		if (vm->work->ended)
-			continue;
-		if (!vm->work->admitted) {
-			if (limit > 0 && r->nadmitted >= (size_t)limit)
-				return;
-			vm->work->admitted = true;
-			r->nadmitted++;
-			vm_watch_deadline(r, vm);
-		}
-		vm_advance(r, vm);
-	}
+	do {
+		r->slot_freed = false;
+		advance_once(r);
+	} while (r->slot_freed && !r->broken);
 }
 
 /* Signals: the first asks every step to come to a good end, the second ends
@@ -261,6 +354,7 @@ prepare_vm(struct run *r, struct vm_run *vm)
 
 	vm->work = w;
 	w->run = r;
+	vm_look_due(r, vm);
 	w->nsteps = vm->graph->nsteps;
 	w->steps = mem_new(w->nsteps * sizeof(*w->steps));
 	for (size_t i = 0; i < w->nsteps; i++) {

@@ -44,6 +44,7 @@ struct vm_work {
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
 	bool admitted, stopping, ended, cancelled;
 	int kill_timer, deadline_timer;
+	bool parked; /* stays for its cutover, outside the limit of vms */
 	int64_t requests_seen;
 	struct run *run;
 };
@@ -56,7 +57,7 @@ struct run {
 	struct pool pools[NPOOLS];
 	int signal_fd, signal;
 	int kill_timer, poll_timer;
-	bool broken;
+	bool broken, slot_freed;
 	struct err error;
 };
 
@@ -87,8 +88,10 @@ void vm_watch_deadline(struct run *r, struct vm_run *vm);
 void run_watch_deadline(struct run *r);
 
 /* run_requests.c */
-/* Looks for requests from now on. */
+/* Looks for requests from now on, and for times that have come. */
 void run_watch_requests(struct run *r);
+/* What migrations and requests say of the vm as things are now. */
+void vm_look_due(struct run *r, struct vm_run *vm);
 
 /* step_run.c */
 /* Begins it if its pool has a slot. */

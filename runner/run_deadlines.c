@@ -57,7 +57,7 @@ vm_watch_deadline(struct run *r, struct vm_run *vm)
 {
 	int64_t limit_ms = r->opts->plan->policy->deadlines.vm_ms;
 
-	if (limit_ms)
+	if (limit_ms && !vm->work->deadline_timer)
 		vm->work->deadline_timer = loop_at(
 		    r->loop, clock_mono_ms() + limit_ms, vm_is_late, vm);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What people ask of a run while it works: looked for twice a second. */
+/* What people ask of a run while it works: looked for twice a
+ * second, and so are cutovers whose time has come. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "due.h"
 #include "run.h"
 
 #define POLL_MS 500
@@ -35,20 +36,21 @@ cancel_vm(struct run *r, struct vm_run *vm, const char *by)
 	vm_abandon(r, vm, ERR_CANCELLED, text);
 }
 
-static void
-look_again(struct run *r, struct vm_run *vm)
+void
+vm_look_due(struct run *r, struct vm_run *vm)
 {
 	struct standing standing;
 	struct err ignored;
-	struct due due;
 
 	/* without a directory nothing is read that could fail */
 	(void)standing_read(vm->state->history, NULL, &standing, &ignored);
 	due_of(r->opts->plan, vm->pvm, vm->view.vm, vm->state->history,
-	       &standing, &due);
+	       &standing, &vm->due);
 	standing_done(&standing);
-	if (due.cancelled[0] && !vm->work->cancelled)
-		cancel_vm(r, vm, due.cancelled);
+	if (r->opts->cutover_ms != DUE_AS_ASKED) {
+		vm->due.cutover_ms = r->opts->cutover_ms;
+		snprintf(vm->due.cutover, sizeof(vm->due.cutover), "--cutover");
+	}
 }
 
 /* True when there was something to hear. */
@@ -56,15 +58,22 @@ static bool
 hear(struct run *r, struct vm_run *vm)
 {
 	struct hearing hearing = {r, vm};
-	struct err err;
+	struct err err, again;
 
 	if (!request_news(vm->state->dir, &vm->work->requests_seen))
 		return false;
 	if (requests_take_in(vm->state, say_request, &hearing, &err) < 0) {
-		log_line(LOG_LEVEL_WARNING, vm->pvm->key, "%s", err.text);
+		/* what was the journal's fault stays so */
+		if (journal_sync(vm->state->journal, &again) < 0)
+			run_break(r, &err);
+		else
+			log_line(LOG_LEVEL_WARNING, vm->pvm->key, "%s",
+				 err.text);
 		return false;
 	}
-	look_again(r, vm);
+	vm_look_due(r, vm);
+	if (vm->due.cancelled[0] && !vm->work->cancelled)
+		cancel_vm(r, vm, vm->due.cancelled);
 	return true;
 }
 
@@ -76,7 +85,7 @@ poll_requests(void *arg)
 
 	for (size_t i = 0; i < r->nvms && !r->broken; i++)
 		if (!r->vms[i].work->ended)
-			heard |= hear(r, &r->vms[i]);
+			heard |= hear(r, &r->vms[i]) | r->vms[i].work->parked;
 	if (heard)
 		run_advance(r);
 	run_watch_requests(r);

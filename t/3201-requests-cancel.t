@@ -68,7 +68,7 @@ check 'taken back, it goes on where it was' '
 '
 check 'a finished vm is not cancelled, and cancel says so' '
 	palletjack cancel m.yaml >said && cat said &&
-	test "$(grep -c "nothing to cancel: it is finished" said)" -eq 2 &&
+	test "$(grep -c "no cancel asked for: it is finished" said)" -eq 2 &&
 	palletjack run m.yaml
 '
 
@@ -101,7 +101,7 @@ check 'one that has expired is ignored, said and removed' '
 check 'once the target was started it does nothing and says so' '
 	fresh vm-00001:post-hook:fail && exits 6 palletjack run m.yaml
 	palletjack cancel m.yaml >said; cat said
-	grep -q "vm-00001: nothing to cancel: its target was started" said
+	grep -q "vm-00001: no cancel asked for: its target was started" said
 	no_faults && palletjack run m.yaml && test "$(fake_state)" = finished
 '
 check 'also when a request is there all the same' '
@@ -140,6 +140,24 @@ check 'cancel --revoke says that the Migration must be edited' '
 check 'taken out of spec.cancel, they go on' '
 	sed -i "s/cancel: .*}\]/cancel: []/" m.yaml && palletjack run m.yaml
 '
+fault=$(dirname "$PALLETJACK")/t/fault.so
+for when in before torn after; do
+	test -e "$fault" || {
+		skip "$fault is not built" "killed $when the record"
+		continue
+	}
+	check "killed $when the request is on record, the next run honours it" "
+		fresh '' && palletjack cancel --vm vm-00001 m.yaml &&
+		exits 137 env LD_PRELOAD=$fault FAULT_FILE=journal FAULT_AT=2 \
+			FAULT_WHEN=$when ASAN_OPTIONS=verify_asan_link_order=0 \
+			palletjack run --vm vm-00001 m.yaml &&
+		exits 9 palletjack run --vm vm-00001 m.yaml &&
+		exits 9 palletjack run --vm vm-00001 m.yaml &&
+		test ! -e '$PALLETJACK_STATE/t/p/vm-00001/fake.log' &&
+		palletjack cancel --revoke --vm vm-00001 m.yaml &&
+		palletjack run m.yaml
+	"
+done
 check_exit 2 'a vm that is not in the plan' '
 	palletjack cancel --vm nobody m.yaml
 '

@@ -10,15 +10,11 @@ static const struct {
 	const char *name;
 	int exit_code;
 } classes[] = {
-    [ERR_NONE] = {"none", 0},
-    [ERR_RETRY] = {"retry", 5},
-    [ERR_FAIL] = {"fail", 6},
-    [ERR_USER] = {"user", 2},
-    [ERR_NOT_READY] = {"not-ready", 3},
-    [ERR_HELD] = {"held", 4},
-    [ERR_MISMATCH] = {"mismatch", 8},
-    [ERR_CANCELLED] = {"cancelled", 9},
-    [ERR_BUG] = {"bug", 1},
+    [ERR_NONE] = {"none", 0},		[ERR_RETRY] = {"retry", 5},
+    [ERR_FAIL] = {"fail", 6},		[ERR_USER] = {"user", 2},
+    [ERR_NOT_READY] = {"not-ready", 3}, [ERR_HELD] = {"held", 4},
+    [ERR_MISMATCH] = {"mismatch", 8},	[ERR_CANCELLED] = {"cancelled", 9},
+    [ERR_WAITING] = {"waiting", 7},	[ERR_BUG] = {"bug", 1},
 };
 
 #define NCLASSES (sizeof(classes) / sizeof(classes[0]))
