@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "execute.h"
+#include "manifests/digest.h"
 #include "manifests/finding.h"
 #include "manifests/inventory.h"
 #include "manifests/model.h"
@@ -27,6 +28,9 @@ struct batch_vm {
 	struct inventory *recorded; /* what the state directory remembers */
 	enum batch_verdict verdict;
 	struct err error; /* of BATCH_BACK */
+	/* Of what is to be done for it; empty when nothing is, or when
+	 * something else than a missing --accept keeps it back. */
+	char digest[DIGEST_HEX_SIZE];
 };
 
 struct batch {
@@ -38,6 +42,7 @@ struct batch {
 	struct shape_names *names;   /* of its vms at the target */
 	struct batch_vm *vms;
 	size_t nvms;
+	char digest[DIGEST_HEX_SIZE]; /* of all that is to be done */
 };
 
 struct batch_opts {
@@ -47,10 +52,14 @@ struct batch_opts {
 	bool take;     /* lock the vms and bind their journals: for `run` */
 	bool offline;  /* recorded answers only */
 	int events_fd; /* see journal_tee; -1 none */
+	const char *const *redo;   /* stages to do anew, NULL ends; or NULL */
+	const char *const *accept; /* digests, NULL ends; or NULL */
+	const char *expect;	   /* digest, or NULL: anything is right */
 };
 
-/* -1 only when nothing at all can be said; what concerns one vm is its
- * verdict.  *ret is set in either case. */
+/* -1 only when nothing at all can be said, or when what is to be done is not
+ * what `expect` expects (ERR_NOT_READY); what concerns one vm is its verdict.
+ * *ret is set in either case. */
 int batch_open(const struct manifest *manifest, const struct plan *plan,
 	       const struct batch_opts *opts, struct batch **ret,
 	       struct err *err);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/redact.h"
+#include "stages/stage.h"
 
 void
 words_add(struct words *w, const char *word)
@@ -132,6 +133,30 @@ options_parse(const struct command *c, const struct option_spec *specs,
 			return -1;
 		i += used;
 	}
+	return 0;
+}
+
+int
+options_check_stage(const char *what, const char *stage)
+{
+	size_t n;
+	const struct stage *const *stages = stages_all(&n);
+
+	if (!stage)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(stages[i]->name, stage) == 0)
+			return 0;
+	complain("%s: there is no stage '%s'", what, stage);
+	return -1;
+}
+
+int
+options_check_stages(const char *what, const struct words *stages)
+{
+	for (size_t i = 0; i < stages->n; i++)
+		if (options_check_stage(what, stages->v[i]) < 0)
+			return -1;
 	return 0;
 }
 

@@ -7,20 +7,28 @@
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
+#include "review.h"
 #include "state.h"
 
 struct options {
 	const char *plan, *output;
 	bool offline, detailed, strict;
-	struct words vms, paths;
+	struct words vms, redo, paths;
 };
 
 static json_t *
 step_to_json(const struct scheduled *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "step", s->step->id,
-			 "decision", decision_name(s->decision), "why", s->why,
-			 "fingerprint", s->step->fingerprint);
+	json_t *step = json_pack("{s:s, s:s, s:s, s:s}", "step", s->step->id,
+				 "decision", decision_name(s->decision), "why",
+				 s->why, "fingerprint", s->step->fingerprint);
+
+	if (s->needs_accept)
+		json_object_set_new(step, "needsAccept", json_true());
+	if (s->blocked_by)
+		json_object_set_new(step, "blockedBy",
+				    json_string(s->blocked_by->id));
+	return step;
 }
 
 static const char *
@@ -49,6 +57,8 @@ vm_to_json(const struct batch_vm *v)
 	if (v->run.view.shape)
 		json_object_set_new(vm, "target",
 				    json_string(v->run.view.shape->name));
+	if (v->digest[0])
+		json_object_set_new(vm, "digest", json_string(v->digest));
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps; i++)
 		json_array_append_new(steps,
 				      step_to_json(&v->run.schedule->steps[i]));
@@ -63,9 +73,10 @@ print_json(const struct batch *b)
 
 	for (size_t i = 0; i < b->nvms; i++)
 		json_array_append_new(vms, vm_to_json(&b->vms[i]));
-	all = json_pack("{s:{s:s, s:s}, s:o, s:o}", "plan", "namespace",
-			b->plan->o.namespace, "name", b->plan->o.name, "vms",
-			vms, "findings", findings_to_json(&b->findings));
+	all = json_pack("{s:{s:s, s:s}, s:s, s:o, s:o}", "plan", "namespace",
+			b->plan->o.namespace, "name", b->plan->o.name, "digest",
+			b->digest, "vms", vms, "findings",
+			findings_to_json(&b->findings));
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	printf("\n");
 	json_decref(all);
@@ -80,16 +91,15 @@ print_vm(const struct batch_vm *v)
 	if (shape && strcmp(shape->name, v->run.pvm->key) != 0)
 		printf(" -> %s", shape->name);
 	printf(": %s\n", verdict_name(v));
-	if (v->verdict == BATCH_BACK) {
+	if (v->verdict == BATCH_BACK)
 		printf("  %s\n", v->error.text);
-		return;
-	}
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps;
 	     i++) {
-		const struct scheduled *s = &v->run.schedule->steps[i];
+		CLEANUP(mem_freep)
+		char *words = scheduled_words(&v->run.schedule->steps[i]);
 
-		printf("  %-20s %-8s %s\n", s->step->id,
-		       decision_name(s->decision), s->why);
+		printf("  %-20s %s\n", v->run.schedule->steps[i].step->id,
+		       words);
 	}
 }
 
@@ -108,6 +118,7 @@ print_text(const struct batch *b)
 		print_vm(&b->vms[i]);
 	printf("\n%zu to do, %zu finished, %zu kept back\n", ready, finished,
 	       b->nvms - ready - finished);
+	printf("digest: %.*s\n", REVIEW_SHOWN, b->digest);
 }
 
 static int
@@ -138,6 +149,7 @@ plan_one(const struct globals *g, const struct options *o,
 	    .root = root,
 	    .only = o->vms.v,
 	    .offline = o->offline,
+	    .redo = o->redo.v,
 	    .events_fd = -1,
 	};
 	struct batch *b = NULL;
@@ -193,6 +205,7 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"--redo", OPTION_LIST, &o.redo},
 	    {"--offline", OPTION_FLAG, &o.offline},
 	    {"--detailed-exitcode", OPTION_FLAG, &o.detailed},
 	    {"--strict", OPTION_FLAG, &o.strict},
@@ -203,27 +216,35 @@ run(const struct globals *g, int argc, char **argv)
 
 	if (rc == 0)
 		rc = check_output(o.output);
+	if (rc == 0)
+		rc = options_check_stages("plan: --redo", &o.redo);
 	rc = rc ? (rc < 0 ? 2 : 0) : plan_command(g, &o);
 	words_done(&o.paths);
 	words_done(&o.vms);
+	words_done(&o.redo);
 	return rc;
 }
 
 const struct command command_plan = {
     .name = "plan",
     .summary = "show what a run would do, step by step, and why",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [--offline] "
-	     "[-o text|json] PATH...",
+    .usage = "[--plan NS/NAME] [--vm NAME]... [--redo STAGE]... "
+	     "[--offline]\n            [-o text|json] PATH...",
     .help =
 	"  --plan NS/NAME       needed when the manifest holds several\n"
 	"  --vm NAME            only this vm of the plan; may be repeated\n"
+	"  --redo STAGE         as if 'run' were given that\n"
 	"  --offline            do not ask the source; recorded answers "
 	"only\n"
 	"  --detailed-exitcode  end with 10 when there is work to do\n"
 	"  --strict             unknown fields are errors\n"
 	"  -o text|json         the schedule as JSON\n\n"
-	"Nothing is written. For each step: run (new), resume (begun, not "
-	"finished), changed\n(which input), skip (done, when), refused (would "
-	"destroy what cannot be made again).\n",
+	"Nothing is written. For each step: run (new; changed: which input; "
+	"asked for anew),\nresume (begun, not finished; of a copy how much is "
+	"there), skip (done, when), refused\n(would destroy what cannot be "
+	"made again), blocked by a step a run would not do.\n\n"
+	"The digest stands for all that is to be done: 'run --expect DIGEST' "
+	"does that or\nnothing. Where it copies again what is copied already, "
+	"'run --accept DIGEST' says\nthat this is meant.\n",
     .run = run,
 };

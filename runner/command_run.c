@@ -13,12 +13,13 @@
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
+#include "review.h"
 #include "state.h"
 
 struct options {
-	const char *plan, *until, *jobs, *events;
+	const char *plan, *until, *jobs, *events, *expect;
 	bool strict;
-	struct words vms, paths;
+	struct words vms, redo, accept, paths;
 	int njobs, events_fd;
 };
 
@@ -95,6 +96,16 @@ worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
 }
 
 static void
+print_command(FILE *to, const struct options *o)
+{
+	fprintf(to, "palletjack run");
+	for (size_t i = 0; i < o->paths.n; i++)
+		fprintf(to, " %s", o->paths.v[i]);
+	if (o->plan)
+		fprintf(to, " --plan %s", o->plan);
+}
+
+static void
 say_next_move(const struct options *o, const struct vm_run *ready,
 	      size_t nready, int code)
 {
@@ -106,12 +117,27 @@ say_next_move(const struct options *o, const struct vm_run *ready,
 				ready[i].pvm->key, ready[i].state->dir);
 	if (!again)
 		return;
-	fprintf(stderr, "state is saved; to go on: palletjack run");
-	for (size_t i = 0; i < o->paths.n; i++)
-		fprintf(stderr, " %s", o->paths.v[i]);
-	if (o->plan)
-		fprintf(stderr, " --plan %s", o->plan);
+	fprintf(stderr, "state is saved; to go on: ");
+	print_command(stderr, o);
 	fprintf(stderr, "\n");
+}
+
+/* For each vm that wants a licence: the command that gives it. */
+static void
+say_how_to_accept(const struct options *o, const struct batch *b)
+{
+	for (size_t i = 0; i < b->nvms; i++) {
+		const struct batch_vm *v = &b->vms[i];
+
+		if (!review_wants_accept(v))
+			continue;
+		fprintf(stderr, "%s: to accept: ", v->run.pvm->key);
+		print_command(stderr, o);
+		for (size_t k = 0; k < o->redo.n; k++)
+			fprintf(stderr, " --redo %s", o->redo.v[k]);
+		fprintf(stderr, " --vm %s --accept %.*s\n", v->run.pvm->key,
+			REVIEW_SHOWN, v->digest);
+	}
 }
 
 static int
@@ -153,6 +179,7 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 	findings_print(&b->findings);
 	ready = pick_ready(b, printer, &nready);
 	code = run_ready(o, b, ready, nready, printer);
+	say_how_to_accept(o, b);
 	for (size_t i = 0; i < nready; i++) {
 		mem_closep(&ready[i].log_fd);
 		free(ready[i].error);
@@ -173,6 +200,9 @@ run_plan(const struct globals *g, const struct options *o,
 	    .root = root,
 	    .only = o->vms.v,
 	    .take = true,
+	    .redo = o->redo.v,
+	    .accept = o->accept.v,
+	    .expect = o->expect,
 	    .events_fd = o->events_fd,
 	};
 	struct batch *b = NULL;
@@ -207,16 +237,21 @@ run_command(const struct globals *g, const struct options *o)
 	return code;
 }
 
-static bool
-is_stage(const char *name)
+static int
+check_review(const struct options *o)
 {
-	size_t n;
-	const struct stage *const *stages = stages_all(&n);
+	struct err err;
 
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(stages[i]->name, name) == 0)
-			return true;
-	return false;
+	if (o->expect && review_check_digest("--expect", o->expect, &err) < 0) {
+		complain("run: %s", err.text);
+		return -1;
+	}
+	for (size_t i = 0; i < o->accept.n; i++)
+		if (review_check_digest("--accept", o->accept.v[i], &err) < 0) {
+			complain("run: %s", err.text);
+			return -1;
+		}
+	return options_check_stages("run: --redo", &o->redo);
 }
 
 static int
@@ -232,10 +267,9 @@ check_options(struct options *o)
 			return -1;
 		}
 	}
-	if (o->until && !is_stage(o->until)) {
-		complain("run: --until: there is no stage '%s'", o->until);
+	if (check_review(o) < 0 ||
+	    options_check_stage("run: --until", o->until) < 0)
 		return -1;
-	}
 	if (o->events && strcmp(o->events, "-") == 0)
 		o->events_fd = STDOUT_FILENO;
 	else if (o->events)
@@ -259,6 +293,9 @@ run(const struct globals *g, int argc, char **argv)
 	    {"--until", OPTION_TEXT, &o.until},
 	    {"--jobs", OPTION_TEXT, &o.jobs},
 	    {"--events", OPTION_TEXT, &o.events},
+	    {"--redo", OPTION_LIST, &o.redo},
+	    {"--expect", OPTION_TEXT, &o.expect},
+	    {"--accept", OPTION_LIST, &o.accept},
 	    {"--strict", OPTION_FLAG, &o.strict},
 	    {0},
 	};
@@ -271,6 +308,8 @@ run(const struct globals *g, int argc, char **argv)
 		close(o.events_fd);
 	words_done(&o.paths);
 	words_done(&o.vms);
+	words_done(&o.redo);
+	words_done(&o.accept);
 	return rc;
 }
 
@@ -278,17 +317,28 @@ const struct command command_run = {
     .name = "run",
     .summary = "do what is due; go on where an interrupted run stopped",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--until STAGE] [--jobs N] "
+	     "[--redo STAGE]...\n"
+	     "           [--expect DIGEST] [--accept DIGEST]... "
 	     "[--events FILE|-] PATH...",
-    .help = "  --plan NS/NAME  needed when the manifest holds several\n"
-	    "  --vm NAME       only this vm of the plan; may be repeated\n"
-	    "  --until STAGE   stop after this stage\n"
-	    "  --jobs N        at most N steps at once\n"
-	    "  --events FILE   each journal record as it is confirmed, with "
-	    "its vm; - is\n"
-	    "                  standard output\n"
-	    "  --strict        unknown fields are errors\n\n"
-	    "Kill it at any moment and start it again: what is done stays "
-	    "done. A first SIGINT or\nSIGTERM lets running steps come to a "
-	    "good end, a second one ends them.\n",
+    .help =
+	"  --plan NS/NAME  needed when the manifest holds several\n"
+	"  --vm NAME       only this vm of the plan; may be repeated\n"
+	"  --until STAGE   stop after this stage\n"
+	"  --redo STAGE    do it anew, and with a stage that writes the disks "
+	"what comes after\n"
+	"  --expect DIGEST do only what 'plan' printed this digest of, else "
+	"nothing (exit 3)\n"
+	"  --accept DIGEST copy again what is copied already, where 'plan' "
+	"says that this is\n"
+	"                  wanted: the digest of all, or of one vm; good for "
+	"one time\n"
+	"  --jobs N        at most N steps at once\n"
+	"  --events FILE   each journal record as it is confirmed, with "
+	"its vm; - is\n"
+	"                  standard output\n"
+	"  --strict        unknown fields are errors\n\n"
+	"Kill it at any moment and start it again: what is done stays "
+	"done. A first SIGINT or\nSIGTERM lets running steps come to a "
+	"good end, a second one ends them.\n",
     .run = run,
 };

@@ -18,6 +18,7 @@ static const char *const state_names[] = {
     [HISTORY_OPEN] = "begun",
     [HISTORY_DONE] = "done",
     [HISTORY_FAILED] = "failed",
+    [HISTORY_AGAIN] = "asked for anew",
 };
 
 /* In one word where the vm stands. */
