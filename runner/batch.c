@@ -511,6 +511,20 @@ batch_check(struct batch *b, bool read_data, struct err *err)
 	return 0;
 }
 
+const char *
+batch_verdict_name(const struct batch_vm *v)
+{
+	switch (v->verdict) {
+	case BATCH_READY:
+		return "ready";
+	case BATCH_FINISHED:
+		return "finished";
+	case BATCH_BACK:
+		break;
+	}
+	return "kept back";
+}
+
 void
 batch_free(struct batch *b)
 {

@@ -66,6 +66,8 @@ int batch_open(const struct manifest *manifest, const struct plan *plan,
 /* Adds what the validate stage would find for vms that are to be moved, to
  * `findings`; `read_data`: also what takes reading all of the source's data. */
 int batch_check(struct batch *b, bool read_data, struct err *err);
+/* "ready", "finished", "kept back" */
+const char *batch_verdict_name(const struct batch_vm *v);
 void batch_free(struct batch *b); /* NULL is fine */
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
+#include "plan_draw.h"
 #include "review.h"
 #include "state.h"
 
@@ -31,25 +32,11 @@ step_to_json(const struct scheduled *s)
 	return step;
 }
 
-static const char *
-verdict_name(const struct batch_vm *v)
-{
-	switch (v->verdict) {
-	case BATCH_READY:
-		return "ready";
-	case BATCH_FINISHED:
-		return "finished";
-	case BATCH_BACK:
-		break;
-	}
-	return "kept back";
-}
-
 static json_t *
 vm_to_json(const struct batch_vm *v)
 {
 	json_t *vm = json_pack("{s:s, s:s}", "vm", v->run.pvm->key, "verdict",
-			       verdict_name(v));
+			       batch_verdict_name(v));
 	json_t *steps = json_array();
 
 	if (v->verdict == BATCH_BACK)
@@ -90,7 +77,7 @@ print_vm(const struct batch_vm *v)
 	printf("\n%s", v->run.pvm->key);
 	if (shape && strcmp(shape->name, v->run.pvm->key) != 0)
 		printf(" -> %s", shape->name);
-	printf(": %s\n", verdict_name(v));
+	printf(": %s\n", batch_verdict_name(v));
 	if (v->verdict == BATCH_BACK)
 		printf("  %s\n", v->error.text);
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps;
@@ -119,6 +106,21 @@ print_text(const struct batch *b)
 	printf("\n%zu to do, %zu finished, %zu kept back\n", ready, finished,
 	       b->nvms - ready - finished);
 	printf("digest: %.*s\n", REVIEW_SHOWN, b->digest);
+}
+
+static void
+print_as(const char *form, const struct batch *b, const struct findings *read)
+{
+	if (!form || strcmp(form, "text") == 0)
+		print_text(b);
+	else if (strcmp(form, "json") == 0)
+		print_json(b);
+	else if (strcmp(form, "dot") == 0)
+		plan_draw_dot(b);
+	else if (strcmp(form, "mermaid") == 0)
+		plan_draw_mermaid(b);
+	else
+		plan_draw_markdown(b, read);
 }
 
 static int
@@ -164,10 +166,7 @@ plan_one(const struct globals *g, const struct options *o,
 	if (!o->offline && batch_check(b, false, &err) < 0)
 		complain("%s", err.text);
 	findings_print(&b->findings);
-	if (o->output && strcmp(o->output, "json") == 0)
-		print_json(b);
-	else
-		print_text(b);
+	print_as(o->output, b, &s->findings);
 	code = exit_code_of(b, o);
 	batch_free(b);
 	return code;
@@ -190,10 +189,15 @@ plan_command(const struct globals *g, const struct options *o)
 static int
 check_output(const char *output)
 {
-	if (!output || strcmp(output, "text") == 0 ||
-	    strcmp(output, "json") == 0)
+	static const char *const forms[] = {"text", "json", "dot", "mermaid",
+					    "markdown"};
+
+	for (size_t i = 0; output && i < sizeof(forms) / sizeof(*forms); i++)
+		if (strcmp(output, forms[i]) == 0)
+			return 0;
+	if (!output)
 		return 0;
-	complain("plan: -o is text or json; '%s' is not in this build yet",
+	complain("plan: -o is text, json, dot, mermaid or markdown, not '%s'",
 		 output);
 	return -1;
 }
@@ -229,7 +233,7 @@ const struct command command_plan = {
     .name = "plan",
     .summary = "show what a run would do, step by step, and why",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--redo STAGE]... "
-	     "[--offline]\n            [-o text|json] PATH...",
+	     "[--offline]\n            [-o FORM] PATH...",
     .help =
 	"  --plan NS/NAME       needed when the manifest holds several\n"
 	"  --vm NAME            only this vm of the plan; may be repeated\n"
@@ -238,7 +242,9 @@ const struct command command_plan = {
 	"only\n"
 	"  --detailed-exitcode  end with 10 when there is work to do\n"
 	"  --strict             unknown fields are errors\n"
-	"  -o text|json         the schedule as JSON\n\n"
+	"  -o FORM              text, json, dot (Graphviz), mermaid, or "
+	"markdown "
+	"(for a pull\n                       request)\n\n"
 	"Nothing is written. For each step: run (new; changed: which input; "
 	"asked for anew),\nresume (begun, not finished; of a copy how much is "
 	"there), skip (done, when), refused\n(would destroy what cannot be "
