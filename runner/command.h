@@ -66,6 +66,7 @@ struct session {
 	struct arena *arena;
 	struct findings findings; /* printed already */
 	struct manifest *manifest;
+	const char *selector;	 /* -l: of the plans' labels; NULL after open */
 	const struct plan *plan; /* NULL until session_plan */
 };
 

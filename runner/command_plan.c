@@ -12,7 +12,7 @@
 #include "state.h"
 
 struct options {
-	const char *plan, *output;
+	const char *plan, *selector, *output;
 	bool offline, detailed, strict;
 	struct words vms, redo, paths;
 };
@@ -178,6 +178,7 @@ plan_command(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, o->strict);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, true);
 	if (code == 0)
@@ -209,6 +210,7 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
 	    {"--redo", OPTION_LIST, &o.redo},
 	    {"--offline", OPTION_FLAG, &o.offline},
 	    {"--detailed-exitcode", OPTION_FLAG, &o.detailed},
@@ -232,10 +234,13 @@ run(const struct globals *g, int argc, char **argv)
 const struct command command_plan = {
     .name = "plan",
     .summary = "show what a run would do, step by step, and why",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [--redo STAGE]... "
-	     "[--offline]\n            [-o FORM] PATH...",
+    .usage = "[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... "
+	     "[--redo STAGE]...\n            [--offline] [-o FORM] PATH...",
     .help =
 	"  --plan NS/NAME       needed when the manifest holds several\n"
+	"  -l SELECTOR          choose the plan by its labels: a=b, a!=b, a, "
+	"!a,\n                       'a in (b,c)', 'a notin (b,c)', joined by "
+	"commas\n"
 	"  --vm NAME            only this vm of the plan; may be repeated\n"
 	"  --redo STAGE         as if 'run' were given that\n"
 	"  --offline            do not ask the source; recorded answers "

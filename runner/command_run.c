@@ -17,7 +17,7 @@
 #include "state.h"
 
 struct options {
-	const char *plan, *until, *jobs, *events, *expect;
+	const char *plan, *selector, *until, *jobs, *events, *expect;
 	bool strict;
 	struct words vms, redo, accept, paths;
 	int njobs, events_fd;
@@ -103,6 +103,8 @@ print_command(FILE *to, const struct options *o)
 		fprintf(to, " %s", o->paths.v[i]);
 	if (o->plan)
 		fprintf(to, " --plan %s", o->plan);
+	if (o->selector)
+		fprintf(to, " -l '%s'", o->selector);
 }
 
 static void
@@ -229,6 +231,7 @@ run_command(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, o->strict);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, true);
 	if (code == 0)
@@ -290,6 +293,7 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
 	    {"--until", OPTION_TEXT, &o.until},
 	    {"--jobs", OPTION_TEXT, &o.jobs},
 	    {"--events", OPTION_TEXT, &o.events},
@@ -316,16 +320,19 @@ run(const struct globals *g, int argc, char **argv)
 const struct command command_run = {
     .name = "run",
     .summary = "do what is due; go on where an interrupted run stopped",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [--until STAGE] [--jobs N] "
-	     "[--redo STAGE]...\n"
-	     "           [--expect DIGEST] [--accept DIGEST]... "
+    .usage = "[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... "
+	     "[--until STAGE]\n           [--redo STAGE]... "
+	     "[--expect DIGEST] [--accept DIGEST]...\n           [--jobs N] "
 	     "[--events FILE|-] PATH...",
     .help =
 	"  --plan NS/NAME  needed when the manifest holds several\n"
+	"  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
+	"!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
+	"commas\n"
 	"  --vm NAME       only this vm of the plan; may be repeated\n"
 	"  --until STAGE   stop after this stage\n"
-	"  --redo STAGE    do it anew, and with a stage that writes the disks "
-	"what comes after\n"
+	"  --redo STAGE    do it anew, and with a stage that writes disks "
+	"what came after it\n"
 	"  --expect DIGEST do only what 'plan' printed this digest of, else "
 	"nothing (exit 3)\n"
 	"  --accept DIGEST copy again what is copied already, where 'plan' "

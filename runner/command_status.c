@@ -9,7 +9,7 @@
 #include "state.h"
 
 struct options {
-	const char *plan, *output;
+	const char *plan, *selector, *output;
 	struct words vms, paths;
 };
 
@@ -154,6 +154,7 @@ status(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, false);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, false);
 	if (code == 0)
@@ -169,6 +170,7 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
 	    {"-o", OPTION_TEXT, &o.output},
 	    {0},
 	};
@@ -188,8 +190,12 @@ run(const struct globals *g, int argc, char **argv)
 const struct command command_status = {
     .name = "status",
     .summary = "show where each vm and step stands",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [-o text|json] PATH...",
+    .usage =
+	"[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... [-o text|json] PATH...",
     .help = "  --plan NS/NAME  needed when the manifest holds several\n"
+	    "  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
+	    "!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
+	    "commas\n"
 	    "  --vm NAME       only this vm of the plan; may be repeated\n"
 	    "  -o text|json    as JSON\n\n"
 	    "Reads the journals and nothing else: it works beside a running "
