@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
+#include "review.h"
 
 #define INVENTORY_MAX ((size_t)1024 * 1024 * 1024)
 
@@ -108,6 +109,24 @@ keep_record(struct batch_vm *v, struct err *err)
 	return journal_sync(v->run.state->journal, err);
 }
 
+/* What --redo asked for is asked for until it is begun, in whatever run. */
+static int
+keep_redo(struct batch_vm *v, struct err *err)
+{
+	const struct schedule *s = v->run.schedule;
+	const struct history *h = v->run.state->history;
+
+	for (size_t i = 0; i < s->nsteps; i++) {
+		const char *id = s->steps[i].step->id;
+
+		if (s->steps[i].decision == DECISION_REDO &&
+		    history_step(h, id)->state != HISTORY_AGAIN)
+			journal_add(v->run.state->journal, "redo",
+				    json_pack("{s:s}", "step", id));
+	}
+	return journal_sync(v->run.state->journal, err);
+}
+
 /* One vm. */
 
 static void
@@ -140,18 +159,21 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 }
 
 static void
-make_schedule(struct batch_vm *v)
+make_schedule(struct batch_vm *v, const struct batch_opts *opts)
 {
+	struct schedule_opts how = {.view = &v->run.view, .redo = opts->redo};
+
 	graph_free(v->run.graph);
 	schedule_free(v->run.schedule);
 	v->run.graph = graph_of(&v->run.view);
-	v->run.schedule = schedule_of(v->run.graph, v->run.state->history);
+	v->run.schedule =
+	    schedule_of(&how, v->run.graph, v->run.state->history);
 	v->verdict = v->run.schedule->ntodo ? BATCH_READY : BATCH_FINISHED;
 }
 
 /* Settles a vm from its own records, if they prove that it is finished. */
 static void
-try_records(struct batch *b, struct batch_vm *v)
+try_records(struct batch *b, struct batch_vm *v, const struct batch_opts *opts)
 {
 	struct err err;
 
@@ -165,7 +187,7 @@ try_records(struct batch *b, struct batch_vm *v)
 	if (!v->recorded || v->recorded->nvms != 1)
 		return;
 	make_view(b, v, &v->recorded->vms[0], v->recorded, "");
-	make_schedule(v);
+	make_schedule(v, opts);
 }
 
 static int
@@ -259,13 +281,11 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 		return -1;
 	make_view(b, v, vm, b->inventory,
 		  shape_names_get(b->names, v->run.pvm));
-	make_schedule(v);
+	make_schedule(v, opts);
 	if (check_cancelled(b, v, opts->take ? NULL : v->run.state->dir, err) <
 	    0)
 		return -1;
-	if (check_refused(v, err) < 0)
-		return -1;
-	return opts->take ? keep_record(v, err) : 0;
+	return check_refused(v, err);
 }
 
 /* All is done and only the last word was never written: a run was killed
@@ -337,7 +357,7 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 
 	if (state_peek(dir, &v->run.state, err) < 0)
 		return -1;
-	try_records(b, v);
+	try_records(b, v, opts);
 	if (v->verdict == BATCH_BACK || v->run.state->history->finished)
 		return 0;
 	if (!opts->take)
@@ -425,18 +445,55 @@ keep_all_back(struct batch *b, const struct err *err)
 }
 
 /* Offline, a vm is what its record says; without one nothing is known. */
+static int
+check_offline(const struct batch_vm *v, struct err *err)
+{
+	if (!v->recorded)
+		return err_set(err, ERR_NOT_READY,
+			       "nothing is recorded about it yet; plan "
+			       "without --offline asks the source");
+	return check_refused(v, err);
+}
+
 static void
 settle_offline(struct batch *b)
 {
 	struct err err;
 
 	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_READY && !b->vms[i].recorded) {
-			err_set(&err, ERR_NOT_READY,
-				"nothing is recorded about it yet; plan "
-				"without --offline asks the source");
+		if (b->vms[i].verdict == BATCH_READY &&
+		    check_offline(&b->vms[i], &err) < 0)
 			keep_back(&b->vms[i], &err);
-		}
+}
+
+static void
+settle_online(struct batch *b, const struct batch_opts *opts)
+{
+	struct err why;
+
+	if (survey(b, &why) < 0) {
+		keep_all_back(b, &why);
+		return;
+	}
+	b->names = shape_names_new(b->plan, b->inventory);
+	check_plan(b->plan, b->inventory, &b->findings);
+	drop_findings_of_finished(b);
+	settle_all(b, opts);
+}
+
+/* Last, when nothing speaks against the run any more: what it goes by. */
+static void
+keep_records(struct batch *b)
+{
+	struct err err;
+
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+
+		if (v->verdict == BATCH_READY &&
+		    (keep_record(v, &err) < 0 || keep_redo(v, &err) < 0))
+			keep_back(v, &err);
+	}
 }
 
 int
@@ -466,20 +523,14 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 			keep_back(v, &why);
 	}
 	stages_check_plan(plan, &b->findings);
-	if (opts->offline) {
+	if (opts->offline)
 		settle_offline(b);
-		return 0;
-	}
-	if (!has_open_questions(b))
-		return 0;
-	if (survey(b, &why) < 0) {
-		keep_all_back(b, &why);
-		return 0;
-	}
-	b->names = shape_names_new(plan, b->inventory);
-	check_plan(plan, b->inventory, &b->findings);
-	drop_findings_of_finished(b);
-	settle_all(b, opts);
+	else if (has_open_questions(b))
+		settle_online(b, opts);
+	if (review(b, opts, err) < 0)
+		return -1;
+	if (opts->take)
+		keep_records(b);
 	return 0;
 }
 
@@ -525,6 +576,20 @@ batch_check(struct batch *b, bool read_data, struct err *err)
 	findings_add_json(&b->findings, answer);
 	json_decref(answer);
 	return 0;
+}
+
+const char *
+batch_verdict_name(const struct batch_vm *v)
+{
+	switch (v->verdict) {
+	case BATCH_READY:
+		return "ready";
+	case BATCH_FINISHED:
+		return "finished";
+	case BATCH_BACK:
+		break;
+	}
+	return v->error.class == ERR_CANCELLED ? "cancelled" : "kept back";
 }
 
 void

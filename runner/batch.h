@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "due.h"
 #include "execute.h"
+#include "manifests/digest.h"
 #include "manifests/finding.h"
 #include "manifests/inventory.h"
 #include "manifests/model.h"
@@ -29,6 +30,9 @@ struct batch_vm {
 	enum batch_verdict verdict;
 	struct err error; /* of BATCH_BACK */
 	struct due due;	  /* known of what is not finished */
+	/* Of what is to be done for it; empty when nothing is, or when
+	 * something else than a missing --accept keeps it back. */
+	char digest[DIGEST_HEX_SIZE];
 };
 
 struct batch {
@@ -40,6 +44,7 @@ struct batch {
 	struct shape_names *names;   /* of its vms at the target */
 	struct batch_vm *vms;
 	size_t nvms;
+	char digest[DIGEST_HEX_SIZE]; /* of all that is to be done */
 };
 
 struct batch_opts {
@@ -49,16 +54,22 @@ struct batch_opts {
 	bool take;     /* lock the vms and bind their journals: for `run` */
 	bool offline;  /* recorded answers only */
 	int events_fd; /* see journal_tee; -1 none */
+	const char *const *redo;   /* stages to do anew, NULL ends; or NULL */
+	const char *const *accept; /* digests, NULL ends; or NULL */
+	const char *expect;	   /* digest, or NULL: anything is right */
 };
 
-/* -1 only when nothing at all can be said; what concerns one vm is its
- * verdict.  *ret is set in either case. */
+/* -1 only when nothing at all can be said, or when what is to be done is not
+ * what `expect` expects (ERR_NOT_READY); what concerns one vm is its verdict.
+ * *ret is set in either case. */
 int batch_open(const struct manifest *manifest, const struct plan *plan,
 	       const struct batch_opts *opts, struct batch **ret,
 	       struct err *err);
 /* Adds what the validate stage would find for vms that are to be moved, to
  * `findings`; `read_data`: also what takes reading all of the source's data. */
 int batch_check(struct batch *b, bool read_data, struct err *err);
+/* "ready", "finished", "kept back" */
+const char *batch_verdict_name(const struct batch_vm *v);
 void batch_free(struct batch *b); /* NULL is fine */
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 #include "base/redact.h"
+#include "selector.h"
+#include "stages/stage.h"
 
 void
 words_add(struct words *w, const char *word)
@@ -135,6 +137,30 @@ options_parse(const struct command *c, const struct option_spec *specs,
 	return 0;
 }
 
+int
+options_check_stage(const char *what, const char *stage)
+{
+	size_t n;
+	const struct stage *const *stages = stages_all(&n);
+
+	if (!stage)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(stages[i]->name, stage) == 0)
+			return 0;
+	complain("%s: there is no stage '%s'", what, stage);
+	return -1;
+}
+
+int
+options_check_stages(const char *what, const struct words *stages)
+{
+	for (size_t i = 0; i < stages->n; i++)
+		if (options_check_stage(what, stages->v[i]) < 0)
+			return -1;
+	return 0;
+}
+
 static void
 print_finding(const struct finding *f)
 {
@@ -200,11 +226,39 @@ session_open(struct session *s, const struct words *paths, bool strict)
 	return rc < 0 ? complain_err(&err) : 0;
 }
 
+/* Leaves the plans whose labels match -l. */
+static int
+select_plans(struct session *s, struct err *err)
+{
+	struct manifest *m = s->manifest;
+	size_t kept = 0;
+	bool matches;
+
+	if (!s->selector)
+		return 0;
+	for (size_t i = 0; i < m->nplans; i++) {
+		if (selector_matches(s->selector, m->plans[i]->o.labels,
+				     &matches, err) < 0)
+			return -1;
+		if (matches)
+			m->plans[kept++] = m->plans[i];
+	}
+	if (m->nplans > 0 && kept == 0)
+		return err_set(err, ERR_USER,
+			       "no plan of the manifest has labels that match "
+			       "'%s'",
+			       s->selector);
+	m->nplans = kept;
+	return 0;
+}
+
 int
 session_plan(struct session *s, const char *name, bool must_be_ready)
 {
 	struct err err;
 
+	if (select_plans(s, &err) < 0)
+		return complain_err(&err);
 	if (manifest_plan(s->manifest, name, &s->plan, &err) < 0) {
 		complain_err(&err);
 		/* a plan that cannot be read is one that is not ready */

@@ -51,6 +51,11 @@ void words_done(struct words *w);
 int options_parse(const struct command *c, const struct option_spec *specs,
 		  int argc, char **argv, struct words *rest);
 
+/* 0, or -1 when there is no such stage, said on stderr; `what` is whose name
+ * it is: "run: --until".  NULL is fine. */
+int options_check_stage(const char *what, const char *stage);
+int options_check_stages(const char *what, const struct words *stages);
+
 /* "palletjack: text" on stderr, redacted. */
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Says err; the exit code it means. */
@@ -62,6 +67,7 @@ struct session {
 	struct arena *arena;
 	struct findings findings; /* printed already */
 	struct manifest *manifest;
+	const char *selector;	 /* -l: of the plans' labels; NULL after open */
 	const struct plan *plan; /* NULL until session_plan */
 };
 

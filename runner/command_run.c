@@ -13,13 +13,14 @@
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
+#include "review.h"
 #include "state.h"
 
 struct options {
-	const char *plan, *until, *jobs, *events;
+	const char *plan, *selector, *until, *jobs, *events, *expect;
 	const char *cutover, *wait, *waiting_exit;
 	bool strict;
-	struct words vms, paths;
+	struct words vms, redo, accept, paths;
 	int njobs, events_fd, waiting_code;
 	int64_t cutover_ms, wait_until_ms; /* as in struct execute_opts */
 };
@@ -96,7 +97,7 @@ worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
 	return code;
 }
 
-/* "palletjack COMMAND PATH... --plan P" */
+/* "palletjack COMMAND PATH... --plan P", without an end of line. */
 static void
 say_command(const struct options *o, const char *command)
 {
@@ -105,7 +106,8 @@ say_command(const struct options *o, const char *command)
 		fprintf(stderr, " %s", o->paths.v[i]);
 	if (o->plan)
 		fprintf(stderr, " --plan %s", o->plan);
-	fprintf(stderr, "\n");
+	if (o->selector)
+		fprintf(stderr, " -l '%s'", o->selector);
 }
 
 static bool
@@ -138,6 +140,7 @@ say_next_cutover(const struct options *o, const struct vm_run *ready,
 	text = due_text(next);
 	fprintf(stderr, "nothing more is due; next: %s; then: ", text);
 	say_command(o, "run");
+	fprintf(stderr, "\n");
 }
 
 static void
@@ -155,12 +158,32 @@ say_next_move(const struct options *o, const struct batch *b,
 		fprintf(stderr, "what is cancelled stays so until it is taken "
 				"out of spec.cancel, or by: ");
 		say_command(o, "cancel --revoke");
+		fprintf(stderr, "\n");
 	}
 	if (!interrupted && code != 5)
 		say_next_cutover(o, ready, nready);
 	else {
 		fprintf(stderr, "state is saved; to go on: ");
 		say_command(o, "run");
+		fprintf(stderr, "\n");
+	}
+}
+
+/* For each vm that wants a licence: the command that gives it. */
+static void
+say_how_to_accept(const struct options *o, const struct batch *b)
+{
+	for (size_t i = 0; i < b->nvms; i++) {
+		const struct batch_vm *v = &b->vms[i];
+
+		if (!review_wants_accept(v))
+			continue;
+		fprintf(stderr, "%s: to accept: ", v->run.pvm->key);
+		say_command(o, "run");
+		for (size_t k = 0; k < o->redo.n; k++)
+			fprintf(stderr, " --redo %s", o->redo.v[k]);
+		fprintf(stderr, " --vm %s --accept %.*s\n", v->run.pvm->key,
+			REVIEW_SHOWN, v->digest);
 	}
 }
 
@@ -205,6 +228,7 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 	findings_print(&b->findings);
 	ready = pick_ready(b, printer, &nready);
 	code = run_ready(o, b, ready, nready, printer);
+	say_how_to_accept(o, b);
 	for (size_t i = 0; i < nready; i++) {
 		mem_closep(&ready[i].log_fd);
 		free(ready[i].error);
@@ -225,6 +249,9 @@ run_plan(const struct globals *g, const struct options *o,
 	    .root = root,
 	    .only = o->vms.v,
 	    .take = true,
+	    .redo = o->redo.v,
+	    .accept = o->accept.v,
+	    .expect = o->expect,
 	    .events_fd = o->events_fd,
 	};
 	struct batch *b = NULL;
@@ -251,6 +278,7 @@ run_command(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, o->strict);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, true);
 	if (code == 0)
@@ -259,16 +287,21 @@ run_command(const struct globals *g, const struct options *o)
 	return code == err_exit_code(ERR_WAITING) ? o->waiting_code : code;
 }
 
-static bool
-is_stage(const char *name)
+static int
+check_review(const struct options *o)
 {
-	size_t n;
-	const struct stage *const *stages = stages_all(&n);
+	struct err err;
 
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(stages[i]->name, name) == 0)
-			return true;
-	return false;
+	if (o->expect && review_check_digest("--expect", o->expect, &err) < 0) {
+		complain("run: %s", err.text);
+		return -1;
+	}
+	for (size_t i = 0; i < o->accept.n; i++)
+		if (review_check_digest("--accept", o->accept.v[i], &err) < 0) {
+			complain("run: %s", err.text);
+			return -1;
+		}
+	return options_check_stages("run: --redo", &o->redo);
 }
 
 static int
@@ -324,10 +357,9 @@ check_options(struct options *o)
 			return -1;
 		}
 	}
-	if (o->until && !is_stage(o->until)) {
-		complain("run: --until: there is no stage '%s'", o->until);
+	if (check_review(o) < 0 ||
+	    options_check_stage("run: --until", o->until) < 0)
 		return -1;
-	}
 	if (o->events && strcmp(o->events, "-") == 0)
 		o->events_fd = STDOUT_FILENO;
 	else if (o->events)
@@ -348,12 +380,16 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
 	    {"--until", OPTION_TEXT, &o.until},
 	    {"--jobs", OPTION_TEXT, &o.jobs},
 	    {"--events", OPTION_TEXT, &o.events},
 	    {"--cutover", OPTION_TEXT, &o.cutover},
 	    {"--wait", OPTION_TEXT, &o.wait},
 	    {"--waiting-exit", OPTION_TEXT, &o.waiting_exit},
+	    {"--redo", OPTION_LIST, &o.redo},
+	    {"--expect", OPTION_TEXT, &o.expect},
+	    {"--accept", OPTION_LIST, &o.accept},
 	    {"--strict", OPTION_FLAG, &o.strict},
 	    {0},
 	};
@@ -366,33 +402,49 @@ run(const struct globals *g, int argc, char **argv)
 		close(o.events_fd);
 	words_done(&o.paths);
 	words_done(&o.vms);
+	words_done(&o.redo);
+	words_done(&o.accept);
 	return rc;
 }
 
 const struct command command_run = {
     .name = "run",
     .summary = "do what is due; go on where an interrupted run stopped",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [--until STAGE] [--jobs N] "
-	     "[--cutover WHEN] [--wait DUR] [--waiting-exit N] "
-	     "[--events FILE|-] PATH...",
-    .help = "  --plan NS/NAME  needed when the manifest holds several\n"
-	    "  --vm NAME       only this vm of the plan; may be repeated\n"
-	    "  --until STAGE   stop after this stage\n"
-	    "  --jobs N        at most N steps at once\n"
-	    "  --cutover WHEN  now, never or a time: when sources may be "
-	    "stopped, whatever the\n"
-	    "                  manifest and requests say\n"
-	    "  --wait DUR      stay for cutovers that are due within 90m, 12h, "
-	    "... and for gates\n"
-	    "                  that are opened by then\n"
-	    "  --waiting-exit N  end with N instead of 7 when only cutovers "
-	    "are left to wait for\n"
-	    "  --events FILE   each journal record as it is confirmed, with "
-	    "its vm; - is\n"
-	    "                  standard output\n"
-	    "  --strict        unknown fields are errors\n\n"
-	    "Kill it at any moment and start it again: what is done stays "
-	    "done. A first SIGINT or\nSIGTERM lets running steps come to a "
-	    "good end, a second one ends them.\n",
+    .usage = "[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... "
+	     "[--until STAGE]\n           [--redo STAGE]... "
+	     "[--expect DIGEST] [--accept DIGEST]...\n           "
+	     "[--cutover WHEN] [--wait DUR] [--waiting-exit N]\n           "
+	     "[--jobs N] [--events FILE|-] PATH...",
+    .help =
+	"  --plan NS/NAME  needed when the manifest holds several\n"
+	"  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
+	"!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
+	"commas\n"
+	"  --vm NAME       only this vm of the plan; may be repeated\n"
+	"  --until STAGE   stop after this stage\n"
+	"  --redo STAGE    do it anew, and with a stage that writes disks "
+	"what came after it\n"
+	"  --expect DIGEST do only what 'plan' printed this digest of, else "
+	"nothing (exit 3)\n"
+	"  --accept DIGEST copy again what is copied already, where 'plan' "
+	"says that this is\n"
+	"                  wanted: the digest of all, or of one vm; good for "
+	"one time\n"
+	"  --jobs N        at most N steps at once\n"
+	"  --cutover WHEN  now, never or a time: when sources may be "
+	"stopped, whatever the\n"
+	"                  manifest and requests say\n"
+	"  --wait DUR      stay for cutovers that are due within 90m, 12h, "
+	"... and for gates\n"
+	"                  that are opened by then\n"
+	"  --waiting-exit N  end with N instead of 7 when only cutovers "
+	"are left to wait for\n"
+	"  --events FILE   each journal record as it is confirmed, with "
+	"its vm; - is\n"
+	"                  standard output\n"
+	"  --strict        unknown fields are errors\n\n"
+	"Kill it at any moment and start it again: what is done stays "
+	"done. A first SIGINT or\nSIGTERM lets running steps come to a "
+	"good end, a second one ends them.\n",
     .run = run,
 };

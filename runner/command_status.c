@@ -10,7 +10,7 @@
 #include "state.h"
 
 struct options {
-	const char *plan, *output;
+	const char *plan, *selector, *output;
 	struct words vms, paths;
 };
 
@@ -19,6 +19,7 @@ static const char *const state_names[] = {
     [HISTORY_OPEN] = "begun",
     [HISTORY_DONE] = "done",
     [HISTORY_FAILED] = "failed",
+    [HISTORY_AGAIN] = "asked for anew",
 };
 
 /* One vm, from its state directory and the manifest's migrations. */
@@ -221,6 +222,7 @@ status(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, false);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, false);
 	if (code == 0)
@@ -236,6 +238,7 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
 	    {"-o", OPTION_TEXT, &o.output},
 	    {0},
 	};
@@ -255,8 +258,12 @@ run(const struct globals *g, int argc, char **argv)
 const struct command command_status = {
     .name = "status",
     .summary = "show where each vm and step stands",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [-o text|json] PATH...",
+    .usage =
+	"[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... [-o text|json] PATH...",
     .help = "  --plan NS/NAME  needed when the manifest holds several\n"
+	    "  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
+	    "!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
+	    "commas\n"
 	    "  --vm NAME       only this vm of the plan; may be repeated\n"
 	    "  -o text|json    as JSON\n\n"
 	    "Reads the journals and nothing else: it works beside a running "

@@ -167,6 +167,19 @@ fold_intent(struct history *h, const json_t *r)
 }
 
 static void
+fold_redo(struct history *h, const json_t *r)
+{
+	struct step_history *s = step_of(h, r);
+
+	s->state = HISTORY_AGAIN;
+	s->redone++;
+	keep(&s->ended, NULL);
+	keep(&s->error, NULL);
+	json_decref(s->facts);
+	s->facts = NULL;
+}
+
+static void
 fold_record(struct history *h, const json_t *r)
 {
 	struct step_history *s = step_of(h, r);
@@ -226,6 +239,8 @@ history_visit(void *arg, const json_t *r, struct err *err)
 		fold_stop(h, r);
 	else if (strcmp(type, "intent") == 0)
 		fold_intent(h, r);
+	else if (strcmp(type, "redo") == 0)
+		fold_redo(h, r);
 	else if (strcmp(type, "record") == 0)
 		fold_record(h, r);
 	else if (strcmp(type, "result") == 0)

@@ -19,12 +19,14 @@ enum history_state {
 	HISTORY_OPEN, /* an intent without a result: it runs, or it was cut */
 	HISTORY_DONE,
 	HISTORY_FAILED,
+	HISTORY_AGAIN, /* somebody wants it done anew, and it is not begun */
 };
 
 struct step_history {
 	char *id; /* "cutover/disk-0" */
 	enum history_state state;
 	int attempts;
+	int redone;			   /* how often it was asked for anew */
 	char fingerprint[DIGEST_HEX_SIZE]; /* of the last intent */
 	json_t *inputs;			   /* of the last intent */
 	json_t *facts;			   /* of the last success, or NULL */

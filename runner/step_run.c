@@ -250,6 +250,7 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 	    .disk = s->step->disk,
 	    .ndisk = s->step->ndisk,
 	    .attempt = past ? past->attempts + 1 : 1,
+	    .redone = past ? past->redone : 0,
 	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
 	    .facts = s->facts_before,
 	    .recorded = s->recorded_before,

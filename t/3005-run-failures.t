@@ -46,7 +46,7 @@ check 'the command to go on with is printed' '
 	grep -q "to go on: palletjack run m.yaml" err
 '
 check 'plan says what failed' '
-	palletjack plan m.yaml | grep "cutover/disk-0 *resume *failed before"
+	palletjack plan m.yaml | grep "cutover/disk-0 *resume (failed before"
 '
 
 rm -rf "$PALLETJACK_STATE"
