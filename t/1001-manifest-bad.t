@@ -146,6 +146,28 @@ check 'a value that begins with a star is not repeated' '
 	exits 2 palletjack validate m.yaml 2>err; cat err
 	grep -q "quote values" err && ! grep -q hunter2 err
 '
+check 'a cancel of a vm that is not there is no silence' '
+	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
+	cat >>m.yaml <<-END
+	---
+	apiVersion: forklift.konveyor.io/v1beta1
+	kind: Migration
+	metadata: {name: c, namespace: t}
+	spec:
+	  plan: {name: p, namespace: t}
+	  cancel: [{name: vm-0001}, {}]
+	END
+	exits 3 palletjack validate --online m.yaml 2>err; cat err
+	grep -q "VMRefNotValid.*spec.cancel\[1\]" err
+	sed -i "s/, {}\]/]/" m.yaml
+	exits 3 palletjack validate --online m.yaml 2>err; cat err
+	grep -q "VMNotFound.*vm-0001.*did you mean .vm-00001" err
+'
+check 'what other tools keep beside manifests is passed over' '
+	mkdir beside && fake_manifest "vms: \"2\"" "{}" vm-00001 &&
+	mv m.yaml beside && echo "replicas: 3" >beside/values.yaml &&
+	palletjack validate beside && exits 3 palletjack validate --strict beside
+'
 check 'a manifest is read from standard input, too' '
 	fake_manifest "vms: \"1\"" "{}" &&
 	palletjack plan - <m.yaml | grep -q "vm-00001: ready"
