@@ -12,10 +12,9 @@ is_either(const char *word, const char *one, const char *other)
 	       (other && strcmp(word, other) == 0);
 }
 
-/* As everywhere, the id goes before the name. */
-static bool
-is_meant(const struct source_ref *ref, const struct plan_vm *vm, const char *id,
-	 const char *name)
+bool
+plan_vm_meant(const struct source_ref *ref, const struct plan_vm *vm,
+	      const char *id, const char *name)
 {
 	if (ref->id)
 		return is_either(ref->id, vm->ref.id, id);
@@ -27,7 +26,7 @@ is_cancelled(const struct migration *m, const struct plan_vm *vm,
 	     const char *id, const char *name)
 {
 	for (size_t i = 0; i < m->ncancel; i++)
-		if (is_meant(&m->cancel[i], vm, id, name))
+		if (plan_vm_meant(&m->cancel[i], vm, id, name))
 			return true;
 	return false;
 }

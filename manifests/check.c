@@ -475,6 +475,79 @@ check_maps(struct checker *c)
 				  &storages);
 }
 
+/* --- what migrations ask for ------------------------------------------- */
+
+static bool
+is_in_plan(const struct checker *c, const struct source_ref *ref)
+{
+	for (size_t i = 0; i < c->plan->nvms; i++) {
+		const struct plan_vm *pvm = &c->plan->vms[i];
+		const struct inv_vm *vm = vm_of(c, pvm);
+
+		if (plan_vm_meant(ref, pvm, vm ? vm->id : NULL,
+				  vm ? vm->name : NULL))
+			return true;
+	}
+	return false;
+}
+
+static const char *
+nearest_key(const struct checker *c, const char *name)
+{
+	const char *nearest = NULL;
+	size_t best = 0, distance;
+
+	for (size_t i = 0; i < c->plan->nvms; i++) {
+		const char *key = c->plan->vms[i].key;
+
+		if (!text_is_near(name, key, &distance) ||
+		    (nearest && distance >= best))
+			continue;
+		nearest = key;
+		best = distance;
+	}
+	return nearest;
+}
+
+static void
+check_asked_ref(struct checker *c, const struct migration *m, const char *field,
+		size_t n, const struct source_ref *ref)
+{
+	const char *wanted = ref->id ? ref->id : ref->name;
+	const char *nearest;
+	struct finding *f;
+
+	/* one that names nothing was reported when it was read */
+	if (!wanted || is_in_plan(c, ref))
+		return;
+	nearest = c->nsuggestions++ < MOST_SUGGESTIONS ? nearest_key(c, wanted)
+						       : NULL;
+	f = findings_add(c->findings, FINDING_ERROR, "VMNotFound",
+			 "%s[%zu] names '%s', which is no vm of the plan%s%s%s",
+			 field, n, wanted, nearest ? "; did you mean '" : "",
+			 nearest ? nearest : "", nearest ? "'?" : "");
+	f->object = arena_printf(c->findings->arena, "Migration %s/%s",
+				 m->o.namespace, m->o.name);
+	f->field = arena_printf(c->findings->arena, "%s[%zu]", field, n);
+	f->pos = ref->pos.file ? ref->pos : m->o.pos;
+}
+
+static void
+check_asked(struct checker *c)
+{
+	for (size_t i = 0; i < c->plan->nmigrations; i++) {
+		const struct migration *m = c->plan->migrations[i];
+
+		for (size_t n = 0; n < m->ncancel; n++)
+			check_asked_ref(c, m, "spec.cancel", n, &m->cancel[n]);
+		for (size_t n = 0; n < m->nvm_cutovers; n++)
+			check_asked_ref(
+			    c, m, "spec.vmCutovers", n,
+			    &(struct source_ref){.id = m->vm_cutovers[n].id,
+						 .pos = m->vm_cutovers[n].pos});
+	}
+}
+
 void
 check_plan(const struct plan *plan, const struct inventory *inv,
 	   struct findings *findings)
@@ -483,6 +556,7 @@ check_plan(const struct plan *plan, const struct inventory *inv,
 
 	checker_init(&c, plan, inv, findings);
 	check_maps(&c);
+	check_asked(&c);
 	for (size_t i = 0; i < plan->nvms; i++)
 		check_vm(&c, &plan->vms[i]);
 	checker_done(&c);

@@ -269,6 +269,22 @@ resolve_plan(struct reader *r, struct loaded *l)
 }
 
 static void
+check_cancels(struct reader *r, const struct migration *m)
+{
+	for (size_t i = 0; i < m->ncancel; i++) {
+		CLEANUP(mem_freep)
+		char *field = mem_printf("spec.cancel[%zu]", i);
+
+		if (!m->cancel[i].id && !m->cancel[i].name)
+			say(r, FINDING_ERROR, "VMRefNotValid", &m->o,
+			    m->cancel[i].pos.file ? m->cancel[i].pos : m->o.pos,
+			    field,
+			    "names no vm: it needs an id or a name; nothing "
+			    "is cancelled by it");
+	}
+}
+
+static void
 resolve_migration(struct reader *r, struct loaded *migration)
 {
 	const struct migration *m = (const struct migration *)migration->o;
@@ -277,6 +293,7 @@ resolve_migration(struct reader *r, struct loaded *migration)
 				      "PlanNotValid", "spec.plan");
 	struct loaded *l;
 
+	check_cancels(r, m);
 	if (!plan)
 		return;
 	l = load_find(r, "Plan", plan->namespace, plan->name);

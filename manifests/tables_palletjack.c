@@ -158,8 +158,7 @@ static const struct field retry_fields[] = {
      .type = FIELD_DURATION,
      .dflt = "1h",
      POLICY(retry.total_ms),
-     LATER("attempts are counted, not their time"),
-     .doc = "all waits of a step together"},
+     .doc = "all waits of a step together, in one run"},
     {.name = NULL},
 };
 
@@ -177,7 +176,8 @@ static const struct field deadline_fields[] = {
      .item = &item_duration,
      .dflt = "{}",
      POLICY(deadlines.stage),
-     .doc = "by name of stage"},
+     .doc = "by name of stage; cutover is the one that copies disks, "
+	    "inventory is asking the source"},
     {.name = "hook",
      .type = FIELD_DURATION,
      .dflt = "30m",

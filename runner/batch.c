@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "manifests/check.h"
@@ -32,6 +33,18 @@ ask_source(void *arg, json_t **ret_answer, struct err *err)
 	return 0;
 }
 
+static int64_t
+inventory_deadline(const struct run_policy *policy)
+{
+	const char *text = json_string_value(
+	    json_object_get(policy->deadlines.stage, "inventory"));
+	int64_t ms;
+
+	if (text && clock_parse_duration(text, &ms) == 0)
+		return ms;
+	return policy->deadlines.wait_ms;
+}
+
 static int
 survey(struct batch *b, struct err *err)
 {
@@ -39,7 +52,7 @@ survey(struct batch *b, struct err *err)
 	int rc;
 
 	if (ask(ask_source, (void *)b->plan->source, "asking the source",
-		b->plan->policy->deadlines.wait_ms, &answer, err) < 0)
+		inventory_deadline(b->plan->policy), &answer, err) < 0)
 		return -1;
 	rc = inventory_from_json(answer, &b->inventory, err);
 	json_decref(answer);

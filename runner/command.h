@@ -78,8 +78,10 @@ int session_open(struct session *s, const struct words *paths, bool strict);
 int session_plan(struct session *s, const char *name, bool must_be_ready);
 void session_close(struct session *s);
 /* Do findings keep back the plan (or, when it is NULL, anything)?  Findings
- * about single vms and other plans do not. */
-bool findings_block_plan(const struct findings *f, const struct plan *plan);
+ * about single vms do not, nor, in a manifest of several plans, those about
+ * objects that the plan does not reach. */
+bool findings_block_plan(const struct findings *f, const struct manifest *m,
+			 const struct plan *plan);
 /* One line each, on stderr. */
 void findings_print(const struct findings *f);
 

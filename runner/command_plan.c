@@ -159,7 +159,7 @@ exit_code_of(const struct batch *b, const struct options *o)
 			code = exit_code_worse(
 			    code, err_exit_code(b->vms[i].error.class));
 	}
-	if (findings_block_plan(&b->findings, b->plan))
+	if (findings_block_plan(&b->findings, b->manifest, b->plan))
 		code = exit_code_worse(code, 3);
 	return code == 0 && work && o->detailed ? 10 : code;
 }

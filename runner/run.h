@@ -30,7 +30,8 @@ struct step_run {
 	struct vm_run *vm;
 	const struct step *step;
 	enum step_phase phase;
-	int tries; /* in this run */
+	int tries;	   /* in this run */
+	int64_t paused_ms; /* in this run, all pauses together */
 	struct work work;
 	json_t *facts_before, *recorded_before; /* what work points to */
 	struct child child;

@@ -83,6 +83,10 @@ pause_step(struct step_run *s, const struct err *err)
 	if (policy->retry.max_ms && most > (double)policy->retry.max_ms)
 		most = (double)policy->retry.max_ms;
 	e.wait_ms = (int64_t)(random_share() * most);
+	if (policy->retry.total_ms &&
+	    e.wait_ms > policy->retry.total_ms - s->paused_ms)
+		e.wait_ms = policy->retry.total_ms - s->paused_ms;
+	s->paused_ms += e.wait_ms;
 	s->phase = PHASE_PAUSED;
 	s->vm->work->nopen++;
 	s->retry_timer =
@@ -93,9 +97,12 @@ pause_step(struct step_run *s, const struct err *err)
 static bool
 may_try_again(const struct step_run *s, const struct err *err)
 {
+	const struct run_policy *policy = s->run->opts->plan->policy;
+
 	return err->class == ERR_RETRY && !s->run->signal && !s->run->broken &&
-	       !s->vm->work->stopping &&
-	       s->tries < s->run->opts->plan->policy->retry.attempts;
+	       !s->vm->work->stopping && s->tries < policy->retry.attempts &&
+	       (!policy->retry.total_ms ||
+		s->paused_ms < policy->retry.total_ms);
 }
 
 static void

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct {
 	const char *name;
 	int exit_code;
@@ -29,6 +31,7 @@ err_set(struct err *err, enum err_class class, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	utf8_trim(err->text);
 	return -1;
 }
 
@@ -62,9 +65,11 @@ err_sys(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	utf8_trim(err->text);
 	used = strlen(err->text);
 	snprintf(err->text + used, sizeof(err->text) - used, ": %s",
 		 strerror(sys));
+	utf8_trim(err->text);
 	err->class = class_of_errno(sys);
 	err->sys = sys;
 	return -1;
@@ -81,8 +86,10 @@ err_wrap(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	utf8_trim(err->text);
 	used = strlen(err->text);
 	snprintf(err->text + used, sizeof(err->text) - used, ": %s", old);
+	utf8_trim(err->text);
 	return -1;
 }
 

@@ -105,7 +105,7 @@ static const struct {
     /* run policies */
     {VM POLICY("{limits: {inFlight: 1, disksPerHost: 2, conversions: 3}, "
 	       "retry: {attempts: 1, first: 1s, factor: 1.5, max: 1m}, "
-	       "deadlines: {run: 1h, vm: 1h, stage: {copy: 1h}, hook: 1h, "
+	       "deadlines: {run: 1h, vm: 1h, stage: {cutover: 1h}, hook: 1h, "
 	       "shutdown: 1m, conversion: 1h, bootTest: 1h, wait: 1h}, "
 	       "proof: xxh3, checkpoint: {every: 1s, bytes: 1Mi}, "
 	       "verify: changed, bootTest: every-generation, "
@@ -119,8 +119,9 @@ static const struct {
     {VM POLICY("{limits: {bandwidth: 10M}, waive: [spec.limits]}"), ""},
     {VM POLICY("{limits: {perEndpoint: 2}}"), "Error NotHonoured"},
     {VM POLICY("{limits: {perEndpoint: null, bandwidthByTime: []}}"), ""},
-    {VM POLICY("{retry: {total: 1h}}"), ""},
-    {VM POLICY("{retry: {total: 2h}}"), "Error NotHonoured"},
+    {VM POLICY("{retry: {total: 2h}}"), ""},
+    {VM POLICY("{deadlines: {stage: {precopy: 1h}}}"), "Error NotHonoured"},
+    {VM POLICY("{deadlines: {stage: {copy: 1h}}}"), "did you mean 'cutover'?"},
     {VM POLICY("{verify: sample, verifySample: 0.1}"),
      "spec.verify (sample) is not honoured yet."},
     {VM POLICY("{onFailure: rollback}"), "spec.onFailure (rollback)"},
