@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "lua/budget.h"
 #include "lua/value.h"
 
@@ -36,17 +37,10 @@ api_done(struct api *api)
 void
 api_clean(char *text)
 {
-	json_t *valid;
-
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = ' ';
-	valid = json_string(text);
-	if (!valid)
-		for (char *c = text; *c; c++)
-			if ((unsigned char)*c > 0x7f)
-				*c = '?';
-	json_decref(valid);
+	utf8_clean(text);
 }
 
 static void

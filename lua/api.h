@@ -30,8 +30,7 @@ void api_open(lua_State *L, int globals, struct api *api,
 void api_log(struct api *api, enum log_level level, const char *text);
 
 /* Makes text that a script chose fit for one line of a journal, in place:
- * control characters become blanks, and if it is not UTF-8 then what is not
- * ASCII becomes question marks. */
+ * control characters become blanks, what is not UTF-8 question marks. */
 void api_clean(char *text);
 
 #endif

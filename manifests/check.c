@@ -388,6 +388,27 @@ pass_on_concerns(struct checker *c, const struct plan_vm *pvm,
 		about(c, pvm, NULL, &c->findings->v[n]);
 }
 
+/* Those that reading the manifest could not see: named by the source's id. */
+static void
+check_cutover(struct checker *c, const struct plan_vm *pvm,
+	      const struct inv_vm *vm)
+{
+	struct vm_asked before, now;
+	struct finding *f;
+
+	plan_vm_asked(c->plan, pvm, NULL, NULL, &before);
+	plan_vm_asked(c->plan, pvm, vm->id, vm->name, &now);
+	if (before.differs || !now.differs)
+		return;
+	f = findings_add(c->findings, FINDING_ERROR, "CutoverDiffers",
+			 "Migrations '%s' and '%s' set different cutover times "
+			 "for it; leave only one",
+			 now.cutover_by->o.name, now.differs->o.name);
+	f->object = c->object;
+	f->vm = pvm->key;
+	f->pos = now.differs->o.pos;
+}
+
 static void
 check_vm(struct checker *c, const struct plan_vm *pvm)
 {
@@ -403,6 +424,7 @@ check_vm(struct checker *c, const struct plan_vm *pvm)
 	if (strmap_get(&c->vms, vm->id) == pvm)
 		check_macs(c, pvm, vm);
 	check_firmware(c, pvm, vm);
+	check_cutover(c, pvm, vm);
 }
 
 /* `known` are the ids and names the source has. */
@@ -453,6 +475,79 @@ check_maps(struct checker *c)
 				  &storages);
 }
 
+/* --- what migrations ask for ------------------------------------------- */
+
+static bool
+is_in_plan(const struct checker *c, const struct source_ref *ref)
+{
+	for (size_t i = 0; i < c->plan->nvms; i++) {
+		const struct plan_vm *pvm = &c->plan->vms[i];
+		const struct inv_vm *vm = vm_of(c, pvm);
+
+		if (plan_vm_meant(ref, pvm, vm ? vm->id : NULL,
+				  vm ? vm->name : NULL))
+			return true;
+	}
+	return false;
+}
+
+static const char *
+nearest_key(const struct checker *c, const char *name)
+{
+	const char *nearest = NULL;
+	size_t best = 0, distance;
+
+	for (size_t i = 0; i < c->plan->nvms; i++) {
+		const char *key = c->plan->vms[i].key;
+
+		if (!text_is_near(name, key, &distance) ||
+		    (nearest && distance >= best))
+			continue;
+		nearest = key;
+		best = distance;
+	}
+	return nearest;
+}
+
+static void
+check_asked_ref(struct checker *c, const struct migration *m, const char *field,
+		size_t n, const struct source_ref *ref)
+{
+	const char *wanted = ref->id ? ref->id : ref->name;
+	const char *nearest;
+	struct finding *f;
+
+	/* one that names nothing was reported when it was read */
+	if (!wanted || is_in_plan(c, ref))
+		return;
+	nearest = c->nsuggestions++ < MOST_SUGGESTIONS ? nearest_key(c, wanted)
+						       : NULL;
+	f = findings_add(c->findings, FINDING_ERROR, "VMNotFound",
+			 "%s[%zu] names '%s', which is no vm of the plan%s%s%s",
+			 field, n, wanted, nearest ? "; did you mean '" : "",
+			 nearest ? nearest : "", nearest ? "'?" : "");
+	f->object = arena_printf(c->findings->arena, "Migration %s/%s",
+				 m->o.namespace, m->o.name);
+	f->field = arena_printf(c->findings->arena, "%s[%zu]", field, n);
+	f->pos = ref->pos.file ? ref->pos : m->o.pos;
+}
+
+static void
+check_asked(struct checker *c)
+{
+	for (size_t i = 0; i < c->plan->nmigrations; i++) {
+		const struct migration *m = c->plan->migrations[i];
+
+		for (size_t n = 0; n < m->ncancel; n++)
+			check_asked_ref(c, m, "spec.cancel", n, &m->cancel[n]);
+		for (size_t n = 0; n < m->nvm_cutovers; n++)
+			check_asked_ref(
+			    c, m, "spec.vmCutovers", n,
+			    &(struct source_ref){.id = m->vm_cutovers[n].id,
+						 .pos = m->vm_cutovers[n].pos});
+	}
+}
+
 void
 check_plan(const struct plan *plan, const struct inventory *inv,
 	   struct findings *findings)
@@ -461,6 +556,7 @@ check_plan(const struct plan *plan, const struct inventory *inv,
 
 	checker_init(&c, plan, inv, findings);
 	check_maps(&c);
+	check_asked(&c);
 	for (size_t i = 0; i < plan->nvms; i++)
 		check_vm(&c, &plan->vms[i]);
 	checker_done(&c);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "base/vec.h"
 
 static const char *const category_names[] = {
@@ -25,6 +26,8 @@ findings_add(struct findings *f, enum finding_category category,
 	va_start(ap, fmt);
 	text = mem_vprintf(fmt, ap);
 	va_end(ap);
+	/* file names and others' messages come along in it */
+	utf8_clean(text);
 	one->category = category;
 	one->type = arena_strdup(f->arena, type);
 	one->message = arena_strdup(f->arena, text);
@@ -96,8 +99,12 @@ finding_text(const struct finding *f, struct buf *out)
 static void
 set_text(json_t *o, const char *key, const char *text)
 {
-	if (text)
-		json_object_set_new(o, key, json_string(text));
+	CLEANUP(mem_freep) char *clean = mem_strdup(text);
+
+	if (!clean)
+		return;
+	utf8_clean(clean);
+	json_object_set_new(o, key, json_string(clean));
 }
 
 static void
@@ -145,6 +152,10 @@ get_number(const json_t *o, const char *key)
 	return n > 0 && n <= UINT32_MAX ? (unsigned)n : 0;
 }
 
+static const char lost_message[] =
+    "what a check found did not arrive whole; run again, with one version of "
+    "palletjack";
+
 void
 findings_add_json(struct findings *f, const json_t *array)
 {
@@ -162,9 +173,13 @@ findings_add_json(struct findings *f, const json_t *array)
 		struct finding *one;
 
 		if (!category || !type || !message)
-			continue;
-		one = findings_add(f, parse_category(category), type, "%s",
-				   message);
+			one =
+			    findings_add(f, FINDING_CRITICAL,
+					 type ? type : "FindingNotValid", "%s",
+					 message ? message : lost_message);
+		else
+			one = findings_add(f, parse_category(category), type,
+					   "%s", message);
 		one->object = get_text(f, o, "object");
 		one->vm = get_text(f, o, "vm");
 		one->field = get_text(f, o, "field");

@@ -65,7 +65,8 @@ void finding_text(const struct finding *f, struct buf *out);
 /* An array of objects {category, type, message, object?, vm?, field?, file?,
  * line?, column?}, stable interface of `-o json`; new reference. */
 json_t *findings_to_json(const struct findings *f);
-/* Adds what findings_to_json gave; what is not of its form is passed over. */
+/* Adds what findings_to_json gave; what is not of its form counts as
+ * Critical. */
 void findings_add_json(struct findings *f, const json_t *array);
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "manifests/load.h"
 
@@ -88,28 +87,6 @@ matters_type(const struct plan *p, const struct node *value)
 	(void)p;
 	return value->text && value->text[0] &&
 	       strcmp(value->text, "cold") != 0;
-}
-
-bool
-matters_future(const struct plan *p, const struct node *value)
-{
-	int64_t ms;
-
-	(void)p;
-	return value->text && clock_parse(value->text, &ms) == 0 &&
-	       ms > clock_wall_ms();
-}
-
-bool
-matters_cutovers(const struct plan *p, const struct node *value)
-{
-	for (size_t i = 0; value->type == NODE_LIST && i < value->n; i++) {
-		const struct node *time = node_get(value->items[i], "cutover");
-
-		if (time && matters_future(p, time))
-			return true;
-	}
-	return false;
 }
 
 bool

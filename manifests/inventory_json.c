@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum member_kind { TEXT, FLAG, COUNT, NUMBER, BYTES, POWER };
 
@@ -74,15 +75,11 @@ static const char *const power_names[] = {"unknown", "off", "on"};
 static json_t *
 text_to_json(const char *text)
 {
-	json_t *value = json_string(text);
-	CLEANUP(mem_freep) char *plain = NULL;
+	CLEANUP(mem_freep) char *plain = mem_strdup(text);
 
-	if (value)
-		return value;
-	plain = mem_strdup(text);
-	for (char *c = plain; *c; c++)
-		if (*c & 0x80)
-			*c = '?';
+	if (!plain)
+		return NULL;
+	utf8_clean(plain);
 	return json_string(plain);
 }
 

@@ -283,6 +283,20 @@ load_items(struct reader *r, const struct node *doc)
 		load_document(r, items->items[i]);
 }
 
+/* Other tools' files stand beside manifests: values.yaml, kustomization.yaml.
+ */
+static void
+no_object(struct reader *r, const struct node *doc, bool nearly_ours,
+	  const char *lacks)
+{
+	bool wrong = nearly_ours || r->strict;
+
+	finding_at(r->findings, wrong ? FINDING_ERROR : FINDING_INFORMATION,
+		   wrong ? "KindNotValid" : "KindPassedOver", doc->pos,
+		   "this is no Kubernetes object: it has no %s%s", lacks,
+		   wrong ? "" : "; it is passed over");
+}
+
 /* A kind of ours in a group that is nearly ours is a slip of the pen; in any
  * other group it is somebody else's. */
 static void
@@ -294,9 +308,8 @@ load_document(struct reader *r, const struct node *doc)
 	size_t distance;
 
 	if (!*api || !*name)
-		finding_at(r->findings, FINDING_ERROR, "KindNotValid", doc->pos,
-			   "this is no Kubernetes object: it has no %s",
-			   *api ? "kind" : "apiVersion");
+		no_object(r, doc, *api ? is_ours(api) : kind != NULL,
+			  *api ? "kind" : "apiVersion");
 	else if (!strcmp(api, "v1") && !strcmp(name, "List"))
 		load_items(r, doc);
 	else if (kind && !strcmp(api, kind->api_version)) {

@@ -145,6 +145,7 @@ enum verify_mode { VERIFY_FULL, VERIFY_CHANGED, VERIFY_SAMPLE, VERIFY_NONE };
 enum boot_test { BOOT_TEST_OFF, BOOT_TEST_ONCE, BOOT_TEST_EVERY };
 /* What a failure behind the source's stop leads to. */
 enum on_failure { FAILURE_RESTART_SOURCE, FAILURE_HOLD, FAILURE_ROLLBACK };
+enum gate { GATE_NONE, GATE_MANUAL };
 enum inconclusive { INCONCLUSIVE_HOLD, INCONCLUSIVE_PASS };
 
 /* design: section 4.  Durations in milliseconds, 0 = none. */
@@ -168,6 +169,9 @@ struct run_policy {
 		int64_t every_ms;
 		uint64_t bytes;
 	} checkpoint;
+	struct {
+		enum gate gate;
+	} cutover;
 	enum verify_mode verify;
 	enum boot_test boot_test;
 	enum on_failure on_failure;
@@ -189,6 +193,12 @@ struct migration {
 	struct source_ref *cancel;
 	size_t ncancel;
 	int64_t cutover_ms; /* wall; 0: not set */
+	struct vm_cutover {
+		const char *id; /* of the vm at its source */
+		int64_t cutover_ms;
+		struct pos pos;
+	} * vm_cutovers;
+	size_t nvm_cutovers;
 };
 
 struct plan {
@@ -240,6 +250,22 @@ int manifest_plan(const struct manifest *m, const char *name,
 		  const struct plan **ret, struct err *err);
 
 const struct plan_vm *plan_vm_find(const struct plan *p, const char *key);
+
+/* What the plan's migrations, taken together, ask for one of its vms. */
+struct vm_asked {
+	const struct migration *cancelled_by; /* NULL: by none */
+	const struct migration *cutover_by;   /* NULL: no time is set */
+	int64_t cutover_ms;		      /* wall */
+	const struct migration *differs;      /* sets another time, or NULL */
+};
+/* `id` and `name` are the vm's at its source; NULL when not known yet: then
+ * what names it only by that is not seen. */
+void plan_vm_asked(const struct plan *p, const struct plan_vm *vm,
+		   const char *id, const char *name, struct vm_asked *ret);
+/* Does the reference mean this vm?  As everywhere, the id goes before the
+ * name; `id` and `name` as above. */
+bool plan_vm_meant(const struct source_ref *ref, const struct plan_vm *vm,
+		   const char *id, const char *name);
 /* The first hook of that step, or NULL (Forklift honours one per step). */
 const struct vm_hook *plan_vm_hook(const struct plan_vm *vm,
 				   enum hook_step step);

@@ -113,10 +113,12 @@ new_node(struct parse *p, enum node_type type, yaml_mark_t mark,
 }
 
 static void
-bad_tag(struct parse *p, const struct node *n, const char *tag)
+bad_tag(struct parse *p, const struct node *n)
 {
+	/* what was meant as a value may be a secret: it is not repeated */
 	finding_at(p->findings, FINDING_ERROR, "TagNotValid", n->pos,
-		   "the tag '%s' does not fit here; leave it out", tag);
+		   "a tag that does not fit here; leave it out, and quote "
+		   "values that begin with * or !");
 }
 
 /* What an explicit tag makes of a scalar. */
@@ -144,7 +146,7 @@ apply_tag(struct parse *p, struct node *n, const char *tag)
 		if (known[i].type == NODE_FLOAT && n->type == NODE_INT)
 			return;
 	}
-	bad_tag(p, n, tag);
+	bad_tag(p, n);
 }
 
 static int
@@ -180,14 +182,13 @@ read_alias(struct parse *p, const yaml_event_t *e, struct node **ret,
 
 	if (!n)
 		return fail_at(pos, err,
-			       "the alias '*%s' names no anchor of this "
-			       "document",
-			       name);
+			       "an alias that names no anchor of this "
+			       "document; quote values that begin with * "
+			       "or !");
 	if (!n->done)
 		return fail_at(pos, err,
-			       "the alias '*%s' stands inside of "
-			       "what it names",
-			       name);
+			       "an alias that stands inside of what it "
+			       "names; quote values that begin with * or !");
 	*ret = n;
 	return count(p, n->weight, true, pos, err);
 }
@@ -383,7 +384,7 @@ open_frame(struct parse *p, struct nesting *s, const yaml_event_t *e,
 		return fail_at(n->pos, err, "nested deeper than %d levels",
 			       NODE_MAX_DEPTH);
 	if (tag && strcmp(tag, map ? YAML_MAP_TAG : YAML_SEQ_TAG) != 0)
-		bad_tag(p, n, tag);
+		bad_tag(p, n);
 	/* the parent takes it now, so that keys are seen to be words */
 	if (put(s, n, err) < 0)
 		return -1;

@@ -216,6 +216,26 @@ resolve_endpoints(struct reader *r, struct plan *p)
 	check_target(r, p);
 }
 
+/* Cutovers that are told by the inventory to differ: check.c. */
+static void
+compare_cutovers(struct reader *r, struct plan *p)
+{
+	for (size_t i = 0; i < p->nvms; i++) {
+		struct vm_asked asked;
+		struct finding *f;
+
+		plan_vm_asked(p, &p->vms[i], NULL, NULL, &asked);
+		if (!asked.differs)
+			continue;
+		f = say(r, FINDING_ERROR, "CutoverDiffers", &p->o,
+			asked.differs->o.pos, NULL,
+			"Migrations '%s' and '%s' set different cutover times "
+			"for it; leave only one",
+			asked.cutover_by->o.name, asked.differs->o.name);
+		f->vm = arena_strdup(r->findings->arena, p->vms[i].key);
+	}
+}
+
 /* An archived plan is over: what it names may be gone. */
 static void
 resolve_plan(struct reader *r, struct loaded *l)
@@ -242,8 +262,26 @@ resolve_plan(struct reader *r, struct loaded *l)
 			    "StorageRefNotValid", "spec.map.storage");
 	}
 	resolve_vms(r, p);
-	if (!p->archived)
+	if (!p->archived) {
+		compare_cutovers(r, p);
 		honour_plan(r, l);
+	}
+}
+
+static void
+check_cancels(struct reader *r, const struct migration *m)
+{
+	for (size_t i = 0; i < m->ncancel; i++) {
+		CLEANUP(mem_freep)
+		char *field = mem_printf("spec.cancel[%zu]", i);
+
+		if (!m->cancel[i].id && !m->cancel[i].name)
+			say(r, FINDING_ERROR, "VMRefNotValid", &m->o,
+			    m->cancel[i].pos.file ? m->cancel[i].pos : m->o.pos,
+			    field,
+			    "names no vm: it needs an id or a name; nothing "
+			    "is cancelled by it");
+	}
 }
 
 static void
@@ -255,6 +293,7 @@ resolve_migration(struct reader *r, struct loaded *migration)
 				      "PlanNotValid", "spec.plan");
 	struct loaded *l;
 
+	check_cancels(r, m);
 	if (!plan)
 		return;
 	l = load_find(r, "Plan", plan->namespace, plan->name);

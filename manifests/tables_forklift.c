@@ -376,16 +376,20 @@ static const struct field vm_cutover_fields[] = {
     {.name = "id",
      .type = FIELD_STRING,
      .required = true,
+     .at = AT(struct vm_cutover, id),
      .doc = "the vm's identifier at the source"},
     {.name = "cutover",
      .type = FIELD_TIME,
      .required = true,
+     .at = AT(struct vm_cutover, cutover_ms),
      .doc = "its own time"},
     {.name = NULL},
 };
 
-static const struct field vm_cutover_item = {.type = FIELD_OBJECT,
-					     .sub = vm_cutover_fields};
+static const struct field vm_cutover_item = {
+    .type = FIELD_OBJECT,
+    .sub = vm_cutover_fields,
+    .pos_at = AT(struct vm_cutover, pos)};
 
 static const struct field migration_spec[] = {
     {FIELD_REF("plan", struct migration, plan_ref), .required = true,
@@ -394,22 +398,15 @@ static const struct field migration_spec[] = {
      .type = FIELD_LIST,
      .item = &cancel_item,
      LIST_AT(struct migration, cancel, ncancel),
-     .honour = NOT_YET,
-     .why = "leave the vm out of the plan or use --vm",
      .doc = "vms to stop working on"},
     {.name = "cutover",
      .type = FIELD_TIME,
      .at = AT(struct migration, cutover_ms),
-     .honour = NOT_YET,
-     .matters = matters_future,
-     .why = "a time in the past changes nothing for a cold plan",
      .doc = "when the sources may be stopped"},
     {.name = "vmCutover",
      .type = FIELD_LIST,
      .item = &vm_cutover_item,
-     .honour = NOT_YET,
-     .matters = matters_cutovers,
-     .why = "times in the past change nothing for a cold plan",
+     LIST_AT(struct migration, vm_cutovers, nvm_cutovers),
      .doc = "cutover times of single vms"},
     {.name = "resumeConversion",
      .type = FIELD_BOOL,

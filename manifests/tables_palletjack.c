@@ -158,8 +158,7 @@ static const struct field retry_fields[] = {
      .type = FIELD_DURATION,
      .dflt = "1h",
      POLICY(retry.total_ms),
-     LATER("attempts are counted, not their time"),
-     .doc = "all waits of a step together"},
+     .doc = "all waits of a step together, in one run"},
     {.name = NULL},
 };
 
@@ -177,7 +176,8 @@ static const struct field deadline_fields[] = {
      .item = &item_duration,
      .dflt = "{}",
      POLICY(deadlines.stage),
-     .doc = "by name of stage"},
+     .doc = "by name of stage; cutover is the one that copies disks, "
+	    "inventory is asking the source"},
     {.name = "hook",
      .type = FIELD_DURATION,
      .dflt = "30m",
@@ -240,6 +240,8 @@ static const struct field precopy_fields[] = {
     {.name = NULL},
 };
 
+static const char *const gates[] = {"none", "manual", NULL};
+
 static const struct field cutover_fields[] = {
     {.name = "maxDowntime",
      .type = FIELD_DURATION,
@@ -254,10 +256,11 @@ static const struct field cutover_fields[] = {
      LATER("nothing is rolled back by time"),
      .doc = "give up and roll back after"},
     {.name = "gate",
-     .type = FIELD_STRING,
+     .type = FIELD_WORD,
+     .words = gates,
      .dflt = "none",
-     LATER("use --until and run again"),
-     .doc = "who must agree before the source is stopped"},
+     POLICY(cutover.gate),
+     .doc = "manual: only once `palletjack cutover` was said"},
     {.name = "hardPowerOff",
      .type = FIELD_WORD,
      .words = power_offs,

@@ -35,7 +35,8 @@ backout_aim(const struct run_policy *policy, const struct vm_run *vm)
 	const struct history *h = vm->state->history;
 
 	if (vm->aim != AIM_RUN || vm->outcome == ERR_NONE ||
-	    vm->outcome == ERR_CANCELLED || has_begun(h, "start"))
+	    vm->outcome == ERR_CANCELLED || vm->outcome == ERR_WAITING ||
+	    has_begun(h, "start"))
 		return AIM_RUN;
 	switch (policy->on_failure) {
 	case FAILURE_RESTART_SOURCE:

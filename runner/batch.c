@@ -13,11 +13,11 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "batch_state.h"
 #include "command.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
-
-#define INVENTORY_MAX ((size_t)1024 * 1024 * 1024)
+#include "review.h"
 
 /* Asking the source: one child for the whole run. */
 
@@ -33,6 +33,18 @@ ask_source(void *arg, json_t **ret_answer, struct err *err)
 	return 0;
 }
 
+static int64_t
+inventory_deadline(const struct run_policy *policy)
+{
+	const char *text = json_string_value(
+	    json_object_get(policy->deadlines.stage, "inventory"));
+	int64_t ms;
+
+	if (text && clock_parse_duration(text, &ms) == 0)
+		return ms;
+	return policy->deadlines.wait_ms;
+}
+
 static int
 survey(struct batch *b, struct err *err)
 {
@@ -40,75 +52,11 @@ survey(struct batch *b, struct err *err)
 	int rc;
 
 	if (ask(ask_source, (void *)b->plan->source, "asking the source",
-		b->plan->policy->deadlines.wait_ms, &answer, err) < 0)
+		inventory_deadline(b->plan->policy), &answer, err) < 0)
 		return -1;
 	rc = inventory_from_json(answer, &b->inventory, err);
 	json_decref(answer);
 	return rc;
-}
-
-/* What the state directory remembers of the source. */
-
-static json_t *
-record_of(const struct inv_vm *vm)
-{
-	return json_pack("{s:i, s:[o], s:[], s:[]}", "version",
-			 INVENTORY_VERSION, "vms", inv_vm_to_json(vm),
-			 "networks", "storages");
-}
-
-/* It is written before the journal names it: what is there may be newer than
- * what is named, and not `exact`. */
-static int
-load_record(struct batch_vm *v, bool exact, struct err *err)
-{
-	const struct history *h = v->run.state->history;
-	CLEANUP(mem_freep)
-	char *path = fs_path(v->run.state->dir, "inventory.json");
-	CLEANUP(buf_done) struct buf text = {0};
-	char digest[DIGEST_HEX_SIZE];
-	json_t *json;
-	int rc = 0;
-
-	if (!h->inventory_digest)
-		return 0;
-	if (fs_read(path, INVENTORY_MAX, false, &text, err) < 0)
-		return -1;
-	json = json_loadb(text.data, text.len, 0, NULL);
-	digest_json(json, digest);
-	if (json && (!exact || strcmp(digest, h->inventory_digest) == 0))
-		rc = inventory_from_json(json, &v->recorded, err);
-	json_decref(json);
-	return rc;
-}
-
-static int
-keep_record(struct batch_vm *v, struct err *err)
-{
-	const struct history *h = v->run.state->history;
-	const struct inv_vm *vm = v->run.view.vm;
-	CLEANUP(mem_freep)
-	char *path = fs_path(v->run.state->dir, "inventory.json");
-	char digest[DIGEST_HEX_SIZE], *text;
-	json_t *json = record_of(vm);
-	int rc;
-
-	digest_json(json, digest);
-	text = json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
-	json_decref(json);
-	if (h->inventory_digest && strcmp(h->inventory_digest, digest) == 0) {
-		free(text);
-		return 0;
-	}
-	rc = fs_write(path, text, strlen(text), 0600, err);
-	free(text);
-	if (rc < 0)
-		return -1;
-	journal_add(
-	    v->run.state->journal, "bind",
-	    json_pack("{s:s, s:s, s:s}", "sourceId", vm->id, "targetName",
-		      v->run.view.shape->name, "inventory", digest));
-	return journal_sync(v->run.state->journal, err);
 }
 
 /* One vm. */
@@ -145,12 +93,15 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 }
 
 static void
-make_schedule(struct batch_vm *v)
+make_schedule(struct batch_vm *v, const struct batch_opts *opts)
 {
+	struct schedule_opts how = {.view = &v->run.view, .redo = opts->redo};
+
 	graph_free(v->run.graph);
 	schedule_free(v->run.schedule);
 	v->run.graph = graph_of(&v->run.view);
-	v->run.schedule = schedule_of(v->run.graph, v->run.state->history);
+	v->run.schedule =
+	    schedule_of(&how, v->run.graph, v->run.state->history);
 	v->verdict = v->run.schedule->ntodo ? BATCH_READY : BATCH_FINISHED;
 }
 
@@ -166,7 +117,7 @@ settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
 	inventory_free(v->recorded);
 	v->recorded = NULL;
 	v->verdict = BATCH_FINISHED;
-	if (load_record(v, false, err) < 0)
+	if (batch_load_record(v, false, err) < 0)
 		return -1;
 	if (!v->recorded || v->recorded->nvms != 1)
 		return 0;
@@ -182,7 +133,7 @@ settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
 
 /* Settles a vm from its own records, if they prove that it is finished. */
 static void
-try_records(struct batch *b, struct batch_vm *v)
+try_records(struct batch *b, struct batch_vm *v, const struct batch_opts *opts)
 {
 	struct err err;
 
@@ -190,14 +141,14 @@ try_records(struct batch *b, struct batch_vm *v)
 	if (v->run.state->history->finished)
 		v->verdict = BATCH_FINISHED;
 	if (aim_allowed(AIM_RUN, v->run.state->history, &err) < 0 ||
-	    load_record(v, true, &err) < 0) {
+	    batch_load_record(v, true, &err) < 0) {
 		keep_back(v, &err);
 		return;
 	}
 	if (!v->recorded || v->recorded->nvms != 1)
 		return;
 	make_view(b, v, &v->recorded->vms[0], v->recorded, "");
-	make_schedule(v);
+	make_schedule(v, opts);
 }
 
 static int
@@ -274,22 +225,11 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 		return -1;
 	make_view(b, v, vm, b->inventory,
 		  shape_names_get(b->names, v->run.pvm));
-	make_schedule(v);
-	if (check_refused(v, err) < 0)
+	make_schedule(v, opts);
+	if (batch_check_cancelled(b, v, opts->take ? NULL : v->run.state->dir,
+				  err) < 0)
 		return -1;
-	return opts->take ? keep_record(v, err) : 0;
-}
-
-/* All is done and only the last word was never written: a run was killed
- * between its last result and its end. */
-static int
-say_finished(struct batch_vm *v, struct err *err)
-{
-	if (v->run.state->history->finished)
-		return 0;
-	journal_add(v->run.state->journal, "stop",
-		    json_pack("{s:b}", "finished", true));
-	return journal_sync(v->run.state->journal, err);
+	return check_refused(v, err);
 }
 
 /* A rollback was cut short: a run finishes it before anything else. */
@@ -299,6 +239,16 @@ is_half_back(const struct batch_vm *v)
 	const struct history *h = v->run.state->history;
 
 	return h->rollback_begun && !h->rolled_back;
+}
+
+/* Nothing is left to be done to it, or nothing may be. */
+static bool
+is_settled(const struct batch_vm *v)
+{
+	if (v->verdict == BATCH_BACK)
+		return true;
+	return v->run.aim == AIM_RUN ? v->run.state->history->finished != NULL
+				     : v->verdict == BATCH_FINISHED;
 }
 
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
@@ -322,23 +272,22 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 		v->run.aim = AIM_ROLLBACK;
 	}
 	if (v->run.aim == AIM_RUN)
-		try_records(b, v);
+		try_records(b, v, opts);
 	else if (settle_by_records(b, v, false, err) < 0)
 		return -1;
-	if (!opts->take || v->verdict == BATCH_BACK ||
-	    (v->run.aim == AIM_RUN && v->run.state->history->finished) ||
-	    (v->run.aim != AIM_RUN && v->verdict == BATCH_FINISHED))
+	if (is_settled(v))
 		return 0;
-	state_release(v->run.state);
-	v->run.state = NULL;
-	if (state_take(dir, b->plan, &v->run.state, err) < 0)
+	if (!opts->take)
+		return batch_check_cancelled(b, v, dir, err);
+	if (batch_check_still_cancelled(b, v, err) < 0 ||
+	    batch_take_state(b, v, dir, err) < 0)
 		return -1;
 	if (opts->events_fd >= 0)
 		journal_tee(v->run.state->journal, opts->events_fd,
 			    v->run.pvm->key);
 	if (v->run.aim != AIM_RUN)
 		return settle_by_records(b, v, opts->may_discard, err);
-	return v->verdict == BATCH_FINISHED ? say_finished(v, err) : 0;
+	return v->verdict == BATCH_FINISHED ? batch_say_finished(v, err) : 0;
 }
 
 static bool
@@ -420,18 +369,54 @@ keep_all_back(struct batch *b, const struct err *err)
 }
 
 /* Offline, a vm is what its record says; without one nothing is known. */
+static int
+check_offline(const struct batch_vm *v, struct err *err)
+{
+	if (!v->recorded)
+		return err_set(err, ERR_NOT_READY,
+			       "nothing is recorded about it yet; plan "
+			       "without --offline asks the source");
+	return check_refused(v, err);
+}
+
 static void
 settle_offline(struct batch *b)
 {
 	struct err err;
 
 	for (size_t i = 0; i < b->nvms; i++)
-		if (is_to_move(&b->vms[i]) && !b->vms[i].recorded) {
-			err_set(&err, ERR_NOT_READY,
-				"nothing is recorded about it yet; plan "
-				"without --offline asks the source");
+		if (is_to_move(&b->vms[i]) &&
+		    check_offline(&b->vms[i], &err) < 0)
 			keep_back(&b->vms[i], &err);
-		}
+}
+
+static void
+settle_online(struct batch *b, const struct batch_opts *opts)
+{
+	struct err why;
+
+	if (survey(b, &why) < 0) {
+		keep_all_back(b, &why);
+		return;
+	}
+	b->names = shape_names_new(b->plan, b->inventory);
+	check_plan(b->plan, b->inventory, &b->findings);
+	drop_findings_of_finished(b);
+	settle_all(b, opts);
+}
+
+/* Last, when nothing speaks against the run any more: what it goes by. */
+static void
+keep_records(struct batch *b)
+{
+	struct err err;
+
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+
+		if (is_to_move(v) && batch_keep_record(v, &err) < 0)
+			keep_back(v, &err);
+	}
 }
 
 int
@@ -463,20 +448,14 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 	if (opts->aim != AIM_RUN)
 		return 0;
 	stages_check_plan(plan, &b->findings);
-	if (opts->offline) {
+	if (opts->offline)
 		settle_offline(b);
-		return 0;
-	}
-	if (!has_open_questions(b))
-		return 0;
-	if (survey(b, &why) < 0) {
-		keep_all_back(b, &why);
-		return 0;
-	}
-	b->names = shape_names_new(plan, b->inventory);
-	check_plan(plan, b->inventory, &b->findings);
-	drop_findings_of_finished(b);
-	settle_all(b, opts);
+	else if (has_open_questions(b))
+		settle_online(b, opts);
+	if (review(b, opts, err) < 0)
+		return -1;
+	if (opts->take)
+		keep_records(b);
 	return 0;
 }
 
@@ -550,6 +529,20 @@ batch_begin(struct vm_run *vm, struct err *err)
 		json_object_set_new(fields, "discard", json_true());
 	journal_add(vm->state->journal, aim_first_word(vm->aim), fields);
 	return journal_sync(vm->state->journal, err);
+}
+
+const char *
+batch_verdict_name(const struct batch_vm *v)
+{
+	switch (v->verdict) {
+	case BATCH_READY:
+		return "ready";
+	case BATCH_FINISHED:
+		return "finished";
+	case BATCH_BACK:
+		break;
+	}
+	return v->due.cancelled[0] ? "cancelled" : "kept back";
 }
 
 void

@@ -11,7 +11,9 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "due.h"
 #include "execute.h"
+#include "manifests/digest.h"
 #include "manifests/finding.h"
 #include "manifests/inventory.h"
 #include "manifests/model.h"
@@ -27,6 +29,10 @@ struct batch_vm {
 	struct inventory *recorded; /* what the state directory remembers */
 	enum batch_verdict verdict;
 	struct err error; /* of BATCH_BACK */
+	struct due due;	  /* known of what is not finished */
+	/* Of what is to be done for it; empty when nothing is, or when
+	 * something else than a missing --accept keeps it back. */
+	char digest[DIGEST_HEX_SIZE];
 };
 
 struct batch {
@@ -38,6 +44,7 @@ struct batch {
 	struct shape_names *names;   /* of its vms at the target */
 	struct batch_vm *vms;
 	size_t nvms;
+	char digest[DIGEST_HEX_SIZE]; /* of all that is to be done */
 };
 
 struct batch_opts {
@@ -46,13 +53,17 @@ struct batch_opts {
 	const char *const *only;     /* keys of vms; NULL ends; NULL: all */
 	bool take;    /* lock the vms and bind their journals: for `run` */
 	enum aim aim; /* all but AIM_RUN: from the records, and finished vms */
-	bool may_discard; /* what a target wrote may be lost: rollback */
-	bool offline;	  /* recorded answers only */
-	int events_fd;	  /* see journal_tee; -1 none */
+	bool may_discard;	 /* what a target wrote may be lost: rollback */
+	bool offline;		 /* recorded answers only */
+	int events_fd;		 /* see journal_tee; -1 none */
+	const char *const *redo; /* stages to do anew, NULL ends; or NULL */
+	const char *const *accept; /* digests, NULL ends; or NULL */
+	const char *expect;	   /* digest, or NULL: anything is right */
 };
 
-/* -1 only when nothing at all can be said; what concerns one vm is its
- * verdict.  *ret is set in either case. */
+/* -1 only when nothing at all can be said, or when what is to be done is not
+ * what `expect` expects (ERR_NOT_READY); what concerns one vm is its verdict.
+ * *ret is set in either case. */
 int batch_open(const struct manifest *manifest, const struct plan *plan,
 	       const struct batch_opts *opts, struct batch **ret,
 	       struct err *err);
@@ -62,6 +73,8 @@ int batch_check(struct batch *b, bool read_data, struct err *err);
 /* The vm's log and the record that begins what is done to it: from here on the
  * writers of earlier runs are known to be gone. */
 int batch_begin(struct vm_run *vm, struct err *err);
+/* "ready", "finished", "kept back" */
+const char *batch_verdict_name(const struct batch_vm *v);
 void batch_free(struct batch *b); /* NULL is fine */
 
 #endif

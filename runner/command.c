@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/redact.h"
+#include "selector.h"
+#include "stages/stage.h"
 
 void
 words_add(struct words *w, const char *word)
@@ -149,6 +151,30 @@ options_parse(const struct command *c, const struct option_spec *specs,
 	return 0;
 }
 
+int
+options_check_stage(const char *what, const char *stage)
+{
+	size_t n;
+	const struct stage *const *stages = stages_all(&n);
+
+	if (!stage)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(stages[i]->name, stage) == 0)
+			return 0;
+	complain("%s: there is no stage '%s'", what, stage);
+	return -1;
+}
+
+int
+options_check_stages(const char *what, const struct words *stages)
+{
+	for (size_t i = 0; i < stages->n; i++)
+		if (options_check_stage(what, stages->v[i]) < 0)
+			return -1;
+	return 0;
+}
+
 static void
 print_finding(const struct finding *f)
 {
@@ -172,25 +198,69 @@ findings_print(const struct findings *f)
 		print_finding(&f->v[i]);
 }
 
-/* "Plan ns/name" of another plan than this one. */
+/* Does `text` name the object?  NULL names nothing. */
 static bool
-is_about_other_plan(const struct finding *f, const struct plan *plan)
+names(const char *text, const struct object *o)
 {
 	CLEANUP(mem_freep) char *ours = NULL;
 
-	if (!plan || !f->object || strncmp(f->object, "Plan ", 5) != 0)
+	if (!o || !o->name)
 		return false;
-	ours = mem_printf("Plan %s/%s", plan->o.namespace, plan->o.name);
-	return strcmp(f->object, ours) != 0;
+	ours = mem_printf("%s %s/%s", o->kind, o->namespace, o->name);
+	return strcmp(text, ours) == 0;
+}
+
+static bool
+endpoint_reaches(const struct endpoint *ep, const char *text)
+{
+	return ep && (names(text, &ep->o) ||
+		      (ep->secret && names(text, &ep->secret->o)));
+}
+
+static bool
+vm_reaches(const struct plan_vm *pvm, const char *text)
+{
+	for (size_t i = 0; i < pvm->nhooks; i++) {
+		const struct vm_hook *h = &pvm->hooks[i];
+
+		if ((h->script && names(text, &h->script->o)) ||
+		    (h->hook && names(text, &h->hook->o)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+plan_reaches(const struct plan *plan, const char *text)
+{
+	if (names(text, &plan->o) || names(text, &plan->policy->o) ||
+	    (plan->network_map && names(text, &plan->network_map->o)) ||
+	    (plan->storage_map && names(text, &plan->storage_map->o)) ||
+	    endpoint_reaches(plan->source, text) ||
+	    endpoint_reaches(plan->target, text))
+		return true;
+	for (size_t i = 0; i < plan->nmigrations; i++)
+		if (names(text, &plan->migrations[i]->o))
+			return true;
+	for (size_t i = 0; i < plan->nvms; i++)
+		if (vm_reaches(&plan->vms[i], text))
+			return true;
+	return false;
 }
 
 bool
-findings_block_plan(const struct findings *f, const struct plan *plan)
+findings_block_plan(const struct findings *f, const struct manifest *m,
+		    const struct plan *plan)
 {
-	for (size_t i = 0; i < f->n; i++)
-		if (finding_blocks(&f->v[i]) && !(plan && f->v[i].vm) &&
-		    !is_about_other_plan(&f->v[i], plan))
+	for (size_t i = 0; i < f->n; i++) {
+		const struct finding *one = &f->v[i];
+
+		if (!finding_blocks(one) || (plan && one->vm))
+			continue;
+		if (!plan || !one->object || m->nplans < 2 ||
+		    plan_reaches(plan, one->object))
 			return true;
+	}
 	return false;
 }
 
@@ -214,20 +284,49 @@ session_open(struct session *s, const struct words *paths, bool strict)
 	return rc < 0 ? complain_err(&err) : 0;
 }
 
+/* Leaves the plans whose labels match -l. */
+static int
+select_plans(struct session *s, struct err *err)
+{
+	struct manifest *m = s->manifest;
+	size_t kept = 0;
+	bool matches;
+
+	if (!s->selector)
+		return 0;
+	for (size_t i = 0; i < m->nplans; i++) {
+		if (selector_matches(s->selector, m->plans[i]->o.labels,
+				     &matches, err) < 0)
+			return -1;
+		if (matches)
+			m->plans[kept++] = m->plans[i];
+	}
+	if (m->nplans > 0 && kept == 0)
+		return err_set(err, ERR_USER,
+			       "no plan of the manifest has labels that match "
+			       "'%s'",
+			       s->selector);
+	m->nplans = kept;
+	return 0;
+}
+
 int
 session_plan(struct session *s, const char *name, bool must_be_ready)
 {
 	struct err err;
 
+	if (select_plans(s, &err) < 0)
+		return complain_err(&err);
 	if (manifest_plan(s->manifest, name, &s->plan, &err) < 0) {
 		complain_err(&err);
 		/* a plan that cannot be read is one that is not ready */
 		return s->manifest->nplans == 0 &&
-			       findings_block_plan(&s->findings, NULL)
+			       findings_block_plan(&s->findings, NULL, NULL)
 			   ? 3
 			   : 2;
 	}
-	if (!must_be_ready || !findings_block_plan(&s->findings, s->plan))
+	if (!must_be_ready ||
+	    !findings_block_plan(&s->findings, s->manifest, s->plan))
 		return 0;
 	complain("plan %s/%s is not ready: see the findings above; nothing "
 		 "was touched",

@@ -28,8 +28,8 @@ struct command {
 };
 
 extern const struct command command_validate, command_plan, command_run,
-    command_status, command_rollback, command_gc, command_copy, command_journal,
-    command_version;
+    command_status, command_cancel, command_cutover, command_rollback,
+    command_gc, command_copy, command_journal, command_version;
 
 /* One option of a command. */
 struct option_spec {
@@ -53,6 +53,11 @@ char *words_again(const struct words *paths, const char *plan);
 int options_parse(const struct command *c, const struct option_spec *specs,
 		  int argc, char **argv, struct words *rest);
 
+/* 0, or -1 when there is no such stage, said on stderr; `what` is whose name
+ * it is: "run: --until".  NULL is fine. */
+int options_check_stage(const char *what, const char *stage);
+int options_check_stages(const char *what, const struct words *stages);
+
 /* "palletjack: text" on stderr, redacted. */
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Says err; the exit code it means. */
@@ -64,6 +69,7 @@ struct session {
 	struct arena *arena;
 	struct findings findings; /* printed already */
 	struct manifest *manifest;
+	const char *selector;	 /* -l: of the plans' labels; NULL after open */
 	const struct plan *plan; /* NULL until session_plan */
 };
 
@@ -74,8 +80,10 @@ int session_open(struct session *s, const struct words *paths, bool strict);
 int session_plan(struct session *s, const char *name, bool must_be_ready);
 void session_close(struct session *s);
 /* Do findings keep back the plan (or, when it is NULL, anything)?  Findings
- * about single vms and other plans do not. */
-bool findings_block_plan(const struct findings *f, const struct plan *plan);
+ * about single vms do not, nor, in a manifest of several plans, those about
+ * objects that the plan does not reach. */
+bool findings_block_plan(const struct findings *f, const struct manifest *m,
+			 const struct plan *plan);
 /* One line each, on stderr. */
 void findings_print(const struct findings *f);
 

@@ -7,41 +7,50 @@
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
+#include "plan_draw.h"
+#include "review.h"
 #include "state.h"
 
 struct options {
-	const char *plan, *output;
+	const char *plan, *selector, *output;
 	bool offline, detailed, strict;
-	struct words vms, paths;
+	struct words vms, redo, paths;
 };
 
 static json_t *
 step_to_json(const struct scheduled *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "step", s->step->id,
-			 "decision", decision_name(s->decision), "why", s->why,
-			 "fingerprint", s->step->fingerprint);
+	json_t *step = json_pack("{s:s, s:s, s:s, s:s}", "step", s->step->id,
+				 "decision", decision_name(s->decision), "why",
+				 s->why, "fingerprint", s->step->fingerprint);
+
+	if (s->needs_accept)
+		json_object_set_new(step, "needsAccept", json_true());
+	if (s->blocked_by)
+		json_object_set_new(step, "blockedBy",
+				    json_string(s->blocked_by->id));
+	return step;
 }
 
-static const char *
-verdict_name(const struct batch_vm *v)
+/* The cutover is still to be done, and not yet. */
+static bool
+waits_for_cutover(const struct batch_vm *v)
 {
-	switch (v->verdict) {
-	case BATCH_READY:
-		return "ready";
-	case BATCH_FINISHED:
-		return "finished";
-	case BATCH_BACK:
-		break;
-	}
-	return "kept back";
+	const struct schedule *s = v->run.schedule;
+
+	for (size_t i = 0; s && i < s->nsteps; i++)
+		if (strcmp(s->steps[i].step->id, "cutover") == 0)
+			return v->verdict == BATCH_READY &&
+			       s->steps[i].decision != DECISION_SKIP &&
+			       due_waits(&v->due);
+	return false;
 }
 
 static json_t *
 vm_to_json(const struct batch_vm *v)
 {
 	json_t *vm = json_pack("{s:s, s:s}", "vm", v->run.pvm->key, "verdict",
-			       verdict_name(v));
+			       batch_verdict_name(v));
 	json_t *steps = json_array();
 
 	if (v->verdict == BATCH_BACK)
@@ -49,10 +58,17 @@ vm_to_json(const struct batch_vm *v)
 	if (v->run.view.shape)
 		json_object_set_new(vm, "target",
 				    json_string(v->run.view.shape->name));
+	if (v->digest[0])
+		json_object_set_new(vm, "digest", json_string(v->digest));
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps; i++)
 		json_array_append_new(steps,
 				      step_to_json(&v->run.schedule->steps[i]));
 	json_object_set_new(vm, "steps", steps);
+	if (waits_for_cutover(v)) {
+		CLEANUP(mem_freep) char *text = due_text(&v->due);
+
+		json_object_set_new(vm, "waits", json_string(text));
+	}
 	return vm;
 }
 
@@ -63,9 +79,10 @@ print_json(const struct batch *b)
 
 	for (size_t i = 0; i < b->nvms; i++)
 		json_array_append_new(vms, vm_to_json(&b->vms[i]));
-	all = json_pack("{s:{s:s, s:s}, s:o, s:o}", "plan", "namespace",
-			b->plan->o.namespace, "name", b->plan->o.name, "vms",
-			vms, "findings", findings_to_json(&b->findings));
+	all = json_pack("{s:{s:s, s:s}, s:s, s:o, s:o}", "plan", "namespace",
+			b->plan->o.namespace, "name", b->plan->o.name, "digest",
+			b->digest, "vms", vms, "findings",
+			findings_to_json(&b->findings));
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	printf("\n");
 	json_decref(all);
@@ -79,17 +96,21 @@ print_vm(const struct batch_vm *v)
 	printf("\n%s", v->run.pvm->key);
 	if (shape && strcmp(shape->name, v->run.pvm->key) != 0)
 		printf(" -> %s", shape->name);
-	printf(": %s\n", verdict_name(v));
-	if (v->verdict == BATCH_BACK) {
+	printf(": %s\n", batch_verdict_name(v));
+	if (v->verdict == BATCH_BACK)
 		printf("  %s\n", v->error.text);
-		return;
+	else if (waits_for_cutover(v)) {
+		CLEANUP(mem_freep) char *text = due_text(&v->due);
+
+		printf("  %s\n", text);
 	}
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps;
 	     i++) {
-		const struct scheduled *s = &v->run.schedule->steps[i];
+		CLEANUP(mem_freep)
+		char *words = scheduled_words(&v->run.schedule->steps[i]);
 
-		printf("  %-20s %-8s %s\n", s->step->id,
-		       decision_name(s->decision), s->why);
+		printf("  %-20s %s\n", v->run.schedule->steps[i].step->id,
+		       words);
 	}
 }
 
@@ -108,6 +129,22 @@ print_text(const struct batch *b)
 		print_vm(&b->vms[i]);
 	printf("\n%zu to do, %zu finished, %zu kept back\n", ready, finished,
 	       b->nvms - ready - finished);
+	printf("digest: %.*s\n", REVIEW_SHOWN, b->digest);
+}
+
+static void
+print_as(const char *form, const struct batch *b, const struct findings *read)
+{
+	if (!form || strcmp(form, "text") == 0)
+		print_text(b);
+	else if (strcmp(form, "json") == 0)
+		print_json(b);
+	else if (strcmp(form, "dot") == 0)
+		plan_draw_dot(b);
+	else if (strcmp(form, "mermaid") == 0)
+		plan_draw_mermaid(b);
+	else
+		plan_draw_markdown(b, read);
 }
 
 static int
@@ -122,7 +159,7 @@ exit_code_of(const struct batch *b, const struct options *o)
 			code = exit_code_worse(
 			    code, err_exit_code(b->vms[i].error.class));
 	}
-	if (findings_block_plan(&b->findings, b->plan))
+	if (findings_block_plan(&b->findings, b->manifest, b->plan))
 		code = exit_code_worse(code, 3);
 	return code == 0 && work && o->detailed ? 10 : code;
 }
@@ -138,6 +175,7 @@ plan_one(const struct globals *g, const struct options *o,
 	    .root = root,
 	    .only = o->vms.v,
 	    .offline = o->offline,
+	    .redo = o->redo.v,
 	    .events_fd = -1,
 	};
 	struct batch *b = NULL;
@@ -152,10 +190,7 @@ plan_one(const struct globals *g, const struct options *o,
 	if (!o->offline && batch_check(b, false, &err) < 0)
 		complain("%s", err.text);
 	findings_print(&b->findings);
-	if (o->output && strcmp(o->output, "json") == 0)
-		print_json(b);
-	else
-		print_text(b);
+	print_as(o->output, b, &s->findings);
 	code = exit_code_of(b, o);
 	batch_free(b);
 	return code;
@@ -167,6 +202,7 @@ plan_command(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, o->strict);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, true);
 	if (code == 0)
@@ -178,10 +214,15 @@ plan_command(const struct globals *g, const struct options *o)
 static int
 check_output(const char *output)
 {
-	if (!output || strcmp(output, "text") == 0 ||
-	    strcmp(output, "json") == 0)
+	static const char *const forms[] = {"text", "json", "dot", "mermaid",
+					    "markdown"};
+
+	for (size_t i = 0; output && i < sizeof(forms) / sizeof(*forms); i++)
+		if (strcmp(output, forms[i]) == 0)
+			return 0;
+	if (!output)
 		return 0;
-	complain("plan: -o is text or json; '%s' is not in this build yet",
+	complain("plan: -o is text, json, dot, mermaid or markdown, not '%s'",
 		 output);
 	return -1;
 }
@@ -193,6 +234,8 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
+	    {"--redo", OPTION_LIST, &o.redo},
 	    {"--offline", OPTION_FLAG, &o.offline},
 	    {"--detailed-exitcode", OPTION_FLAG, &o.detailed},
 	    {"--strict", OPTION_FLAG, &o.strict},
@@ -203,27 +246,40 @@ run(const struct globals *g, int argc, char **argv)
 
 	if (rc == 0)
 		rc = check_output(o.output);
+	if (rc == 0)
+		rc = options_check_stages("plan: --redo", &o.redo);
 	rc = rc ? (rc < 0 ? 2 : 0) : plan_command(g, &o);
 	words_done(&o.paths);
 	words_done(&o.vms);
+	words_done(&o.redo);
 	return rc;
 }
 
 const struct command command_plan = {
     .name = "plan",
     .summary = "show what a run would do, step by step, and why",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [--offline] "
-	     "[-o text|json] PATH...",
+    .usage = "[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... "
+	     "[--redo STAGE]...\n            [--offline] [-o FORM] PATH...",
     .help =
 	"  --plan NS/NAME       needed when the manifest holds several\n"
+	"  -l SELECTOR          choose the plan by its labels: a=b, a!=b, a, "
+	"!a,\n                       'a in (b,c)', 'a notin (b,c)', joined by "
+	"commas\n"
 	"  --vm NAME            only this vm of the plan; may be repeated\n"
+	"  --redo STAGE         as if 'run' were given that\n"
 	"  --offline            do not ask the source; recorded answers "
 	"only\n"
 	"  --detailed-exitcode  end with 10 when there is work to do\n"
 	"  --strict             unknown fields are errors\n"
-	"  -o text|json         the schedule as JSON\n\n"
-	"Nothing is written. For each step: run (new), resume (begun, not "
-	"finished), changed\n(which input), skip (done, when), refused (would "
-	"destroy what cannot be made again).\n",
+	"  -o FORM              text, json, dot (Graphviz), mermaid, or "
+	"markdown "
+	"(for a pull\n                       request)\n\n"
+	"Nothing is written. For each step: run (new; changed: which input; "
+	"asked for anew),\nresume (begun, not finished; of a copy how much is "
+	"there), skip (done, when), refused\n(would destroy what cannot be "
+	"made again), blocked by a step a run would not do.\n\n"
+	"The digest stands for all that is to be done: 'run --expect DIGEST' "
+	"does that or\nnothing. Where it copies again what is copied already, "
+	"'run --accept DIGEST' says\nthat this is meant.\n",
     .run = run,
 };

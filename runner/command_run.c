@@ -9,16 +9,20 @@
 #include <unistd.h>
 
 #include "backout.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
+#include "review.h"
 #include "state.h"
 
 struct options {
-	const char *plan, *until, *jobs, *events;
+	const char *plan, *selector, *until, *jobs, *events, *expect;
+	const char *cutover, *wait, *waiting_exit;
 	bool strict;
-	struct words vms, paths;
-	int njobs, events_fd;
+	struct words vms, redo, accept, paths;
+	int njobs, events_fd, waiting_code;
+	int64_t cutover_ms, wait_until_ms; /* as in struct execute_opts */
 };
 
 static void
@@ -68,24 +72,111 @@ worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
 	return code;
 }
 
+/* "palletjack COMMAND PATH... --plan P", without an end of line. */
 static void
-say_next_move(const struct options *o, const struct vm_run *ready,
-	      size_t nready, int code)
+say_command(const struct options *o, const char *command)
 {
-	bool again = code == 5 || code == 130 || code == 143;
-	CLEANUP(mem_freep) char *args = words_again(&o->paths, o->plan);
+	fprintf(stderr, "palletjack %s", command);
+	for (size_t i = 0; i < o->paths.n; i++)
+		fprintf(stderr, " %s", o->paths.v[i]);
+	if (o->plan)
+		fprintf(stderr, " --plan %s", o->plan);
+	if (o->selector)
+		fprintf(stderr, " -l '%s'", o->selector);
+}
+
+static bool
+has_cancelled(const struct batch *b, const struct vm_run *ready, size_t nready)
+{
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_BACK &&
+		    b->vms[i].due.cancelled[0])
+			return true;
+	for (size_t i = 0; i < nready; i++)
+		if (ready[i].outcome == ERR_CANCELLED &&
+		    ready[i].due.cancelled[0])
+			return true;
+	return false;
+}
+
+/* The nearest cutover that is waited for. */
+static void
+say_next_cutover(const struct options *o, const struct vm_run *ready,
+		 size_t nready)
+{
+	const struct due *next = NULL;
+	CLEANUP(mem_freep) char *text = NULL;
+
+	for (size_t i = 0; i < nready; i++)
+		if (ready[i].outcome == ERR_WAITING &&
+		    (!next || ready[i].due.cutover_ms < next->cutover_ms))
+			next = &ready[i].due;
+	if (!next)
+		return;
+	text = due_text(next);
+	fprintf(stderr, "nothing more is due; next: %s; then: ", text);
+	say_command(o, "run");
+	fprintf(stderr, "\n");
+}
+
+/* `rollback` and `gc` know plans by their names only. */
+static void
+say_where_it_stands(const struct options *o, const struct batch *b,
+		    const struct vm_run *ready, size_t nready)
+{
+	CLEANUP(mem_freep)
+	char *name = mem_printf("%s/%s", b->plan->o.namespace, b->plan->o.name);
+	CLEANUP(mem_freep)
+	char *args = words_again(&o->paths, o->selector ? name : o->plan);
 
 	for (size_t i = 0; i < nready; i++) {
-		if (ready[i].outcome == ERR_NONE)
+		if (ready[i].outcome == ERR_NONE ||
+		    ready[i].outcome == ERR_WAITING)
 			continue;
 		fprintf(stderr, "%s: log: %s/log/run.log\n", ready[i].pvm->key,
 			ready[i].state->dir);
 		backout_say(&ready[i], args);
-		again |= code == 9 && !ready[i].state->history->rollback_begun;
 	}
-	if (again)
-		fprintf(stderr, "state is saved; to go on: palletjack run%s\n",
-			args);
+}
+
+static void
+say_next_move(const struct options *o, const struct batch *b,
+	      const struct vm_run *ready, size_t nready, int code)
+{
+	bool interrupted = code == 130 || code == 143;
+
+	say_where_it_stands(o, b, ready, nready);
+	if (!interrupted && has_cancelled(b, ready, nready)) {
+		fprintf(stderr, "what is cancelled stays so until it is taken "
+				"out of spec.cancel, or by: ");
+		say_command(o, "cancel --revoke");
+		fprintf(stderr, "\n");
+	}
+	if (!interrupted && code != 5)
+		say_next_cutover(o, ready, nready);
+	else {
+		fprintf(stderr, "state is saved; to go on: ");
+		say_command(o, "run");
+		fprintf(stderr, "\n");
+	}
+}
+
+/* For each vm that wants a licence: the command that gives it. */
+static void
+say_how_to_accept(const struct options *o, const struct batch *b)
+{
+	for (size_t i = 0; i < b->nvms; i++) {
+		const struct batch_vm *v = &b->vms[i];
+
+		if (!review_wants_accept(v))
+			continue;
+		fprintf(stderr, "%s: to accept: ", v->run.pvm->key);
+		say_command(o, "run");
+		for (size_t k = 0; k < o->redo.n; k++)
+			fprintf(stderr, " --redo %s", o->redo.v[k]);
+		fprintf(stderr, " --vm %s --accept %.*s\n", v->run.pvm->key,
+			REVIEW_SHOWN, v->digest);
+	}
 }
 
 static int
@@ -97,6 +188,8 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	    .printer = printer,
 	    .jobs = o->njobs,
 	    .until = o->until,
+	    .cutover_ms = o->cutover_ms,
+	    .wait_until_ms = o->wait_until_ms,
 	};
 	int signal = 0, code;
 	struct err err;
@@ -111,7 +204,7 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	code = worst_of(b, ready, nready);
 	if (signal)
 		code = 128 + signal;
-	say_next_move(o, ready, nready, code);
+	say_next_move(o, b, ready, nready, code);
 	return code;
 }
 
@@ -127,6 +220,7 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 	findings_print(&b->findings);
 	ready = pick_ready(b, printer, &nready);
 	code = run_ready(o, b, ready, nready, printer);
+	say_how_to_accept(o, b);
 	for (size_t i = 0; i < nready; i++) {
 		mem_closep(&ready[i].log_fd);
 		free(ready[i].error);
@@ -147,6 +241,9 @@ run_plan(const struct globals *g, const struct options *o,
 	    .root = root,
 	    .only = o->vms.v,
 	    .take = true,
+	    .redo = o->redo.v,
+	    .accept = o->accept.v,
+	    .expect = o->expect,
 	    .events_fd = o->events_fd,
 	};
 	struct batch *b = NULL;
@@ -173,24 +270,68 @@ run_command(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, o->strict);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, true);
 	if (code == 0)
 		code = run_plan(g, o, &s);
 	session_close(&s);
-	return code;
+	return code == err_exit_code(ERR_WAITING) ? o->waiting_code : code;
 }
 
-static bool
-is_stage(const char *name)
+static int
+check_review(const struct options *o)
 {
-	size_t n;
-	const struct stage *const *stages = stages_all(&n);
+	struct err err;
 
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(stages[i]->name, name) == 0)
-			return true;
-	return false;
+	if (o->expect && review_check_digest("--expect", o->expect, &err) < 0) {
+		complain("run: %s", err.text);
+		return -1;
+	}
+	for (size_t i = 0; i < o->accept.n; i++)
+		if (review_check_digest("--accept", o->accept.v[i], &err) < 0) {
+			complain("run: %s", err.text);
+			return -1;
+		}
+	return options_check_stages("run: --redo", &o->redo);
+}
+
+static int
+check_waiting(struct options *o)
+{
+	int64_t ms;
+	char *end;
+
+	o->cutover_ms = DUE_AS_ASKED;
+	o->waiting_code = err_exit_code(ERR_WAITING);
+	if (o->cutover && strcmp(o->cutover, "now") == 0)
+		o->cutover_ms = 0;
+	else if (o->cutover && strcmp(o->cutover, "never") == 0)
+		o->cutover_ms = DUE_NEVER;
+	else if (o->cutover && clock_parse(o->cutover, &o->cutover_ms) < 0) {
+		complain("run: --cutover wants now, never or a time such as "
+			 "2026-11-20T22:00:00+01:00, not '%s'",
+			 o->cutover);
+		return -1;
+	}
+	if (o->wait && (clock_parse_duration(o->wait, &ms) < 0 || ms < 0)) {
+		complain("run: --wait wants a duration such as 90m or 12h, "
+			 "not '%s'",
+			 o->wait);
+		return -1;
+	}
+	if (o->wait)
+		o->wait_until_ms = clock_wall_ms() + ms;
+	if (o->waiting_exit) {
+		o->waiting_code = (int)strtol(o->waiting_exit, &end, 10);
+		if (end == o->waiting_exit || *end || o->waiting_code < 0 ||
+		    o->waiting_code > 125) {
+			complain("run: --waiting-exit wants a number from 0 "
+				 "to 125");
+			return -1;
+		}
+	}
+	return 0;
 }
 
 static int
@@ -199,6 +340,8 @@ check_options(struct options *o)
 	char *end;
 
 	o->events_fd = -1;
+	if (check_waiting(o) < 0)
+		return -1;
 	if (o->jobs) {
 		o->njobs = (int)strtol(o->jobs, &end, 10);
 		if (*end || o->njobs < 1) {
@@ -206,10 +349,9 @@ check_options(struct options *o)
 			return -1;
 		}
 	}
-	if (o->until && !is_stage(o->until)) {
-		complain("run: --until: there is no stage '%s'", o->until);
+	if (check_review(o) < 0 ||
+	    options_check_stage("run: --until", o->until) < 0)
 		return -1;
-	}
 	if (o->events && strcmp(o->events, "-") == 0)
 		o->events_fd = STDOUT_FILENO;
 	else if (o->events)
@@ -230,9 +372,16 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
 	    {"--until", OPTION_TEXT, &o.until},
 	    {"--jobs", OPTION_TEXT, &o.jobs},
 	    {"--events", OPTION_TEXT, &o.events},
+	    {"--cutover", OPTION_TEXT, &o.cutover},
+	    {"--wait", OPTION_TEXT, &o.wait},
+	    {"--waiting-exit", OPTION_TEXT, &o.waiting_exit},
+	    {"--redo", OPTION_LIST, &o.redo},
+	    {"--expect", OPTION_TEXT, &o.expect},
+	    {"--accept", OPTION_LIST, &o.accept},
 	    {"--strict", OPTION_FLAG, &o.strict},
 	    {0},
 	};
@@ -245,24 +394,49 @@ run(const struct globals *g, int argc, char **argv)
 		close(o.events_fd);
 	words_done(&o.paths);
 	words_done(&o.vms);
+	words_done(&o.redo);
+	words_done(&o.accept);
 	return rc;
 }
 
 const struct command command_run = {
     .name = "run",
     .summary = "do what is due; go on where an interrupted run stopped",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [--until STAGE] [--jobs N] "
-	     "[--events FILE|-] PATH...",
-    .help = "  --plan NS/NAME  needed when the manifest holds several\n"
-	    "  --vm NAME       only this vm of the plan; may be repeated\n"
-	    "  --until STAGE   stop after this stage\n"
-	    "  --jobs N        at most N steps at once\n"
-	    "  --events FILE   each journal record as it is confirmed, with "
-	    "its vm; - is\n"
-	    "                  standard output\n"
-	    "  --strict        unknown fields are errors\n\n"
-	    "Kill it at any moment and start it again: what is done stays "
-	    "done. A first SIGINT or\nSIGTERM lets running steps come to a "
-	    "good end, a second one ends them.\n",
+    .usage = "[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... "
+	     "[--until STAGE]\n           [--redo STAGE]... "
+	     "[--expect DIGEST] [--accept DIGEST]...\n           "
+	     "[--cutover WHEN] [--wait DUR] [--waiting-exit N]\n           "
+	     "[--jobs N] [--events FILE|-] PATH...",
+    .help =
+	"  --plan NS/NAME  needed when the manifest holds several\n"
+	"  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
+	"!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
+	"commas\n"
+	"  --vm NAME       only this vm of the plan; may be repeated\n"
+	"  --until STAGE   stop after this stage\n"
+	"  --redo STAGE    do it anew, and with a stage that writes disks "
+	"what came after it\n"
+	"  --expect DIGEST do only what 'plan' printed this digest of, else "
+	"nothing (exit 3)\n"
+	"  --accept DIGEST copy again what is copied already, where 'plan' "
+	"says that this is\n"
+	"                  wanted: the digest of all, or of one vm; good for "
+	"one time\n"
+	"  --jobs N        at most N steps at once\n"
+	"  --cutover WHEN  now, never or a time: when sources may be "
+	"stopped, whatever the\n"
+	"                  manifest and requests say\n"
+	"  --wait DUR      stay for cutovers that are due within 90m, 12h, "
+	"... and for gates\n"
+	"                  that are opened by then\n"
+	"  --waiting-exit N  end with N instead of 7 when only cutovers "
+	"are left to wait for\n"
+	"  --events FILE   each journal record as it is confirmed, with "
+	"its vm; - is\n"
+	"                  standard output\n"
+	"  --strict        unknown fields are errors\n\n"
+	"Kill it at any moment and start it again: what is done stays "
+	"done. A first SIGINT or\nSIGTERM lets running steps come to a "
+	"good end, a second one ends them.\n",
     .run = run,
 };

@@ -6,25 +6,34 @@
 
 #include "base/mem.h"
 #include "command.h"
+#include "due.h"
 #include "state.h"
 
 struct options {
-	const char *plan, *output;
+	const char *plan, *selector, *output;
 	struct words vms, paths;
 };
 
 static const char *const state_names[] = {
     [HISTORY_NEVER] = "new",	 [HISTORY_OPEN] = "begun",
     [HISTORY_DONE] = "done",	 [HISTORY_FAILED] = "failed",
-    [HISTORY_UNDONE] = "undone",
+    [HISTORY_UNDONE] = "undone", [HISTORY_AGAIN] = "asked for anew",
+};
+
+/* One vm, from its state directory and the manifest's migrations. */
+struct view_of_vm {
+	const struct plan_vm *pvm;
+	const struct vm_state *state;
+	struct standing standing;
+	struct due due;
 };
 
 /* In one word where the vm stands. */
 static const char *
-vm_word(const struct history *h)
+vm_word(const struct view_of_vm *v)
 {
-	if (!h->version)
-		return "not begun";
+	const struct history *h = v->state->history;
+
 	if (h->rolled_back)
 		return "rolled back";
 	if (h->rollback_begun)
@@ -33,7 +42,27 @@ vm_word(const struct history *h)
 		return "finished";
 	if (h->run_begun && !h->run_ended)
 		return "running or cut short";
+	if (v->due.cancelled[0])
+		return "cancelled";
+	if (!h->version)
+		return "not begun";
+	if (h->run_error && h->run_class == ERR_WAITING)
+		return "waiting";
 	return h->run_error ? "stopped" : "begun";
+}
+
+/* When the source may be stopped, while that is still to come; or NULL. */
+static char *
+wait_text(const struct view_of_vm *v)
+{
+	const struct step_history *cutover =
+	    history_step(v->state->history, "cutover");
+
+	if (v->state->history->finished || v->state->history->rollback_begun ||
+	    v->due.cancelled[0] ||
+	    (cutover && cutover->state == HISTORY_DONE) || !due_waits(&v->due))
+		return NULL;
+	return due_text(&v->due);
 }
 
 static json_t *
@@ -55,43 +84,77 @@ step_to_json(const struct step_history *s)
 	return step;
 }
 
+/* What people asked for and no run has seen yet. */
 static json_t *
-vm_to_json(const struct plan_vm *pvm, const struct vm_state *state)
+waiting_to_json(const struct standing *s)
 {
-	const struct history *h = state->history;
+	json_t *waiting = json_array();
+
+	for (int i = 0; i < NREQUESTS; i++)
+		if (s->waits[i])
+			json_array_append_new(waiting,
+					      json_string(request_kind_name(
+						  (enum request_kind)i)));
+	return waiting;
+}
+
+static json_t *
+vm_to_json(const struct view_of_vm *v)
+{
+	const struct history *h = v->state->history;
+	CLEANUP(mem_freep) char *wait = wait_text(v);
 	json_t *steps = json_array(), *vm;
 
 	for (size_t i = 0; i < h->nsteps; i++)
 		json_array_append_new(steps, step_to_json(h->steps[i]));
-	vm = json_pack("{s:s, s:s, s:s, s:o}", "vm", pvm->key, "state",
-		       vm_word(h), "stateDir", state->dir, "steps", steps);
+	vm = json_pack("{s:s, s:s, s:s, s:o, s:o}", "vm", v->pvm->key, "state",
+		       vm_word(v), "stateDir", v->state->dir, "steps", steps,
+		       "requests", waiting_to_json(&v->standing));
 	if (h->run_error)
 		json_object_set_new(vm, "error", json_string(h->run_error));
 	if (h->finished)
 		json_object_set_new(vm, "finished", json_string(h->finished));
+	if (wait)
+		json_object_set_new(vm, "waits", json_string(wait));
+	if (v->due.cancelled[0])
+		json_object_set_new(vm, "cancelled",
+				    json_string(v->due.cancelled));
 	return vm;
 }
 
 static void
-print_vm(const struct plan_vm *pvm, const struct vm_state *state)
+print_step(const struct step_history *s)
 {
-	const struct history *h = state->history;
+	const char *when = s->ended ? s->ended : s->begun;
 
-	printf("\n%s: %s\n", pvm->key, vm_word(h));
-	for (size_t i = 0; i < h->nsteps; i++) {
-		const struct step_history *s = h->steps[i];
-		const char *when = s->ended ? s->ended : s->begun;
+	printf("  %-20s %-7s %.10s %.8s", s->id, state_names[s->state], when,
+	       when + 11);
+	if (s->attempts > 1)
+		printf("  %d attempts", s->attempts);
+	if (s->error)
+		printf("  %s", s->error);
+	printf("\n");
+}
 
-		printf("  %-20s %-7s %.10s %.8s", s->id, state_names[s->state],
-		       when, when + 11);
-		if (s->attempts > 1)
-			printf("  %d attempts", s->attempts);
-		if (s->error)
-			printf("  %s", s->error);
-		printf("\n");
-	}
+static void
+print_vm(const struct view_of_vm *v)
+{
+	const struct history *h = v->state->history;
+	CLEANUP(mem_freep) char *wait = wait_text(v);
+
+	printf("\n%s: %s\n", v->pvm->key, vm_word(v));
+	for (size_t i = 0; i < h->nsteps; i++)
+		print_step(h->steps[i]);
 	if (h->run_error)
 		printf("  last run: %s\n", h->run_error);
+	if (v->due.cancelled[0])
+		printf("  cancelled %s\n", v->due.cancelled);
+	if (wait)
+		printf("  %s\n", wait);
+	for (int i = 0; i < NREQUESTS; i++)
+		if (v->standing.waits[i])
+			printf("  a request (%s) waits for a run to see it\n",
+			       request_kind_name((enum request_kind)i));
 }
 
 static int
@@ -100,16 +163,22 @@ show_vm(const struct options *o, const char *root, const struct plan *plan,
 {
 	CLEANUP(mem_freep) char *dir = state_vm_dir(root, plan, pvm);
 	struct vm_state *state = NULL;
+	struct view_of_vm v = {.pvm = pvm};
 	struct err err;
 
-	if (state_peek(dir, &state, &err) < 0) {
+	if (state_peek(dir, &state, &err) < 0 ||
+	    standing_read(state->history, dir, &v.standing, &err) < 0) {
+		state_release(state);
 		complain("%s: %s", pvm->key, err.text);
 		return err_exit_code(err.class);
 	}
+	v.state = state;
+	due_of(plan, pvm, NULL, state->history, &v.standing, &v.due);
 	if (o->output && strcmp(o->output, "json") == 0)
-		json_array_append_new(all, vm_to_json(pvm, state));
+		json_array_append_new(all, vm_to_json(&v));
 	else
-		print_vm(pvm, state);
+		print_vm(&v);
+	standing_done(&v.standing);
 	state_release(state);
 	return 0;
 }
@@ -156,6 +225,7 @@ status(const struct globals *g, const struct options *o)
 	struct session s;
 	int code = session_open(&s, &o->paths, false);
 
+	s.selector = o->selector;
 	if (code == 0)
 		code = session_plan(&s, o->plan, false);
 	if (code == 0)
@@ -171,6 +241,7 @@ run(const struct globals *g, int argc, char **argv)
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},
 	    {"-o", OPTION_TEXT, &o.output},
 	    {0},
 	};
@@ -190,8 +261,12 @@ run(const struct globals *g, int argc, char **argv)
 const struct command command_status = {
     .name = "status",
     .summary = "show where each vm and step stands",
-    .usage = "[--plan NS/NAME] [--vm NAME]... [-o text|json] PATH...",
+    .usage =
+	"[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... [-o text|json] PATH...",
     .help = "  --plan NS/NAME  needed when the manifest holds several\n"
+	    "  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
+	    "!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
+	    "commas\n"
 	    "  --vm NAME       only this vm of the plan; may be repeated\n"
 	    "  -o text|json    as JSON\n\n"
 	    "Reads the journals and nothing else: it works beside a running "

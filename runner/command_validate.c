@@ -67,7 +67,7 @@ check_plans_online(const struct globals *g, const struct manifest *m,
 		return check_online(g, m, only, f, err);
 	}
 	for (size_t i = 0; i < m->nplans; i++)
-		if (!findings_block_plan(f, m->plans[i]) &&
+		if (!findings_block_plan(f, m, m->plans[i]) &&
 		    check_online(g, m, m->plans[i], f, err) < 0)
 			return -1;
 	return 0;
@@ -88,7 +88,7 @@ print_result(const struct options *o, const struct manifest *m,
 	}
 	printf("%zu documents, %zu plans, %zu findings%s\n", m->nobjects,
 	       m->nplans, f->n,
-	       findings_block_plan(f, NULL) ? ": not ready" : "");
+	       findings_block_plan(f, NULL, NULL) ? ": not ready" : "");
 }
 
 static int
@@ -103,7 +103,7 @@ validate(const struct globals *g, const struct options *o)
 		code = complain_err(&err);
 	if (code == 0) {
 		print_result(o, s.manifest, &s.findings);
-		code = findings_block_plan(&s.findings, NULL) ? 3 : 0;
+		code = findings_block_plan(&s.findings, NULL, NULL) ? 3 : 0;
 	}
 	session_close(&s);
 	return code;

@@ -14,6 +14,8 @@ enum event_type {
 	EVENT_STEP_FAILED, /* text: why */
 	EVENT_STEP_AGAIN,  /* text: why; wait_ms until then */
 	EVENT_VM_SKIPPED,  /* text: finished before, archived, held */
+	EVENT_VM_REQUEST,  /* text: what was asked, and what came of it */
+	EVENT_VM_WAITING,  /* text: for what */
 	EVENT_VM_DONE,
 	EVENT_VM_ROLLED_BACK,
 	EVENT_VM_CLEANED,

@@ -20,8 +20,6 @@
 #include "pool.h"
 #include "step.h"
 
-#define STOP_GRACE_MS 10000
-
 void
 run_emit(struct run *r, const struct event *e)
 {
@@ -29,13 +27,27 @@ run_emit(struct run *r, const struct event *e)
 		r->opts->printer->print(r->opts->printer, e);
 }
 
+void
+vm_kill(struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (vm->work->steps[i].phase == PHASE_RUNNING)
+			child_kill(&vm->work->steps[i].child);
+}
+
+void
+vm_ask_to_stop(struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (vm->work->steps[i].phase == PHASE_RUNNING)
+			child_ask_to_stop(&vm->work->steps[i].child);
+}
+
 static void
 kill_all(struct run *r)
 {
 	for (size_t i = 0; i < r->nvms; i++)
-		for (size_t k = 0; k < r->vms[i].work->nsteps; k++)
-			if (r->vms[i].work->steps[k].phase == PHASE_RUNNING)
-				child_kill(&r->vms[i].work->steps[k].child);
+		vm_kill(&r->vms[i]);
 }
 
 void
@@ -101,11 +113,30 @@ last_event(const struct vm_run *vm, bool done)
 {
 	if (done && vm->aim == AIM_ROLLBACK)
 		return EVENT_VM_ROLLED_BACK;
+	if (vm->outcome == ERR_WAITING)
+		return EVENT_VM_WAITING;
 	if (vm->outcome != ERR_NONE)
 		return EVENT_VM_FAILED;
 	if (done)
 		return vm->aim == AIM_RUN ? EVENT_VM_DONE : EVENT_VM_CLEANED;
 	return EVENT_VM_SKIPPED;
+}
+
+static void
+give_place(struct run *r, struct vm_run *vm)
+{
+	if (vm->work->admitted)
+		r->nadmitted--;
+	vm->work->admitted = false;
+	r->again = true;
+}
+
+static void
+drop_timers(struct run *r, struct vm_run *vm)
+{
+	loop_cancel(r->loop, vm->work->kill_timer);
+	loop_cancel(r->loop, vm->work->deadline_timer);
+	vm->work->kill_timer = vm->work->deadline_timer = 0;
 }
 
 static void
@@ -130,10 +161,10 @@ vm_end(struct run *r, struct vm_run *vm)
 				    json_string(err_class_name(vm->outcome)));
 		json_object_set_new(fields, "error", json_string(vm->error));
 	}
+	drop_timers(r, vm);
 	vm->work->ended = true;
 	r->nended++;
-	if (vm->work->admitted)
-		r->nadmitted--;
+	give_place(r, vm);
 	if (!r->broken)
 		run_write_down(r, vm, done ? aim_last_word(vm->aim) : "stop",
 			       fields);
@@ -142,8 +173,9 @@ vm_end(struct run *r, struct vm_run *vm)
 	run_emit(r, &e);
 }
 
+/* All before it is done. */
 static bool
-is_ready(const struct step_run *s)
+is_next(const struct step_run *s)
 {
 	const struct step *step = s->step;
 
@@ -153,6 +185,19 @@ is_ready(const struct step_run *s)
 		if (s->vm->work->steps[step->after[i]].phase != PHASE_DONE)
 			return false;
 	return true;
+}
+
+/* Its time has not come. */
+static bool
+is_early(const struct step_run *s)
+{
+	return strcmp(s->step->id, "cutover") == 0 && due_waits(&s->vm->due);
+}
+
+static bool
+is_ready(const struct step_run *s)
+{
+	return is_next(s) && !is_early(s);
 }
 
 static bool
@@ -198,7 +243,7 @@ prepare_steps(struct run *r, struct vm_run *vm, const struct graph *g,
 }
 
 /* Failed for good behind the source's stop: what the policy wants then is done
- * at once, whatever other vms are at. */
+ * at once, whatever other vms are at, and however late it is. */
 static bool
 turn_back(struct run *r, struct vm_run *vm)
 {
@@ -214,12 +259,70 @@ turn_back(struct run *r, struct vm_run *vm)
 	    run_write_down(r, vm, aim_first_word(aim),
 			   json_pack("{s:s}", "because", vm->error)) < 0)
 		return false;
+	drop_timers(r, vm);
 	free(w->steps);
 	w->graph = aim_graph(aim, &vm->view);
 	w->schedule = aim_schedule(aim, w->graph, vm->state->history);
 	w->stopping = false;
 	prepare_steps(r, vm, w->graph, w->schedule);
 	return true;
+}
+
+/* Only its cutover's time is missing. */
+static bool
+is_waiting(const struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++)
+		if (is_next(&vm->work->steps[i]) &&
+		    is_early(&vm->work->steps[i]))
+			return true;
+	return false;
+}
+
+static bool
+may_stay(const struct run *r, const struct vm_run *vm)
+{
+	int64_t until = r->opts->wait_until_ms, at = vm->due.cutover_ms;
+
+	return clock_wall_ms() < until && (at <= until || at == DUE_ON_REQUEST);
+}
+
+/* It stays in this run, and others may have its place meanwhile. */
+static void
+vm_park(struct run *r, struct vm_run *vm)
+{
+	CLEANUP(mem_freep) char *text = due_text(&vm->due);
+	struct event e = {
+	    .type = EVENT_VM_WAITING, .vm = vm->pvm->key, .text = text};
+
+	give_place(r, vm);
+	if (!vm->work->parked)
+		run_emit(r, &e);
+	vm->work->parked = true;
+}
+
+/* Nothing of it runs, and nothing can be started. */
+static void
+vm_rest(struct run *r, struct vm_run *vm)
+{
+	bool waiting = is_waiting(vm);
+
+	if (r->signal && vm->outcome == ERR_NONE && (waiting || has_work(vm)))
+		vm_note_failure(vm, ERR_CANCELLED,
+				"stopped by a signal, state saved");
+	if (waiting && vm->outcome == ERR_NONE) {
+		CLEANUP(mem_freep) char *text = due_text(&vm->due);
+
+		if (may_stay(r, vm)) {
+			vm_park(r, vm);
+			return;
+		}
+		vm_note_failure(vm, ERR_WAITING, text);
+	}
+	if (turn_back(r, vm))
+		r->again = true;
+	else
+		vm_end(r, vm);
 }
 
 static void
@@ -230,35 +333,49 @@ vm_advance(struct run *r, struct vm_run *vm)
 	for (size_t i = 0; i < w->nsteps && !w->stopping && !r->signal; i++)
 		if (is_ready(&w->steps[i]))
 			step_try_begin(&w->steps[i]);
-	if (w->nopen == 0 && (w->stopping || r->signal || !has_work(vm))) {
-		if (r->signal && vm->outcome == ERR_NONE && has_work(vm))
-			vm_note_failure(vm, ERR_CANCELLED,
-					"stopped by a signal, state saved");
-		if (turn_back(r, vm))
-			vm_advance(r, vm);
-		else
-			vm_end(r, vm);
+	if (w->nopen == 0 && (w->stopping || r->signal || !has_work(vm)))
+		vm_rest(r, vm);
+}
+
+/* A vm that is to end needs no place. */
+static bool
+may_enter(const struct run *r, const struct vm_run *vm)
+{
+	int limit = r->opts->plan->policy->limits.in_flight;
+
+	return vm->work->admitted || r->signal || vm->work->stopping ||
+	       limit <= 0 || r->nadmitted < (size_t)limit;
+}
+
+static void
+advance_once(struct run *r)
+{
+	for (size_t i = 0; i < r->nvms && !r->broken; i++) {
+		struct vm_run *vm = &r->vms[i];
+		struct vm_work *w = vm->work;
+
+		if (w->ended || !may_enter(r, vm))
+			continue;
+		if (w->parked && !w->stopping && !r->signal && is_waiting(vm) &&
+		    may_stay(r, vm))
+			continue;
+		w->parked = false;
+		if (!w->admitted) {
+			r->nadmitted++;
+			vm_watch_deadline(r, vm);
+		}
+		w->admitted = true;
+		vm_advance(r, vm);
 	}
 }
 
 void
 run_advance(struct run *r)
 {
-	int limit = r->opts->plan->policy->limits.in_flight;
-
-	for (size_t i = 0; i < r->nvms && !r->broken; i++) {
-		struct vm_run *vm = &r->vms[i];
-
-		if (vm->work->ended)
-			continue;
-		if (!vm->work->admitted) {
-			if (limit > 0 && r->nadmitted >= (size_t)limit)
-				return;
-			vm->work->admitted = true;
-			r->nadmitted++;
-		}
-		vm_advance(r, vm);
-	}
+	do {
+		r->again = false;
+		advance_once(r);
+	} while (r->again && !r->broken);
 }
 
 /* Signals: the first asks every step to come to a good end, the second ends
@@ -288,10 +405,7 @@ signal_came(void *arg)
 	r->signal = (int)info.ssi_signo;
 	for (size_t i = 0; i < r->nvms; i++) {
 		vm_stop(&r->vms[i]);
-		for (size_t k = 0; k < r->vms[i].work->nsteps; k++)
-			if (r->vms[i].work->steps[k].phase == PHASE_RUNNING)
-				child_ask_to_stop(
-				    &r->vms[i].work->steps[k].child);
+		vm_ask_to_stop(&r->vms[i]);
 	}
 	r->kill_timer =
 	    loop_at(r->loop, clock_mono_ms() + STOP_GRACE_MS, grace_is_over, r);
@@ -321,6 +435,8 @@ static void
 prepare_vm(struct run *r, struct vm_run *vm)
 {
 	vm->work = mem_new(sizeof(*vm->work));
+	vm->work->run = r;
+	vm_look_due(r, vm);
 	prepare_steps(r, vm, vm->graph, vm->schedule);
 }
 
@@ -368,8 +484,11 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	for (size_t i = 0; i < nvms; i++)
 		prepare_vm(&r, &vms[i]);
 	rc = catch_signals(&r, err);
-	if (rc == 0)
+	if (rc == 0) {
+		run_watch_requests(&r);
+		run_watch_deadline(&r);
 		run_advance(&r);
+	}
 	while (rc == 0 && !r.broken && r.nended < r.nvms)
 		rc = loop_turn(r.loop, err);
 	if (rc < 0 || r.broken) {

@@ -8,12 +8,14 @@
 #include <stddef.h>
 
 #include "aim.h"
+#include "due.h"
 #include "event.h"
 #include "graph.h"
 #include "schedule.h"
 #include "state.h"
 
-/* One vm of the run.  The caller fills in all but `outcome` and `error`. */
+/* One vm of the run.  The caller fills in all but `outcome`, `error`
+ * and `due`. */
 struct vm_run {
 	const struct plan_vm *pvm;
 	struct vm_state *state; /* taken; owned by the caller, as all here */
@@ -24,6 +26,7 @@ struct vm_run {
 	int log_fd;
 	enum err_class outcome; /* ERR_NONE: all is done */
 	char *error;		/* caller frees */
+	struct due due;		/* kept up to date with requests */
 	struct vm_work *work;	/* execute.c's own */
 };
 
@@ -32,7 +35,13 @@ struct execute_opts {
 	struct printer *printer;
 	int jobs;	   /* steps at once; 0: no limit of its own */
 	const char *until; /* stage after which to stop, or NULL */
+	/* From when on sources may be stopped, whatever else is said: wall, 0
+	 * at once, DUE_NEVER; DUE_AS_ASKED: as it is said. */
+	int64_t cutover_ms;
+	int64_t wait_until_ms; /* wall: stay for cutovers until then; 0: no */
 };
+
+#define DUE_AS_ASKED (-1)
 
 /* Works until nothing more can be done.  0: each vm's outcome says how it
  * went; *ret_signal is the signal that stopped the run, or 0.  -1: the run

@@ -14,7 +14,10 @@
 struct history *
 history_new(void)
 {
-	return mem_new(sizeof(struct history));
+	struct history *h = mem_new(sizeof(*h));
+
+	h->requests = json_object();
+	return h;
 }
 
 static void
@@ -50,6 +53,7 @@ history_free(struct history *h)
 	free(h->run_begun);
 	free(h->run_ended);
 	free(h->run_error);
+	json_decref(h->requests);
 	free(h);
 }
 
@@ -169,6 +173,9 @@ fold_afresh(struct history *h)
 {
 	struct history fresh = {.version = h->version};
 
+	/* a cancel stays; a cutover was asked for what was there */
+	fresh.requests = h->requests;
+	json_object_del(fresh.requests, "cutover");
 	fresh.uuid = steal(&h->uuid);
 	fresh.plan = steal(&h->plan);
 	for (size_t i = 0; i < h->nsteps; i++)
@@ -234,6 +241,19 @@ fold_intent(struct history *h, const json_t *r)
 }
 
 static void
+fold_redo(struct history *h, const json_t *r)
+{
+	struct step_history *s = step_of(h, r);
+
+	s->state = HISTORY_AGAIN;
+	s->redone++;
+	keep(&s->ended, NULL);
+	keep(&s->error, NULL);
+	json_decref(s->facts);
+	s->facts = NULL;
+}
+
+static void
 fold_record(struct history *h, const json_t *r)
 {
 	struct step_history *s = step_of(h, r);
@@ -270,6 +290,19 @@ fold_result(struct history *h, const json_t *r)
 	json_object_clear(undone->recorded);
 }
 
+static void
+fold_request(struct history *h, const json_t *r)
+{
+	const char *kind = text_of(r, "kind");
+
+	if (json_object_get(r, "ignored"))
+		return;
+	if (json_is_true(json_object_get(r, "revoke")))
+		json_object_del(h->requests, kind);
+	else
+		json_object_set(h->requests, kind, (json_t *)r);
+}
+
 int
 history_visit(void *arg, const json_t *r, struct err *err)
 {
@@ -292,11 +325,21 @@ history_visit(void *arg, const json_t *r, struct err *err)
 		fold_stop(h, r);
 	else if (strcmp(type, "intent") == 0)
 		fold_intent(h, r);
+	else if (strcmp(type, "redo") == 0)
+		fold_redo(h, r);
 	else if (strcmp(type, "record") == 0)
 		fold_record(h, r);
 	else if (strcmp(type, "result") == 0)
 		fold_result(h, r);
+	else if (strcmp(type, "request") == 0)
+		fold_request(h, r);
 	return 0;
+}
+
+json_t *
+history_request(const struct history *h, const char *kind)
+{
+	return json_object_get(h->requests, kind);
 }
 
 json_t *

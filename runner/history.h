@@ -20,12 +20,14 @@ enum history_state {
 	HISTORY_DONE,
 	HISTORY_FAILED,
 	HISTORY_UNDONE, /* it was done, and taken back */
+	HISTORY_AGAIN,	/* somebody wants it done anew, and it is not begun */
 };
 
 struct step_history {
 	char *id; /* "cutover/disk-0" */
 	enum history_state state;
 	int attempts;
+	int redone;			   /* how often it was asked for anew */
 	char fingerprint[DIGEST_HEX_SIZE]; /* of the last intent */
 	json_t *inputs;			   /* of the last intent */
 	json_t *facts;			   /* of the last success, or NULL */
@@ -57,6 +59,8 @@ struct history {
 	char *run_begun, *run_ended;
 	char *run_error; /* why the last run stopped here, or NULL */
 	enum err_class run_class;
+	/* Kind to the request in force of that kind (request.h). */
+	json_t *requests;
 };
 
 struct history *history_new(void);
@@ -69,6 +73,8 @@ int history_visit(void *arg, const json_t *record, struct err *err);
 /* NULL when it was never begun. */
 const struct step_history *history_step(const struct history *h,
 					const char *id);
+/* The request of this kind that is in force; borrowed or NULL. */
+json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */
 json_t *history_facts(const struct history *h);
 

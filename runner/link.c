@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/redact.h"
+#include "base/utf8.h"
 #include "stages/stage.h"
 #include "step.h"
 
@@ -41,13 +42,28 @@ link_wait(struct work_link *l)
 	return got == 2 ? 0 : -1;
 }
 
+/* Fit to be shown and to be sent; caller frees. */
+static char *
+clean_text(const char *text)
+{
+	char *clean = redact_text(text);
+
+	utf8_clean(clean);
+	return clean;
+}
+
 static int
 link_send(struct work_link *l, json_t *message, int flags)
 {
 	char *text = json_dumps(message, JSON_COMPACT);
-	size_t len = strlen(text);
+	size_t len = text ? strlen(text) : 0;
 	ssize_t put;
 
+	if (!text) {
+		json_decref(message);
+		errno = EILSEQ;
+		return -1;
+	}
 	do
 		put = send(l->socket, text, len, flags | MSG_NOSIGNAL);
 	while (put < 0 && errno == EINTR);
@@ -65,6 +81,8 @@ link_note(struct work_link *l, json_t *message)
 int
 link_record(struct work_link *l, json_t *message, struct err *err)
 {
+	if (!message)
+		return err_set(err, ERR_BUG, "a record that is no JSON");
 	if (link_send(l, message, 0) < 0 || link_wait(l) < 0)
 		return err_set(err, ERR_RETRY,
 			       "the run went away before it confirmed a "
@@ -75,7 +93,7 @@ link_record(struct work_link *l, json_t *message, struct err *err)
 void
 link_send_error(struct work_link *l, const struct err *e)
 {
-	CLEANUP(mem_freep) char *text = redact_text(e->text);
+	CLEANUP(mem_freep) char *text = clean_text(e->text);
 
 	(void)link_send(
 	    l,
@@ -114,7 +132,7 @@ work_doing(struct work *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = mem_vprintf(fmt, ap);
 	va_end(ap);
-	clean = redact_text(text);
+	clean = clean_text(text);
 	link_note(w->link, json_pack("{s:s}", "doing", clean));
 }
 

@@ -10,17 +10,17 @@
 #include "command.h"
 
 static const struct command *const commands[] = {
-    &command_validate, &command_plan,	  &command_run,
-    &command_status,   &command_rollback, &command_gc,
-    &command_copy,     &command_journal,  &command_version,
+    &command_validate, &command_plan,	 &command_run,	    &command_status,
+    &command_cancel,   &command_cutover, &command_rollback, &command_gc,
+    &command_copy,     &command_journal, &command_version,
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 /* Named in the design, and said to be missing instead of unknown. */
 static const char *const to_come[] = {
-    "cutover", "cancel",    "verify", "report",	    "gather", "logs",
-    "render",  "inventory", "init",   "thumbprint", "rules",
+    "verify",	 "report", "gather",	 "logs",  "render",
+    "inventory", "init",   "thumbprint", "rules",
 };
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of a run, shared by execute.c (the loop) and step_run.c (one
- * step from its beginning to its end); nobody else includes it. */
+/* The inside of a run, shared by execute.c (the loop), run_requests.c
+ * (what people ask meanwhile) and step_run.c (one step from its beginning to
+ * its end); nobody else includes it. */
 #ifndef RUNNER_RUN_H
 #define RUNNER_RUN_H
 
@@ -11,6 +12,8 @@
 #include "io/loop.h"
 #include "pool.h"
 #include "step.h"
+
+#define STOP_GRACE_MS 10000
 
 enum step_phase {
 	PHASE_WAITING, /* for steps before it, or for a slot */
@@ -27,7 +30,8 @@ struct step_run {
 	struct vm_run *vm;
 	const struct step *step;
 	enum step_phase phase;
-	int tries; /* in this run */
+	int tries;	   /* in this run */
+	int64_t paused_ms; /* in this run, all pauses together */
 	struct work work;
 	json_t *facts_before, *recorded_before; /* what work points to */
 	struct child child;
@@ -39,7 +43,11 @@ struct step_run {
 struct vm_work {
 	struct step_run *steps;
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
-	bool admitted, stopping, ended;
+	bool admitted, stopping, ended, cancelled;
+	int kill_timer, deadline_timer;
+	bool parked; /* stays for its cutover, outside the limit of vms */
+	int64_t requests_seen;
+	struct run *run;
 	/* What it turned back to after a failure; owned. */
 	struct graph *graph;
 	struct schedule *schedule;
@@ -52,8 +60,9 @@ struct run {
 	struct loop *loop;
 	struct pool pools[NPOOLS];
 	int signal_fd, signal;
-	int kill_timer;
+	int kill_timer, poll_timer;
 	bool broken;
+	bool again; /* look at all vms once more: what they wait for changed */
 	struct err error;
 };
 
@@ -71,6 +80,23 @@ int run_write_down(struct run *r, struct vm_run *vm, const char *type,
 void vm_note_failure(struct vm_run *vm, enum err_class class, const char *text);
 /* The vm begins nothing more in this run. */
 void vm_stop(struct vm_run *vm);
+
+/* Asks the vm's running steps to come to a good end, or ends them. */
+void vm_ask_to_stop(struct vm_run *vm);
+void vm_kill(struct vm_run *vm);
+
+/* run_deadlines.c */
+/* The vm shall end like this: asked to stop, ended when it does not. */
+void vm_abandon(struct run *r, struct vm_run *vm, enum err_class class,
+		const char *text);
+void vm_watch_deadline(struct run *r, struct vm_run *vm);
+void run_watch_deadline(struct run *r);
+
+/* run_requests.c */
+/* Looks for requests from now on, and for times that have come. */
+void run_watch_requests(struct run *r);
+/* What migrations and requests say of the vm as things are now. */
+void vm_look_due(struct run *r, struct vm_run *vm);
 
 /* step_run.c */
 /* Begins it if its pool has a slot. */

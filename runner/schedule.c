@@ -10,15 +10,41 @@
 #include "base/mem.h"
 
 static const char *const names[] = {
-    [DECISION_SKIP] = "skip",	    [DECISION_RUN] = "run",
-    [DECISION_RESUME] = "resume",   [DECISION_CHANGED] = "changed",
-    [DECISION_REFUSED] = "refused",
+    [DECISION_SKIP] = "skip",	  [DECISION_RUN] = "run",
+    [DECISION_RESUME] = "resume", [DECISION_CHANGED] = "changed",
+    [DECISION_REDO] = "redo",	  [DECISION_REFUSED] = "refused",
+};
+
+/* One vm's schedule as it is made. */
+struct making {
+	const struct schedule_opts *opts;
+	const struct graph *graph;
+	const struct history *history;
+	struct schedule *schedule;
 };
 
 const char *
 decision_name(enum decision d)
 {
 	return names[d];
+}
+
+bool
+scheduled_is_todo(const struct scheduled *s)
+{
+	return s->decision != DECISION_SKIP && s->decision != DECISION_REFUSED;
+}
+
+char *
+scheduled_words(const struct scheduled *s)
+{
+	const char *note = s->needs_accept ? "; wants --accept" : "";
+
+	if (s->blocked_by)
+		return mem_printf("blocked by %s", s->blocked_by->id);
+	if (s->decision == DECISION_CHANGED || s->decision == DECISION_REDO)
+		return mem_printf("run (%s)%s", s->why, note);
+	return mem_printf("%s (%s)%s", names[s->decision], s->why, note);
 }
 
 /* "2026-11-12T10:31:05.120Z" as people read it, to the minute. */
@@ -52,9 +78,43 @@ add_changes(struct buf *b, const json_t *now, const json_t *then)
 	}
 }
 
+/* Did anything change but the source itself? */
+static bool
+is_edited(const json_t *now, const json_t *then)
+{
+	json_t *a = json_copy((json_t *)now), *b = json_copy((json_t *)then);
+	bool same;
+
+	json_object_del(a, INPUTS_EPOCH);
+	json_object_del(b, INPUTS_EPOCH);
+	same = json_equal(a, b);
+	json_decref(a);
+	json_decref(b);
+	return !same;
+}
+
 static enum decision
-decide(const struct step *step, const struct step_history *past,
-       struct buf *why)
+resume(const struct making *m, const struct step *step,
+       const struct step_history *past, struct buf *why)
+{
+	struct copied copied = {0};
+
+	if (m->opts->view && step->stage->copied)
+		copied = step->stage->copied(m->opts->view, step->disk);
+	if (copied.any)
+		buf_printf(why, "%u %%; ", copied.percent);
+	if (past->state == HISTORY_FAILED)
+		buf_printf(why, "failed before: %s", past->error);
+	else {
+		buf_adds(why, "was cut short");
+		add_moment(why, past->begun);
+	}
+	return DECISION_RESUME;
+}
+
+static enum decision
+decide(const struct making *m, const struct step *step,
+       const struct step_history *past, struct buf *why)
 {
 	bool same = past && strcmp(past->fingerprint, step->fingerprint) == 0;
 
@@ -67,6 +127,10 @@ decide(const struct step *step, const struct step_history *past,
 		add_moment(why, past->ended);
 		return DECISION_RUN;
 	}
+	if (past->state == HISTORY_AGAIN) {
+		buf_adds(why, "asked for anew");
+		return DECISION_REDO;
+	}
 	if (past->state == HISTORY_DONE && same) {
 		buf_adds(why, "done");
 		add_moment(why, past->ended);
@@ -77,13 +141,92 @@ decide(const struct step *step, const struct step_history *past,
 		add_changes(why, step->inputs, past->inputs);
 		return DECISION_CHANGED;
 	}
-	if (past->state == HISTORY_FAILED)
-		buf_printf(why, "failed before: %s", past->error);
-	else {
-		buf_adds(why, "was cut short");
-		add_moment(why, past->begun);
+	return resume(m, step, past, why);
+}
+
+/* Redoing. */
+
+static bool
+is_named(const struct making *m, const struct step *step)
+{
+	const char *const *name = m->opts->redo;
+
+	for (; name && *name; name++)
+		if (strcmp(*name, step->stage->name) == 0)
+			return true;
+	return false;
+}
+
+/* Is it asked for anew, by name or because its disks are?  What was never
+ * begun is done anyway. */
+static bool
+is_redone(const struct making *m, size_t position)
+{
+	const struct step *step = &m->graph->steps[position];
+
+	if (!history_step(m->history, step->id))
+		return false;
+	if (is_named(m, step))
+		return true;
+	for (size_t i = 0; i < position; i++)
+		if (m->graph->steps[i].stage->writes_disks &&
+		    is_named(m, &m->graph->steps[i]))
+			return true;
+	return false;
+}
+
+/* The commit or start that has begun and comes after this step: what it did
+ * was done with this step's result. */
+static const struct step *
+sealed_by(const struct making *m, size_t position)
+{
+	for (size_t i = m->graph->nsteps; i-- > position + 1;) {
+		const struct step *s = &m->graph->steps[i];
+
+		if ((strcmp(s->stage->name, "commit") == 0 ||
+		     strcmp(s->stage->name, "start") == 0) &&
+		    history_step(m->history, s->id))
+			return s;
 	}
-	return DECISION_RESUME;
+	return NULL;
+}
+
+static void
+redo(const struct making *m, size_t position, struct scheduled *to,
+     struct buf *why)
+{
+	const struct step *sealed = sealed_by(m, position);
+
+	buf_reset(why);
+	buf_adds(why, "asked for anew");
+	to->decision = DECISION_REDO;
+	if (!sealed)
+		return;
+	to->decision = DECISION_REFUSED;
+	buf_printf(why, "; %s has begun, and was made of what is there now",
+		   sealed->id);
+}
+
+/* Repeating a copy wants a licence where there is something to repeat.  An
+ * epoch that is void gives one: nobody decided that, and the copy is worth
+ * nothing.  Nor is a licence asked twice: once journalled, a redo is due. */
+static bool
+needs_accept(const struct making *m, const struct scheduled *s)
+{
+	const struct step_history *past = history_step(m->history, s->step->id);
+
+	if (!s->step->stage->copied || m->opts->accepted || !past)
+		return false;
+	if (s->decision == DECISION_REDO && past->state == HISTORY_AGAIN)
+		return false;
+	if (s->decision == DECISION_CHANGED &&
+	    !is_edited(s->step->inputs, past->inputs))
+		return false;
+	if (s->decision != DECISION_CHANGED && s->decision != DECISION_REDO)
+		return false;
+	return past->state == HISTORY_DONE ||
+	       (m->opts->view &&
+		s->step->stage->copied(m->opts->view, s->step->disk).any);
 }
 
 /* From the commit's intent on the replica is gone: what would write or read
@@ -142,10 +285,57 @@ refuse(struct scheduled *s, struct buf *why)
 		      "new volume is not in this build yet");
 }
 
+static void
+schedule_step(const struct making *m, size_t position, struct buf *why)
+{
+	const struct history *h = m->history;
+	struct scheduled *to = &m->schedule->steps[position];
+
+	to->step = &m->graph->steps[position];
+	to->decision = decide(m, to->step, history_step(h, to->step->id), why);
+	if (h->finished)
+		leave_alone(to, why, "the vm is finished");
+	else if (is_redone(m, position))
+		redo(m, position, to, why);
+	else if (to->decision == DECISION_CHANGED &&
+		 is_beyond_repeat(to->step, h))
+		refuse(to, why);
+	else if (to->decision == DECISION_CHANGED &&
+		 is_handed_over(to->step, h))
+		leave_alone(to, why, "the vm is handed over");
+	if (!h->finished && is_too_late(m->graph, position, h)) {
+		to->decision = DECISION_SKIP;
+		buf_reset(why);
+		buf_adds(why, "too late: what it comes before has begun");
+	}
+	to->needs_accept = needs_accept(m, to);
+}
+
+/* Follows the first step that will not be done down to all that wait for it. */
+static void
+find_block(struct schedule *s, size_t position)
+{
+	struct scheduled *to = &s->steps[position];
+
+	if (!scheduled_is_todo(to))
+		return;
+	for (size_t i = 0; i < to->step->nafter && !to->blocked_by; i++) {
+		const struct scheduled *before = &s->steps[to->step->after[i]];
+
+		if (before->decision == DECISION_REFUSED ||
+		    before->needs_accept)
+			to->blocked_by = before->step;
+		else
+			to->blocked_by = before->blocked_by;
+	}
+}
+
 struct schedule *
-schedule_of(const struct graph *g, const struct history *h)
+schedule_of(const struct schedule_opts *opts, const struct graph *g,
+	    const struct history *h)
 {
 	struct schedule *s = mem_new(sizeof(*s));
+	struct making m = {opts, g, h, s};
 
 	s->steps = mem_new(g->nsteps * sizeof(*s->steps));
 	s->nsteps = g->nsteps;
@@ -153,29 +343,14 @@ schedule_of(const struct graph *g, const struct history *h)
 		struct scheduled *to = &s->steps[i];
 		struct buf why = {0};
 
-		to->step = &g->steps[i];
-		to->decision =
-		    decide(to->step, history_step(h, to->step->id), &why);
-		if (h->finished)
-			leave_alone(to, &why, "the vm is finished");
-		else if (to->decision == DECISION_CHANGED &&
-			 is_beyond_repeat(to->step, h))
-			refuse(to, &why);
-		else if (to->decision == DECISION_CHANGED &&
-			 is_handed_over(to->step, h))
-			leave_alone(to, &why, "the vm is handed over");
-		if (!h->finished && is_too_late(g, i, h)) {
-			to->decision = DECISION_SKIP;
-			buf_reset(&why);
-			buf_adds(&why, "too late: what it comes before has "
-				       "begun");
-		}
+		schedule_step(&m, i, &why);
 		to->why = buf_steal(&why);
+		find_block(s, i);
 		if (to->decision == DECISION_REFUSED && !s->refused)
 			s->refused = to;
-		if (to->decision != DECISION_SKIP &&
-		    to->decision != DECISION_REFUSED)
-			s->ntodo++;
+		if (to->needs_accept && !s->accept)
+			s->accept = to;
+		s->ntodo += scheduled_is_todo(to);
 	}
 	return s;
 }

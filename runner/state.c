@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 
 #define WRITERS_DEADLINE_MS 30000
 #define KILL_DEADLINE_MS 10000
+#define DEAD_OWNER_MS 5000
 
 char *
 state_root(const char *option, struct err *err)
@@ -193,18 +195,36 @@ say_who(int fd)
 		(void)fs_pwrite(fd, who, strlen(who), 0, &ignored);
 }
 
+/* Whose lock it is has just died: a child it had forked an instant before may
+ * hold the lock until it, too, is gone. */
+static bool
+owner_is_dead(int fd)
+{
+	char who[256] = "", host[128] = "?", where[128];
+	ssize_t got = pread(fd, who, sizeof(who) - 1, 0);
+	int pid;
+
+	gethostname(host, sizeof(host) - 1);
+	return got > 0 &&
+	       sscanf(who, "process %d on %127s since", &pid, where) == 2 &&
+	       strcmp(host, where) == 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 static int
 take_lock(struct vm_state *s, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fs_path(s->dir, "lock");
+	int64_t until = clock_mono_ms() + DEAD_OWNER_MS;
 
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0)
 		return err_sys(err, "cannot open lock '%s'", path);
-	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
+	while (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(err, "cannot lock '%s'", path);
+		if (!owner_is_dead(s->lock) || clock_mono_ms() > until)
 			return refuse_held(s->lock, path, err);
-		return err_sys(err, "cannot lock '%s'", path);
+		poll(NULL, 0, 10);
 	}
 	say_who(s->lock);
 	return probe_lock(path, s->dir, err);

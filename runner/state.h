@@ -9,6 +9,7 @@
  *     inventory.json   the source's record of the vm, digested in the journal
  *     ledger/          one a disk
  *     log/             run.log and what helpers said
+ *     requests/        what people ask of the run (request.h)
  *
  * Lock order: lock, then end what the journal says may still live, then
  * writers.lock. */

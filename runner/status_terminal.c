@@ -134,6 +134,12 @@ print_event(struct printer *p, const struct event *e)
 	case EVENT_VM_SKIPPED:
 		print_line(t, e, "", "skipped", e->text);
 		break;
+	case EVENT_VM_REQUEST:
+		print_line(t, e, "\033[33m", "asked", e->text);
+		break;
+	case EVENT_VM_WAITING:
+		print_line(t, e, "\033[33m", "waiting", e->text);
+		break;
 	case EVENT_VM_DONE:
 		print_line(t, e, "\033[32m", "MIGRATED", e->text);
 		break;

@@ -83,6 +83,10 @@ pause_step(struct step_run *s, const struct err *err)
 	if (policy->retry.max_ms && most > (double)policy->retry.max_ms)
 		most = (double)policy->retry.max_ms;
 	e.wait_ms = (int64_t)(random_share() * most);
+	if (policy->retry.total_ms &&
+	    e.wait_ms > policy->retry.total_ms - s->paused_ms)
+		e.wait_ms = policy->retry.total_ms - s->paused_ms;
+	s->paused_ms += e.wait_ms;
 	s->phase = PHASE_PAUSED;
 	s->vm->work->nopen++;
 	s->retry_timer =
@@ -93,9 +97,12 @@ pause_step(struct step_run *s, const struct err *err)
 static bool
 may_try_again(const struct step_run *s, const struct err *err)
 {
+	const struct run_policy *policy = s->run->opts->plan->policy;
+
 	return err->class == ERR_RETRY && !s->run->signal && !s->run->broken &&
-	       !s->vm->work->stopping &&
-	       s->tries < s->run->opts->plan->policy->retry.attempts;
+	       !s->vm->work->stopping && s->tries < policy->retry.attempts &&
+	       (!policy->retry.total_ms ||
+		s->paused_ms < policy->retry.total_ms);
 }
 
 static void
@@ -107,6 +114,8 @@ step_failed(struct step_run *s, struct err *err)
 		err_set(err, ERR_RETRY, "took longer than its deadline");
 	if (s->run->signal && err->class == ERR_RETRY)
 		err_set(err, ERR_CANCELLED, "stopped by a signal");
+	else if (s->vm->work->cancelled && err->class == ERR_RETRY)
+		err_set(err, ERR_CANCELLED, "stopped by a cancel");
 	error = json_pack("{s:s, s:s}", "class", err_class_name(err->class),
 			  "text", err->text);
 	if (s->run->broken)
@@ -251,6 +260,7 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 	    .disk = s->step->disk,
 	    .ndisk = s->step->ndisk,
 	    .attempt = past ? past->attempts + 1 : 1,
+	    .redone = past ? past->redone : 0,
 	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
 	    .facts = s->facts_before,
 	    .recorded = s->recorded_before,

@@ -174,23 +174,26 @@ copying_done(struct copying *c)
 }
 
 /* A generation is one point in time of the source.  It goes on as long as the
- * epoch does; what changes the epoch begins a new one. */
+ * epoch does; what changes the epoch begins a new one, and so does somebody
+ * who wants the copy made anew. */
 static int
 choose_generation(struct work *w, struct copying *c, struct err *err)
 {
 	const json_t *last = work_recorded(w, "generation");
 	const char *epoch = json_string_value(json_object_get(last, "epoch"));
 	json_int_t number = json_integer_value(json_object_get(last, "number"));
+	json_int_t redone = json_integer_value(json_object_get(last, "redone"));
 
-	if (epoch && strcmp(epoch, w->view->vm->epoch) == 0) {
+	if (epoch && strcmp(epoch, w->view->vm->epoch) == 0 &&
+	    redone == w->redone) {
 		c->generation = (uint32_t)number;
 		return 0;
 	}
 	c->generation = (uint32_t)number + 1;
 	return work_record(
 	    w, "generation",
-	    json_pack("{s:I, s:s}", "number", (json_int_t)c->generation,
-		      "epoch", w->view->vm->epoch),
+	    json_pack("{s:I, s:s, s:i}", "number", (json_int_t)c->generation,
+		      "epoch", w->view->vm->epoch, "redone", w->redone),
 	    err);
 }
 
@@ -366,6 +369,38 @@ copy_stage_run(struct work *w, json_t **ret_facts, struct err *err)
 	return rc;
 }
 
+/* Blocks of a generation that is not applied yet are the pass under way. */
+static void
+count_blocks(const struct ledger *l, struct copied *ret)
+{
+	uint64_t n = ledger_nblocks(l), done = 0;
+	uint32_t applied = ledger_applied(l);
+
+	for (uint64_t i = 0; i < n; i++) {
+		struct ledger_entry e;
+
+		ledger_get(l, i, &e);
+		done += e.state == LEDGER_DURABLE && e.generation > applied;
+	}
+	ret->any = applied > 0 || ledger_count_durable(l) > 0;
+	ret->percent = n ? (unsigned)(done * 100 / n) : 0;
+}
+
+static struct copied
+copy_copied(const struct view *v, const struct inv_disk *disk)
+{
+	CLEANUP(mem_freep) char *path = place_ledger(v, disk);
+	struct copied ret = {0};
+	struct ledger *l = NULL;
+	struct err ignored;
+
+	if (!fs_exists(path) || ledger_open_readonly(path, &l, &ignored) < 0)
+		return ret;
+	count_blocks(l, &ret);
+	ledger_close(l);
+	return ret;
+}
+
 const struct stage stage_cutover = {
     .name = "cutover",
     .scope = STAGE_VM,
@@ -383,4 +418,5 @@ const struct stage stage_copy = {
     .watches_epoch = true,
     .inputs = cutover_inputs,
     .run = copy_stage_run,
+    .copied = copy_copied,
 };

@@ -10,6 +10,7 @@
  *   fail    the step fails for good       retry   it fails and may be retried
  *   once    it fails the first time only  crash   its process dies of a signal
  *   hang    it never ends                 orphan  it leaves a helper behind
+ *   half    a copy stops halfway, the first time, and keeps its half
  * Every step that runs to its end adds a line to fake.log in the vm's state
  * directory: what a test counts.  fake.power there has a line for each change
  * of "source", "target" and "mark", in their order; the last one of each is how
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -175,6 +177,41 @@ leave_orphan(struct work *w, struct err *err)
 		pause();
 }
 
+/* In place of a ledger: how much of a disk is there. */
+
+static char *
+percent_path(const struct view *v, const struct inv_disk *disk)
+{
+	return mem_printf("%s/fake.%s", v->state_dir, disk->id);
+}
+
+static int
+keep_percent(const struct work *w, unsigned percent, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = NULL;
+	char text[16];
+
+	if (!w->stage->copied)
+		return 0;
+	path = percent_path(w->view, w->disk);
+	snprintf(text, sizeof(text), "%u\n", percent);
+	return fs_write(path, text, strlen(text), 0600, err);
+}
+
+static struct copied
+fake_copied(const struct view *v, const struct inv_disk *disk)
+{
+	CLEANUP(mem_freep) char *path = percent_path(v, disk);
+	CLEANUP(buf_done) struct buf text = {0};
+	struct err ignored;
+	unsigned percent;
+
+	if (!fs_exists(path) || fs_read(path, 16, false, &text, &ignored) < 0)
+		return (struct copied){0};
+	percent = (unsigned)strtoul(text.data, NULL, 10);
+	return (struct copied){.any = percent > 0, .percent = percent};
+}
+
 static int
 suffer(struct work *w, struct err *err)
 {
@@ -186,6 +223,11 @@ suffer(struct work *w, struct err *err)
 	if (strcmp(fault, "retry") == 0 ||
 	    (strcmp(fault, "once") == 0 && w->attempt == 1))
 		return err_set(err, ERR_RETRY, "fails for now, as asked");
+	if (strcmp(fault, "half") == 0 && w->attempt == 1) {
+		if (keep_percent(w, 50, err) < 0)
+			return -1;
+		return err_set(err, ERR_FAIL, "stops halfway, as asked");
+	}
 	if (strcmp(fault, "crash") == 0)
 		raise(SIGSEGV);
 	if (strcmp(fault, "hang") == 0)
@@ -377,7 +419,8 @@ fake_run(struct work *w, json_t **ret_facts, struct err *err)
 		return -1;
 	take_time(w);
 	facts = json_pack("{s:i}", "attempt", w->attempt);
-	if (change_power(w, facts, err) < 0 || add_to_log(w, err) < 0) {
+	if (change_power(w, facts, err) < 0 || add_to_log(w, err) < 0 ||
+	    keep_percent(w, 100, err) < 0) {
 		json_decref(facts);
 		return -1;
 	}
@@ -408,6 +451,8 @@ fake_stages(size_t *ret_n)
 		stages[n] = *real[n];
 		stages[n].run = fake_run;
 		stages[n].probe = NULL;
+		if (real[n]->copied)
+			stages[n].copied = fake_copied;
 		if (real[n]->undo) {
 			undos[n] = *real[n]->undo;
 			undos[n].run = fake_run;

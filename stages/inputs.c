@@ -37,7 +37,7 @@ inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	(void)place_open(v, &p, &ignored);
 	json_object_set_new(ret, "format version", json_integer(INPUTS_FORMAT));
 	inputs_set(ret, "source vm", v->vm->id);
-	inputs_set(ret, "source epoch", v->vm->epoch);
+	inputs_set(ret, INPUTS_EPOCH, v->vm->epoch);
 	for (size_t i = 0; i < v->vm->ndisks; i++)
 		if (!disk || disk == &v->vm->disks[i])
 			add_disk(&v->vm->disks[i],

@@ -41,6 +41,7 @@ struct work {
 	const struct inv_disk *disk; /* NULL in a vm's step */
 	size_t ndisk;		     /* its number, when there is one */
 	int attempt;		     /* counts from 1 over all runs */
+	int redone;		     /* how often it was asked for anew */
 	int64_t mono_deadline_ms;    /* 0: none */
 	const json_t *facts;	     /* step id to the result of that step */
 	const json_t
@@ -78,6 +79,16 @@ char *work_log_path(const struct work *w, const char *name);
 enum stage_scope { STAGE_VM, STAGE_DISK };
 enum stage_pool { POOL_NONE, POOL_DISKS, POOL_CONVERSIONS, NPOOLS };
 
+/* What the records beside the journal say of a disk's copy. */
+struct copied {
+	bool any;	  /* the target holds durable data of it */
+	unsigned percent; /* of the pass that is under way */
+};
+
+/* The name of the input that says what stretch of the source's life a step
+ * worked on. */
+#define INPUTS_EPOCH "source epoch"
+
 struct stage {
 	const char *name;
 	enum stage_scope scope;
@@ -102,6 +113,10 @@ struct stage {
 	 * and reports may read; when this returns 0 the effect would survive a
 	 * power cut. */
 	int (*run)(struct work *w, json_t **ret_facts, struct err *err);
+	/* Only stages whose repetition copies data again have one; pure like
+	 * inputs().  Nothing known is {0}. */
+	struct copied (*copied)(const struct view *v,
+				const struct inv_disk *disk);
 	/* Default deadline in ms from the policy; 0: none. */
 	int64_t (*deadline_ms)(const struct run_policy *policy);
 	/* Takes back what run() did, or NULL when there is nothing to: a stage

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "lua/host.h"
 #include "stages/fake.h"
 #include "stages/gc.h"
 #include "stages/place.h"
@@ -151,6 +152,25 @@ stages_check_plan(const struct plan *plan, struct findings *findings)
 			     "way round");
 }
 
+/* A post-hook's typing error would else show when the target was handed over
+ * already. */
+static void
+check_scripts(const struct plan_vm *pvm, struct findings *findings)
+{
+	for (size_t i = 0; i < pvm->nhooks; i++) {
+		const struct script *script = pvm->hooks[i].script;
+		struct finding *f;
+		struct err err;
+
+		if (!script || !script->lua || lua_check(script, &err) == 0)
+			continue;
+		f = findings_add(findings, FINDING_CRITICAL, "ScriptNotValid",
+				 "%s", err.text);
+		f->vm = pvm->key;
+		f->pos = script->o.pos;
+	}
+}
+
 int
 stages_check(const struct view *v, bool read_data, struct findings *findings,
 	     struct err *err)
@@ -158,6 +178,7 @@ stages_check(const struct view *v, bool read_data, struct findings *findings,
 	const struct source_ops *source = source_find(v->plan->source->type);
 	CLEANUP(place_done) struct place p = {0};
 
+	check_scripts(v->pvm, findings);
 	if (fake_is(v->plan->source->type))
 		return 0;
 	if (read_data && source->validate &&

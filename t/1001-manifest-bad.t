@@ -113,6 +113,61 @@ check 'several plans want --plan' '
 	exits 2 palletjack run two.yaml 2>err && cat err &&
 	grep -q "t/p" err && palletjack run --plan t/q two.yaml
 '
+check 'of several, one is not kept back by what only another uses' '
+	cat two.yaml >other.yaml
+	cat >>other.yaml <<-END
+	---
+	apiVersion: palletjack.io/v1alpha1
+	kind: RunPolicy
+	metadata: {name: odd, namespace: t}
+	spec: {verify: perhaps}
+	---
+	apiVersion: forklift.konveyor.io/v1beta1
+	kind: Migration
+	metadata: {name: lost, namespace: t}
+	spec: {plan: {name: nowhere, namespace: t}}
+	END
+	palletjack plan --plan t/q other.yaml &&
+	sed "s/^metadata: {name: q, namespace: t/&, annotations: {palletjack.io\/run-policy: odd}/" other.yaml >bound.yaml &&
+	grep -q "run-policy: odd" bound.yaml &&
+	exits 3 palletjack run --plan t/q bound.yaml &&
+	exits 3 palletjack validate other.yaml
+'
+check 'a syntax error in a hook is found before anything is done' '
+	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
+	rm -rf "$PALLETJACK_STATE" &&
+	sed -i "s/log(.here.)/x = = 1/" m.yaml &&
+	exits 3 palletjack validate --online m.yaml 2>err
+	cat err; grep -q "ScriptNotValid.*m.yaml/hook.*:1:" err
+'
+check 'a value that begins with a star is not repeated' '
+	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
+	printf -- "---\na: *hunter2\n" >>m.yaml &&
+	exits 2 palletjack validate m.yaml 2>err; cat err
+	grep -q "quote values" err && ! grep -q hunter2 err
+'
+check 'a cancel of a vm that is not there is no silence' '
+	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
+	cat >>m.yaml <<-END
+	---
+	apiVersion: forklift.konveyor.io/v1beta1
+	kind: Migration
+	metadata: {name: c, namespace: t}
+	spec:
+	  plan: {name: p, namespace: t}
+	  cancel: [{name: vm-0001}, {}]
+	END
+	exits 3 palletjack validate --online m.yaml 2>err; cat err
+	grep -q "VMRefNotValid.*spec.cancel\[1\]" err
+	sed -i "s/, {}\]/]/" m.yaml
+	exits 3 palletjack validate --online m.yaml 2>err; cat err
+	grep -q "VMNotFound.*vm-0001.*did you mean .vm-00001" err
+'
+check 'what other tools keep beside manifests is passed over' '
+	mkdir beside && fake_manifest "vms: \"2\"" "{}" vm-00001 &&
+	mv m.yaml beside && echo "replicas: 3" >beside/values.yaml &&
+	palletjack validate beside && exits 3 palletjack validate --strict beside
+'
 check 'a manifest is read from standard input, too' '
 	fake_manifest "vms: \"1\"" "{}" &&
 	palletjack plan - <m.yaml | grep -q "vm-00001: ready"
@@ -120,10 +175,10 @@ check 'a manifest is read from standard input, too' '
 check_exit 2 'an option that there is not' 'palletjack run --fast m.yaml'
 check_exit 2 'a command that there is not' 'palletjack fly'
 check 'one that is to come says so' '
-	exits 2 palletjack cancel m.yaml 2>err; grep "not in this build yet" err
+	exits 2 palletjack report m.yaml 2>err; grep "not in this build yet" err
 '
 check 'each command has its help' '
-	for c in validate plan run status rollback gc copy journal version; do
+	for c in validate plan run status cancel cutover rollback gc copy journal version; do
 		palletjack $c --help | grep -q "^usage: palletjack $c" || exit 1
 	done
 '

@@ -12,7 +12,7 @@ fake_manifest 'vms: "3", disksPerVM: "2"' '{bootTest: once}' \
 
 check 'plan says what is new and writes nothing' '
 	palletjack plan m.yaml >plan &&
-	grep -q "cutover/disk-1  *run  *new" plan &&
+	grep -q "cutover/disk-1  *run (new)" plan &&
 	test ! -e "$PALLETJACK_STATE"
 '
 check_exit 10 'plan --detailed-exitcode says that there is work' '

@@ -46,7 +46,7 @@ check 'the command to go on with is printed' '
 	grep -q "to go on: palletjack run m.yaml" err
 '
 check 'plan says what failed' '
-	palletjack plan m.yaml | grep "cutover/disk-0 *resume *failed before"
+	palletjack plan m.yaml | grep "cutover/disk-0 *resume (failed before"
 '
 
 rm -rf "$PALLETJACK_STATE"
@@ -63,6 +63,17 @@ fake_manifest 'vms: "1", faults: "convert:hang"' \
 check 'a step that hangs meets its deadline' '
 	exits 5 palletjack run m.yaml 2>err; cat err; grep -q "convert: took longer than its deadline" err
 '
+
+for late in vm run; do
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest 'vms: "2", faults: "vm-00001:verify:hang"' \
+		"{deadlines: {$late: 2s}}" vm-00001 vm-00002
+	check "a $late that is too late is given up" '
+		exits 5 palletjack run m.yaml 2>err; cat err
+		grep -q "vm-00001.*deadlines.'"$late"'" err &&
+		test "$(fake_state vm-00002)" = finished
+	'
+done
 
 rm -rf "$PALLETJACK_STATE"
 fake_manifest 'vms: "1"' '{}'

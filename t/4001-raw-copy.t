@@ -156,4 +156,24 @@ check 'damage on the target is found, named, and stops the vm' '
 	exits 8 palletjack run m.yaml 2>err; cat err;
 	grep -q "disk-0" err && test ! -e target/web/handover.json
 '
+check 'damage that verify found is mended by a copy made anew, if accepted' '
+	exits 3 palletjack run --redo cutover m.yaml 2>said; cat said
+	$(sed -n "s/^web: to accept: //p" said) && disks_are_right raw &&
+	test "$(fact cutover/disk-0 .generation)" -eq 2
+'
+check 'another volume for a disk is another copy, and wants a licence' '
+	rm -rf target "$PALLETJACK_STATE" &&
+	palletjack run --until verify m.yaml &&
+	sed -i "s/storageClass: bulk/storageClass: slow/" m.yaml &&
+	exits 3 palletjack plan m.yaml >plan; cat plan
+	grep -q "cutover/disk-1 *run (changed: source disk disk-1); wants --accept" plan &&
+	grep -q "cutover/disk-0 *skip (done" plan &&
+	exits 3 palletjack run m.yaml && test ! -e target/slow
+'
+check 'with it, only that disk is copied' '
+	digest=$(palletjack plan m.yaml | sed -n "s/^digest: //p") &&
+	palletjack run --accept "$digest" m.yaml &&
+	cmp two.raw target/slow/web/disk-1.raw &&
+	test "$(fact cutover/disk-0 .generation)" -eq 1
+'
 test_end

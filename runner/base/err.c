@@ -6,19 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct {
 	const char *name;
 	int exit_code;
 } classes[] = {
-    [ERR_NONE] = {"none", 0},
-    [ERR_RETRY] = {"retry", 5},
-    [ERR_FAIL] = {"fail", 6},
-    [ERR_USER] = {"user", 2},
-    [ERR_NOT_READY] = {"not-ready", 3},
-    [ERR_HELD] = {"held", 4},
-    [ERR_MISMATCH] = {"mismatch", 8},
-    [ERR_CANCELLED] = {"cancelled", 9},
-    [ERR_BUG] = {"bug", 1},
+    [ERR_NONE] = {"none", 0},		[ERR_RETRY] = {"retry", 5},
+    [ERR_FAIL] = {"fail", 6},		[ERR_USER] = {"user", 2},
+    [ERR_NOT_READY] = {"not-ready", 3}, [ERR_HELD] = {"held", 4},
+    [ERR_MISMATCH] = {"mismatch", 8},	[ERR_CANCELLED] = {"cancelled", 9},
+    [ERR_WAITING] = {"waiting", 7},	[ERR_BUG] = {"bug", 1},
 };
 
 #define NCLASSES (sizeof(classes) / sizeof(classes[0]))
@@ -33,6 +31,7 @@ err_set(struct err *err, enum err_class class, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	utf8_trim(err->text);
 	return -1;
 }
 
@@ -66,9 +65,11 @@ err_sys(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	utf8_trim(err->text);
 	used = strlen(err->text);
 	snprintf(err->text + used, sizeof(err->text) - used, ": %s",
 		 strerror(sys));
+	utf8_trim(err->text);
 	err->class = class_of_errno(sys);
 	err->sys = sys;
 	return -1;
@@ -85,8 +86,10 @@ err_wrap(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	utf8_trim(err->text);
 	used = strlen(err->text);
 	snprintf(err->text + used, sizeof(err->text) - used, ": %s", old);
+	utf8_trim(err->text);
 	return -1;
 }
 

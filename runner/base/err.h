@@ -17,6 +17,7 @@ enum err_class {
 	ERR_HELD,      /* another run, or another state directory, has it */
 	ERR_MISMATCH,  /* the target does not hold what the ledger says */
 	ERR_CANCELLED, /* someone asked us to stop */
+	ERR_WAITING,   /* for a time or a gate: nothing is wrong */
 	ERR_BUG,       /* we broke our own rules */
 };
 

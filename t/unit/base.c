@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/redact.h"
 #include "base/units.h"
+#include "base/utf8.h"
 #include "base/vec.h"
 #include "t/tap.h"
 
@@ -167,6 +168,41 @@ test_errors(void)
 }
 
 static void
+test_utf8(void)
+{
+	static const struct {
+		const char *text, *clean;
+	} cases[] = {
+	    {"plain", "plain"},
+	    {"\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80",
+	     "\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80"},
+	    {"gr\xfc\xdf"
+	     "e",
+	     "gr??e"},
+	    {"\xc0\x80|\xe0\x80\x80|\xed\xa0\x80|\xf4\x90\x80\x80",
+	     "??|???|???|????"},
+	    {"\xe2\x82", "??"},
+	    {"\xff\xc3\xbc", "?\xc3\xbc"},
+	};
+	char long_text[1100];
+	struct err err;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(mem_freep) char *text = mem_strdup(cases[i].text);
+
+		utf8_clean(text);
+		is_str(text, cases[i].clean, cases[i].clean);
+	}
+	for (size_t i = 0; i + 2 < sizeof(long_text); i += 2)
+		memcpy(long_text + i, "\xc3\xbc", 3);
+	err_set(&err, ERR_FAIL, "%s", long_text);
+	is_int((long long)strlen(err.text), 998,
+	       "an error is cut between characters");
+	err_wrap(&err, "x");
+	is_int((long long)strlen(err.text), 999, "and so it is when wrapped");
+}
+
+static void
 count_down(void *p)
 {
 	--*(int *)p;
@@ -202,6 +238,7 @@ main(void)
 	test_files();
 	test_paths();
 	test_errors();
+	test_utf8();
 	test_memory();
 	return tap_done();
 }

@@ -157,10 +157,10 @@ static const struct {
     {"a:\n\tb: 1\n", "f.yaml:2:1: found character that cannot start any "
 		     "token"},
     {"a: 'x", "f.yaml:1:6: found unexpected end of stream"},
-    {"a: *x\n", "f.yaml:1:4: the alias '*x' names no anchor of this "
-		"document"},
-    {"- &x 1\n---\n- *x\n", "f.yaml:3:3: the alias '*x' names no anchor"},
-    {"&x [1, *x]\n", "f.yaml:1:8: the alias '*x' stands inside of what it "
+    {"a: *x\n", "f.yaml:1:4: an alias that names no anchor of this "
+		"document; quote values that begin with * or !"},
+    {"- &x 1\n---\n- *x\n", "f.yaml:3:3: an alias that names no anchor"},
+    {"&x [1, *x]\n", "f.yaml:1:8: an alias that stands inside of what it "
 		     "names"},
     {"{[a]: 1}\n", "f.yaml:1:2: a key must be a word, not a list"},
     {"? {a: 1}\n: 2\n", "f.yaml:1:3: a key must be a word, not a map"},
@@ -207,7 +207,7 @@ static const struct {
      3, 1},
     {"x: {a: 1, a: 2}\n", "the key 'a' is there already, at line 1, column 5",
      1, 11},
-    {"a: !secret x\n", "the tag '!secret' does not fit here", 1, 4},
+    {"a: !secret x\n", "a tag that does not fit here", 1, 4},
     {"a: !!int x\n", "does not fit here", 1, 4},
     {"a: !!binary aGk=\n", "does not fit here", 1, 4},
     {"a: !!set {x}\n", "does not fit here", 1, 4},

@@ -150,8 +150,12 @@ static const struct {
 } documents[] = {
     {"kind: Plan\n", "Error KindNotValid m.yaml:1:1: this is no Kubernetes "
 		     "object: it has no apiVersion\n"},
-    {"apiVersion: v1\n", "it has no kind\n"},
-    {"- a\n", "Error KindNotValid m.yaml:1:1: this is no Kubernetes object"},
+    {"apiVersion: v1\n", "it has no kind"},
+    {"- a\n", "Information KindPassedOver m.yaml:1:1: this is no Kubernetes "
+	      "object: it has no apiVersion; it is passed over\n"},
+    {"kind: Plan\nspec: {}\n",
+     "Error KindNotValid m.yaml:1:1: this is no Kubernetes object: it has no "
+     "apiVersion\n"},
     {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n", ""},
     {"apiVersion: v1\nkind: Service\n", ""},
     {"apiVersion: forklift.konveyor.io/v1beta1\nkind: Pln\n",

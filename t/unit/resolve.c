@@ -189,7 +189,7 @@ test_policy_values(void)
 			      "  deadlines: {run: 1s, vm: 2s, hook: 3s, "
 			      "shutdown: 4s,"
 			      " conversion: 5s, bootTest: 6s, wait: 7s,"
-			      " stage: {copy: 8s}}\n"
+			      " stage: {cutover: 8s}}\n"
 			      "  proof: xxh3\n  checkpoint: {every: 10s, "
 			      "bytes: 2Gi}\n"
 			      "  verify: none\n  bootTest: every-generation\n"
@@ -213,8 +213,9 @@ test_policy_values(void)
 	       p->deadlines.boot_test_ms == 6000 &&
 	       p->deadlines.wait_ms == 7000,
 	   "deadlines");
-	is_str(json_string_value(json_object_get(p->deadlines.stage, "copy")),
-	       "8s", "a stage's deadline");
+	is_str(
+	    json_string_value(json_object_get(p->deadlines.stage, "cutover")),
+	    "8s", "a stage's deadline");
 	is_int(p->proof, PROOF_XXH3, "proof");
 	ok(p->checkpoint.every_ms == 10000 && p->checkpoint.bytes == (uint64_t)2
 									 << 30,

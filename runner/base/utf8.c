@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which bytes are UTF-8: no surrogates, nothing overlong. */
+#include "base/utf8.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* How many bytes the character that begins so should have; 0: none does. */
+static size_t
+wanted(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first >= 0xc2 && first <= 0xdf)
+		return 2;
+	if (first >= 0xe0 && first <= 0xef)
+		return 3;
+	return first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+}
+
+static bool
+goes_on(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* The bytes of the character at `text`, or 0. */
+static size_t
+character(const char *text)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t len = wanted((unsigned char)*text);
+	uint32_t code = (unsigned char)*text;
+
+	if (len < 2)
+		return len;
+	code &= 0xffU >> (len + 1);
+	for (size_t i = 1; i < len; i++) {
+		if (!goes_on(text[i]))
+			return 0;
+		code = code << 6 | ((unsigned char)text[i] & 0x3f);
+	}
+	if (code < least[len] || code > 0x10ffff ||
+	    (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	return len;
+}
+
+void
+utf8_clean(char *text)
+{
+	while (*text) {
+		size_t len = character(text);
+
+		if (!len)
+			*text = '?';
+		text += len ? len : 1;
+	}
+}
+
+void
+utf8_trim(char *text)
+{
+	size_t len = strlen(text), tail = 0;
+
+	while (tail < 3 && tail < len && goes_on(text[len - 1 - tail]))
+		tail++;
+	if (tail < len &&
+	    wanted((unsigned char)text[len - 1 - tail]) > tail + 1)
+		text[len - 1 - tail] = '\0';
+}
