@@ -18,7 +18,7 @@ enum history_state {
 	HISTORY_NEVER,
 	HISTORY_OPEN, /* an intent without a result: it runs, or it was cut */
 	HISTORY_DONE,
-	HISTORY_FAILED,
+	HISTORY_FAILED, /* or done, and voided since by a later step */
 };
 
 struct step_history {

@@ -153,7 +153,8 @@ schedule_of(const struct graph *g, const struct history *h)
 		    decide(to->step, history_step(h, to->step->id), &why);
 		if (h->finished)
 			leave_alone(to, &why, "the vm is finished");
-		else if (to->decision == DECISION_CHANGED &&
+		else if ((to->decision == DECISION_CHANGED ||
+			  to->decision == DECISION_RESUME) &&
 			 is_beyond_repeat(to->step, h))
 			refuse(to, &why);
 		else if (to->decision == DECISION_CHANGED &&

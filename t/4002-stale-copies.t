@@ -78,4 +78,53 @@ check 'a volume of another format has an id and a ledger of its own' '
 	manifest raw "verify: none" &&
 	palletjack run m.yaml && disk_is_right raw
 '
+
+# damage FILE OFFSET: a page of it holds something else from now on
+damage() {
+	dd if=/dev/urandom of="$1" bs=4096 seek="$2" count=1 conv=notrunc status=none
+}
+# mends: the next run copies again what is missing, the one before says so
+mends() {
+	exits 5 palletjack run m.yaml 2>err; cat err
+	grep -q 'the next run copies' err &&
+		palletjack plan m.yaml >plan && cat plan &&
+		grep -q 'disk-0.*resume\|resume.*disk-0' plan &&
+		palletjack run m.yaml && disk_is_right raw
+}
+check 'a damaged page of the ledger makes its blocks unknown, nothing worse' '
+	anew raw && palletjack run --until cutover m.yaml &&
+	damage "$ledger" 2 && mends
+'
+check 'both headers damaged: the disk is copied again' '
+	anew raw && palletjack run --until cutover m.yaml &&
+	damage "$ledger" 0 && damage "$ledger" 1 && mends
+'
+check 'no ledger: the disk is copied again' '
+	anew raw && palletjack run --until cutover m.yaml &&
+	rm "$ledger" && mends
+'
+check 'no volume: it is made and copied again' '
+	anew raw && palletjack run --until cutover m.yaml &&
+	rm target/fast/web/disk-0.raw && mends
+'
+check 'neither volume nor id' '
+	anew raw && palletjack run --until cutover m.yaml &&
+	rm target/fast/web/disk-0.raw* && mends
+'
+check 'damage found at once is not tried again by the same run' '
+	anew raw "verify: full" && palletjack run --until cutover m.yaml &&
+	sed -i "s/attempts: 1/attempts: 3/" m.yaml && rm "$ledger" &&
+	exits 5 palletjack run m.yaml &&
+	test "$(palletjack journal show "$state" |
+		grep -c "intent.*verify/disk-0")" -eq 1
+'
+check 'copied without a proof under a policy that now wants one' '
+	anew raw "verify: none, proof: none" &&
+	palletjack run --until cutover m.yaml &&
+	manifest raw "verify: full, proof: sha256" && mends
+'
+check 'what is finished is not copied again, ledger or not' '
+	anew raw && palletjack run m.yaml && rm "$ledger" &&
+	palletjack run m.yaml && disk_is_right raw
+'
 test_end

@@ -19,6 +19,7 @@ static const struct {
     [ERR_MISMATCH] = {"mismatch", 8},
     [ERR_CANCELLED] = {"cancelled", 9},
     [ERR_BUG] = {"bug", 1},
+    [ERR_AGAIN] = {"again", 5},
 };
 
 #define NCLASSES (sizeof(classes) / sizeof(classes[0]))

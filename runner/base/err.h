@@ -18,6 +18,7 @@ enum err_class {
 	ERR_MISMATCH,  /* the target does not hold what the ledger says */
 	ERR_CANCELLED, /* someone asked us to stop */
 	ERR_BUG,       /* we broke our own rules */
+	ERR_AGAIN,     /* the next run mends it, this one cannot */
 };
 
 /* Lives on the caller's stack: nothing to free, setting it cannot fail.  The
