@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "stages/stage.h"
 
 struct history *
 history_new(void)
@@ -166,6 +167,20 @@ fold_intent(struct history *h, const json_t *r)
 	add_writer(h, json_object_get(r, "process"));
 }
 
+/* Another step found that this one's effect is gone. */
+static void
+void_step(struct history *h, const char *id, const char *by)
+{
+	struct step_history *s = (struct step_history *)history_step(h, id);
+
+	if (!s || s->state != HISTORY_DONE)
+		return;
+	s->state = HISTORY_FAILED;
+	s->error_class = ERR_AGAIN;
+	free(s->error);
+	s->error = mem_printf("%s found that it does not hold any more", by);
+}
+
 static void
 fold_redo(struct history *h, const json_t *r)
 {
@@ -187,6 +202,8 @@ fold_record(struct history *h, const json_t *r)
 	json_t *value = json_object_get(r, "value");
 
 	json_object_set(s->recorded, key, value);
+	if (strcmp(key, WORK_VOID) == 0 && json_is_string(value))
+		void_step(h, json_string_value(value), s->id);
 	/* whatever it is called: what names a process may write */
 	add_writer(h, value);
 }

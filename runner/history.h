@@ -18,8 +18,8 @@ enum history_state {
 	HISTORY_NEVER,
 	HISTORY_OPEN, /* an intent without a result: it runs, or it was cut */
 	HISTORY_DONE,
-	HISTORY_FAILED,
-	HISTORY_AGAIN, /* somebody wants it done anew, and it is not begun */
+	HISTORY_FAILED, /* or done, and voided since by a later step */
+	HISTORY_AGAIN,	/* somebody wants it done anew, and it is not begun */
 };
 
 struct step_history {

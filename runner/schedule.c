@@ -292,7 +292,8 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 		leave_alone(to, why, "the vm is finished");
 	else if (is_redone(m, position))
 		redo(m, position, to, why);
-	else if (to->decision == DECISION_CHANGED &&
+	else if ((to->decision == DECISION_CHANGED ||
+		  to->decision == DECISION_RESUME) &&
 		 is_beyond_repeat(to->step, h))
 		refuse(to, why);
 	else if (to->decision == DECISION_CHANGED &&

@@ -52,7 +52,8 @@ struct ledger;
  * writes is ERR_HELD. */
 int ledger_open(const char *path, const struct ledger_identity *id,
 		struct ledger **ret, struct err *err);
-/* Opens an existing one to read it, bound to whatever. */
+/* Opens an existing one to read it, bound to whatever.  One that is there and
+ * tells nothing any more leaves EBADMSG in err->sys. */
 int ledger_open_readonly(const char *path, struct ledger **ret,
 			 struct err *err);
 void ledger_close(struct ledger *l); /* NULL is fine; syncs nothing */

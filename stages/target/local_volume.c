@@ -28,12 +28,11 @@ local_volume(const struct target_vm *t, size_t n, struct volume *ret)
 	ret->format = d->format;
 }
 
+/* Named after the file, format and all: volumes of two formats are two. */
 static char *
-id_path(const struct target_vm *t, size_t n)
+id_path(const struct volume *v)
 {
-	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
-
-	return mem_printf("%s/%s.id", dir, t->shape->disks[n].volume);
+	return mem_printf("%s.id", v->path);
 }
 
 /* *ret stays NULL where there is none. */
@@ -183,13 +182,13 @@ local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 		    bool *ret_fresh, struct err *err)
 {
 	const struct shape_disk *d = &t->shape->disks[n];
-	CLEANUP(mem_freep) char *path = id_path(t, n);
+	CLEANUP(mem_freep) char *path = NULL, *id = NULL;
 	CLEANUP(volume_done) struct volume v = {0};
-	CLEANUP(mem_freep) char *id = NULL;
 
 	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
 		return -1;
 	local_volume(t, n, &v);
+	path = id_path(&v);
 	if (read_id(path, &id, err) < 0)
 		return -1;
 	if (id && fs_exists(v.path)) {
