@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define MUTE_MS 5000 /* from a step's last word to its end */
+
 static void
 emit_step(struct step_run *s, enum event_type type, const char *text)
 {
@@ -154,7 +156,8 @@ step_ended(void *arg)
 	loop_unwatch(r->loop, s->child.socket);
 	loop_cancel(r->loop, s->deadline_timer);
 	pool_give(&r->pools[s->step->stage->pool], pool_key(s));
-	s->deadline_timer = 0;
+	loop_cancel(r->loop, s->mute_timer);
+	s->deadline_timer = s->mute_timer = 0;
 	s->vm->work->nrunning--;
 	s->vm->work->nopen--;
 	r->nrunning--;
@@ -180,6 +183,17 @@ step_record(struct step_run *s, const json_t *record)
 		log_line(LOG_LEVEL_WARNING, s->step->id, "%s", err.text);
 }
 
+/* It has said all it will ever say, and still lives. */
+static void
+step_is_mute(void *arg)
+{
+	struct step_run *s = arg;
+
+	s->mute_timer = 0;
+	s->child.was_mute = true;
+	child_kill(&s->child);
+}
+
 static void
 step_said(void *arg)
 {
@@ -189,7 +203,14 @@ step_said(void *arg)
 
 	if (!message) {
 		/* its end is told by its pidfd */
-		loop_unwatch(s->run->loop, s->child.socket);
+		if (s->child.garbled)
+			child_kill(&s->child);
+		if (s->child.closed)
+			s->mute_timer =
+			    loop_at(s->run->loop, clock_mono_ms() + MUTE_MS,
+				    step_is_mute, s);
+		if (s->child.garbled || s->child.closed)
+			loop_unwatch(s->run->loop, s->child.socket);
 		return;
 	}
 	if ((part = json_object_get(message, "record")))

@@ -8,6 +8,9 @@
  *   fail    the step fails for good       retry   it fails and may be retried
  *   once    it fails the first time only  crash   its process dies of a signal
  *   hang    it never ends                 orphan  it leaves a helper behind
+ *   stop    its process is stopped (SIGSTOP)
+ *   mute    it hangs up on its run and never ends
+ *   garbage it says what is no message    flood   and megabytes of that
  * Every step that runs to its end adds a line to fake.log in the vm's state
  * directory: what a test counts. */
 #include "stages/fake.h"
@@ -18,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -162,6 +166,50 @@ leave_orphan(struct work *w, struct err *err)
 		pause();
 }
 
+/* The descriptor that leads to the run; -1 when there is none. */
+static int
+find_socket(void)
+{
+	for (int fd = 3; fd < 1024; fd++) {
+		socklen_t len = sizeof(int);
+		int type;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+		    type == SOCK_SEQPACKET)
+			return fd;
+	}
+	return -1;
+}
+
+static void
+talk_nonsense(size_t total)
+{
+	static char piece[65536];
+	int fd = find_socket();
+
+	memset(piece, '{', sizeof(piece));
+	for (size_t put = 0; put < total; put += sizeof(piece))
+		if (send(fd, piece, sizeof(piece), MSG_NOSIGNAL) < 0)
+			return;
+}
+
+static void
+misbehave(const char *fault)
+{
+	if (strcmp(fault, "mute") == 0)
+		close(find_socket());
+	if (strcmp(fault, "stop") == 0)
+		raise(SIGSTOP);
+	if (strcmp(fault, "garbage") == 0)
+		talk_nonsense(1);
+	if (strcmp(fault, "flood") == 0)
+		talk_nonsense((size_t)64 * 1024 * 1024);
+	if (strcmp(fault, "hang") == 0 || strcmp(fault, "mute") == 0 ||
+	    strcmp(fault, "garbage") == 0 || strcmp(fault, "flood") == 0)
+		for (;;)
+			pause();
+}
+
 static int
 suffer(struct work *w, struct err *err)
 {
@@ -175,9 +223,7 @@ suffer(struct work *w, struct err *err)
 		return err_set(err, ERR_RETRY, "fails for now, as asked");
 	if (strcmp(fault, "crash") == 0)
 		raise(SIGSEGV);
-	if (strcmp(fault, "hang") == 0)
-		for (;;)
-			pause();
+	misbehave(fault);
 	if (strcmp(fault, "orphan") == 0 && w->attempt == 1)
 		return leave_orphan(w, err);
 	return 0;

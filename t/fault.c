@@ -4,7 +4,8 @@
  *
  *   FAULT_OPS   which operations count, several separated by blanks: write
  *               (the default; pwrite is one), fsync (fdatasync is one),
- *               rename, ftruncate, unlink, send (of a child to its run), fork
+ *               rename, ftruncate, unlink, open (for writing), send (of a
+ *               child to its run), fork
  *   FAULT_FILE  only on files of that name, or only
  *   FAULT_DIR   on what is in that directory or below it
  *   FAULT_AT    the Nth of them, counted over all processes of a run; with
@@ -12,7 +13,7 @@
  *   FAULT_MATCH the first write that holds that text
  *   FAULT_WHEN  before: killed, and nothing of it was done; torn: half of the
  *               write was; after: all of it, but nobody hears of it; or the
- *               name of an error it fails with: EIO, ENOSPC, EAGAIN
+ *               name of an error it fails with: EIO, ENOSPC, EAGAIN, EROFS
  *   FAULT_LOG   a file that gets a line for each operation that counts
  *   FAULT_CLOCK seconds to add to the wall clock */
 #include <dlfcn.h>
@@ -20,6 +21,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +88,7 @@ note(const char *op, const char *path)
 	if (!name)
 		return;
 	len = snprintf(line, sizeof(line), "%s %s\n", op, path);
-	fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	fd = REAL(open)(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0 || REAL(write)(fd, line, (size_t)len) != len)
 		abort();
 	close(fd);
@@ -103,6 +105,7 @@ outcome_of(const char *when)
 	    {"before", OUTCOME_BEFORE, 0},    {"torn", OUTCOME_TORN, 0},
 	    {"after", OUTCOME_AFTER, 0},      {"EIO", OUTCOME_FAIL, EIO},
 	    {"ENOSPC", OUTCOME_FAIL, ENOSPC}, {"EAGAIN", OUTCOME_FAIL, EAGAIN},
+	    {"EROFS", OUTCOME_FAIL, EROFS},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -281,6 +284,27 @@ unlink(const char *path)
 
 	if (goes_on(fate)) {
 		rc = REAL(unlink)(path);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+open(const char *path, int flags, ...)
+{
+	enum outcome fate = OUTCOME_PASS;
+	mode_t mode = 0;
+	va_list ap;
+	int rc = -1;
+
+	va_start(ap, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(ap, mode_t);
+	va_end(ap);
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		fate = judge("open", path, NULL, 0);
+	if (goes_on(fate)) {
+		rc = REAL(open)(path, flags, mode);
 		comes_back(fate);
 	}
 	return rc;
