@@ -12,7 +12,7 @@
  *   mute    it hangs up on its run and never ends
  *   garbage it says what is no message    flood   and megabytes of that
  * Every step that runs to its end adds a line to fake.log in the vm's state
- * directory: what a test counts. */
+ * directory: step, attempt, and what a hook's idempotency key begins with. */
 #include "stages/fake.h"
 
 #include <fcntl.h>
@@ -247,7 +247,8 @@ add_to_log(const struct work *w, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fs_path(w->view->state_dir, "fake.log");
 	CLEANUP(mem_freep)
-	char *line = mem_printf("%s %d\n", w->step, w->attempt);
+	char *line =
+	    mem_printf("%s %d %s\n", w->step, w->attempt, w->view->state_uuid);
 	CLEANUP(mem_closep)
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
