@@ -68,8 +68,11 @@ decide(const struct step *step, const struct step_history *past,
 		return DECISION_SKIP;
 	}
 	if (!same) {
+		json_t *inputs = step_inputs(step);
+
 		buf_adds(why, "changed:");
-		add_changes(why, step->inputs, past->inputs);
+		add_changes(why, inputs, past->inputs);
+		json_decref(inputs);
 		return DECISION_CHANGED;
 	}
 	if (past->state == HISTORY_FAILED)

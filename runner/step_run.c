@@ -278,9 +278,9 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 static json_t *
 intent_of(const struct step_run *s)
 {
-	return json_pack("{s:s, s:i, s:s, s:O, s:o}", "step", s->step->id,
+	return json_pack("{s:s, s:i, s:s, s:o, s:o}", "step", s->step->id,
 			 "attempt", s->work.attempt, "fingerprint",
-			 s->step->fingerprint, "inputs", s->step->inputs,
+			 s->step->fingerprint, "inputs", step_inputs(s->step),
 			 "process", process_id_to_json(&s->child.id));
 }
 
