@@ -360,6 +360,21 @@ take_state(struct batch *b, struct batch_vm *v, const char *dir,
 	return check_cancelled(b, v, NULL, err);
 }
 
+/* A directory that was copied from another plan's proves nothing here. */
+static int
+check_owner(const struct batch *b, const struct vm_state *s, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *plan = mem_printf("%s/%s", b->plan->o.namespace, b->plan->o.name);
+
+	if (!s->history->plan || strcmp(s->history->plan, plan) == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "its state was made by plan %s, and this is plan %s; "
+		       "set '%s' aside",
+		       s->history->plan, plan, s->dir);
+}
+
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
 static int
 open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
@@ -368,7 +383,8 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	CLEANUP(mem_freep)
 	char *dir = state_vm_dir(opts->root, b->plan, v->run.pvm);
 
-	if (state_peek(dir, &v->run.state, err) < 0)
+	if (state_peek(dir, &v->run.state, err) < 0 ||
+	    check_owner(b, v->run.state, err) < 0)
 		return -1;
 	try_records(b, v, opts);
 	if (v->verdict == BATCH_BACK || v->run.state->history->finished)

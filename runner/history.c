@@ -214,6 +214,9 @@ fold_result(struct history *h, const json_t *r)
 	struct step_history *s = step_of(h, r);
 	const json_t *error = json_object_get(r, "error");
 
+	/* a step whose process could not even be made has no intent */
+	if (!s->begun)
+		keep(&s->begun, text_of(r, "time"));
 	keep(&s->ended, text_of(r, "time"));
 	keep(&s->error, NULL);
 	if (error) {

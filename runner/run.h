@@ -36,7 +36,7 @@ struct step_run {
 	json_t *facts_before, *recorded_before; /* what work points to */
 	struct child child;
 	int64_t begun_ms;
-	int deadline_timer, retry_timer;
+	int deadline_timer, retry_timer, mute_timer;
 	bool deadline_passed;
 };
 

@@ -132,8 +132,11 @@ decide(const struct making *m, const struct step *step,
 		return DECISION_SKIP;
 	}
 	if (!same) {
+		json_t *inputs = step_inputs(step);
+
 		buf_adds(why, "changed:");
-		add_changes(why, step->inputs, past->inputs);
+		add_changes(why, inputs, past->inputs);
+		json_decref(inputs);
 		return DECISION_CHANGED;
 	}
 	return resume(m, step, past, why);

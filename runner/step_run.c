@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define MUTE_MS 5000 /* from a step's last word to its end */
+
 static void
 emit_step(struct step_run *s, enum event_type type, const char *text)
 {
@@ -163,7 +165,8 @@ step_ended(void *arg)
 	loop_unwatch(r->loop, s->child.socket);
 	loop_cancel(r->loop, s->deadline_timer);
 	pool_give(&r->pools[s->step->stage->pool], pool_key(s));
-	s->deadline_timer = 0;
+	loop_cancel(r->loop, s->mute_timer);
+	s->deadline_timer = s->mute_timer = 0;
 	s->vm->work->nrunning--;
 	s->vm->work->nopen--;
 	r->nrunning--;
@@ -189,6 +192,17 @@ step_record(struct step_run *s, const json_t *record)
 		log_line(LOG_LEVEL_WARNING, s->step->id, "%s", err.text);
 }
 
+/* It has said all it will ever say, and still lives. */
+static void
+step_is_mute(void *arg)
+{
+	struct step_run *s = arg;
+
+	s->mute_timer = 0;
+	s->child.was_mute = true;
+	child_kill(&s->child);
+}
+
 static void
 step_said(void *arg)
 {
@@ -198,7 +212,14 @@ step_said(void *arg)
 
 	if (!message) {
 		/* its end is told by its pidfd */
-		loop_unwatch(s->run->loop, s->child.socket);
+		if (s->child.garbled)
+			child_kill(&s->child);
+		if (s->child.closed)
+			s->mute_timer =
+			    loop_at(s->run->loop, clock_mono_ms() + MUTE_MS,
+				    step_is_mute, s);
+		if (s->child.garbled || s->child.closed)
+			loop_unwatch(s->run->loop, s->child.socket);
 		return;
 	}
 	if ((part = json_object_get(message, "record")))
@@ -267,9 +288,9 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 static json_t *
 intent_of(const struct step_run *s)
 {
-	return json_pack("{s:s, s:i, s:s, s:O, s:o}", "step", s->step->id,
+	return json_pack("{s:s, s:i, s:s, s:o, s:o}", "step", s->step->id,
 			 "attempt", s->work.attempt, "fingerprint",
-			 s->step->fingerprint, "inputs", s->step->inputs,
+			 s->step->fingerprint, "inputs", step_inputs(s->step),
 			 "process", process_id_to_json(&s->child.id));
 }
 
