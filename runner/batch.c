@@ -82,12 +82,15 @@ load_record(struct batch_vm *v, struct err *err)
 
 	if (!h->inventory_digest)
 		return 0;
-	if (fs_read(path, INVENTORY_MAX, false, &text, err) < 0)
-		return -1;
+	/* a cache: what is not as the journal says is asked for again; it is
+	 * written before the journal names it, so a newer one may be there */
+	if (fs_read(path, INVENTORY_MAX, true, &text, err) < 0 || !text.data)
+		return 0;
 	json = json_loadb(text.data, text.len, 0, NULL);
+	if (!json)
+		return 0;
 	digest_json(json, digest);
-	/* written before the journal names it: a newer one may be there */
-	if (json && strcmp(digest, h->inventory_digest) == 0)
+	if (strcmp(digest, h->inventory_digest) == 0)
 		rc = inventory_from_json(json, &v->recorded, err);
 	json_decref(json);
 	return rc;

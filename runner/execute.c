@@ -231,11 +231,25 @@ vm_rest(struct run *r, struct vm_run *vm)
 	vm_end(r, vm);
 }
 
+/* A step that is done already still waits for those before it: where one of
+ * them is done again, nothing behind it may overtake. */
+static void
+settle_skipped(struct vm_run *vm)
+{
+	for (size_t i = 0; i < vm->work->nsteps; i++) {
+		struct step_run *s = &vm->work->steps[i];
+
+		if (s->skip && is_next(s))
+			s->phase = PHASE_DONE;
+	}
+}
+
 static void
 vm_advance(struct run *r, struct vm_run *vm)
 {
 	struct vm_work *w = vm->work;
 
+	settle_skipped(vm);
 	for (size_t i = 0; i < w->nsteps && !w->stopping && !r->signal; i++)
 		if (is_ready(&w->steps[i]))
 			step_try_begin(&w->steps[i]);
@@ -337,14 +351,21 @@ catch_signals(struct run *r, struct err *err)
 
 /* A whole run. */
 
+/* Both may be stages that this vm's graph does not have. */
 static bool
-is_behind(const struct graph *g, size_t position, const char *until)
+is_behind(const struct stage *stage, const char *until)
 {
+	const struct stage *const *all;
+	size_t nall;
 	bool seen = false;
 
-	for (size_t i = 0; i < position; i++)
-		seen |= strcmp(g->steps[i].stage->name, until) == 0;
-	return seen && strcmp(g->steps[position].stage->name, until) != 0;
+	all = stages_all(&nall);
+	for (size_t i = 0; i < nall; i++) {
+		if (strcmp(all[i]->name, stage->name) == 0)
+			return seen;
+		seen |= strcmp(all[i]->name, until) == 0;
+	}
+	return false;
 }
 
 static void
@@ -364,12 +385,12 @@ prepare_vm(struct run *r, struct vm_run *vm)
 		s->vm = vm;
 		s->step = &vm->graph->steps[i];
 		s->child.pidfd = s->child.socket = -1;
-		if (vm->schedule->steps[i].decision == DECISION_SKIP)
-			s->phase = PHASE_DONE;
-		else if (r->opts->until &&
-			 is_behind(vm->graph, i, r->opts->until))
+		s->skip = vm->schedule->steps[i].decision == DECISION_SKIP;
+		if (!s->skip && r->opts->until &&
+		    is_behind(s->step->stage, r->opts->until))
 			s->phase = PHASE_LEFT;
 	}
+	settle_skipped(vm);
 }
 
 static void
@@ -392,6 +413,7 @@ reap_all(struct run *r)
 
 			if (s->phase == PHASE_RUNNING) {
 				(void)child_end(&s->child, &ignored);
+				(void)step_end_helpers(s, &ignored);
 				json_decref(s->child.facts);
 				json_decref(s->facts_before);
 				json_decref(s->recorded_before);

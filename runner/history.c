@@ -148,7 +148,7 @@ fold_stop(struct history *h, const json_t *r)
 		keep(&h->run_error, text_of(r, "error"));
 		h->run_class = err_class_parse(text_of(r, "class"));
 	}
-	h->nwriters = 0;
+	/* writers stay: the next run looks whether they are gone */
 }
 
 static void
@@ -157,6 +157,7 @@ fold_intent(struct history *h, const json_t *r)
 	struct step_history *s = step_of(h, r);
 
 	s->state = HISTORY_OPEN;
+	s->begun_seq = json_integer_value(json_object_get(r, "seq"));
 	s->attempts++;
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "%s",
 		 text_of(r, "fingerprint"));
@@ -226,6 +227,7 @@ fold_result(struct history *h, const json_t *r)
 		return;
 	}
 	s->state = HISTORY_DONE;
+	s->done_seq = json_integer_value(json_object_get(r, "seq"));
 	json_decref(s->facts);
 	s->facts = json_incref(json_object_get(r, "facts"));
 }

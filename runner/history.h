@@ -25,6 +25,7 @@ enum history_state {
 struct step_history {
 	char *id; /* "cutover/disk-0" */
 	enum history_state state;
+	json_int_t begun_seq, done_seq; /* of the last intent, last success */
 	int attempts;
 	int redone;			   /* how often it was asked for anew */
 	char fingerprint[DIGEST_HEX_SIZE]; /* of the last intent */

@@ -301,6 +301,22 @@ tee_pending(struct journal *j)
 	}
 }
 
+/* A file nobody can find again keeps nothing: somebody removed the state
+ * directory, or put another in its place. */
+static int
+check_place(const struct journal *j, struct err *err)
+{
+	struct stat ours, there;
+
+	if (fstat(j->fd, &ours) == 0 && stat(j->path, &there) == 0 &&
+	    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the journal '%s' was removed or replaced while a run "
+		       "works with it",
+		       j->path);
+}
+
 int
 journal_sync(struct journal *j, struct err *err)
 {
@@ -310,6 +326,10 @@ journal_sync(struct journal *j, struct err *err)
 			       j->path);
 	if (j->pending.len == 0)
 		return 0;
+	if (check_place(j, err) < 0) {
+		j->poisoned = true;
+		return -1;
+	}
 	if (fs_write_all(j->fd, j->pending.data, j->pending.len, err) < 0 ||
 	    (fdatasync(j->fd) < 0 && err_sys(err, "cannot sync") < 0)) {
 		j->poisoned = true;

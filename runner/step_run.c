@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define HELPERS_DEADLINE_MS 5000
+
 #define MUTE_MS 5000 /* from a step's last word to its end */
 
 static void
@@ -154,12 +156,27 @@ step_done(struct step_run *s)
 	json_decref(facts);
 }
 
+/* A helper dies with the step's process; what the helper had started does not,
+ * and would go on writing. */
+int
+step_end_helpers(struct step_run *s, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->helpers.n; i++)
+		rc = process_kill_group(&s->helpers.v[i], HELPERS_DEADLINE_MS,
+					err);
+	vec_done(&s->helpers);
+	return rc;
+}
+
 static void
 step_ended(void *arg)
 {
 	struct step_run *s = arg;
 	struct run *r = s->run;
-	struct err err;
+	struct err err, still_there;
+	int rc;
 
 	loop_unwatch(r->loop, s->child.pidfd);
 	loop_unwatch(r->loop, s->child.socket);
@@ -170,7 +187,13 @@ step_ended(void *arg)
 	s->vm->work->nrunning--;
 	s->vm->work->nopen--;
 	r->nrunning--;
-	if (child_end(&s->child, &err) < 0)
+	rc = child_end(&s->child, &err);
+	/* nobody may write for a step that has an end on record */
+	if (step_end_helpers(s, &still_there) < 0) {
+		err = still_there;
+		rc = -1;
+	}
+	if (rc < 0)
 		step_failed(s, &err);
 	else
 		step_done(s);
@@ -184,8 +207,12 @@ static void
 step_record(struct step_run *s, const json_t *record)
 {
 	json_t *fields = json_pack("{s:s}", "step", s->step->id);
+	struct process_id helper;
 	struct err err;
 
+	if (process_id_from_json(json_object_get(record, "value"), &helper) ==
+	    0)
+		*vec_push(&s->helpers) = helper;
 	json_object_update(fields, (json_t *)record);
 	if (run_write_down(s->run, s->vm, "record", fields) == 0 &&
 	    child_confirm(&s->child, &err) < 0)
