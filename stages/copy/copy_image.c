@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "io/nbd.h"
 #include "stages/copy/copy_file.h"
@@ -74,6 +75,29 @@ open_source(struct ends *ends, const struct copy_image_opts *opts,
 	return nbd_size(ends->source_uri, &ends->size, err);
 }
 
+/* What is written to now is no longer what another ledger, or one that was
+ * removed, knew; only the ledger that is bound to it goes on. */
+static int
+take_over(struct ends *ends, const struct copy_image_opts *opts,
+	  struct err *err)
+{
+	if (ends->file.is_new || (opts->ledger && fs_exists(opts->ledger)))
+		return 0;
+	return copy_file_renew(opts->target, &ends->file, err);
+}
+
+/* qcow2 counts in sectors. */
+static int
+check_qcow2_size(const struct ends *ends, const char *path, struct err *err)
+{
+	uint64_t has;
+
+	if (nbd_size(ends->target_server.uri, &has, err) < 0)
+		return -1;
+	return copy_file_check_size(path, has, (ends->size + 511) / 512 * 512,
+				    err);
+}
+
 static int
 open_target(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
@@ -91,12 +115,13 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 		return -1;
 	if (strcmp(format, "raw") == 0) {
 		ends->target.file = opts->target;
-		return 0;
+		return take_over(ends, opts, err);
 	}
-	if (serve(opts->target, format, true, &ends->target_server, err) < 0)
+	if (serve(opts->target, format, true, &ends->target_server, err) < 0 ||
+	    check_qcow2_size(ends, opts->target, err) < 0)
 		return -1;
 	ends->target.uri = ends->target_server.uri;
-	return 0;
+	return take_over(ends, opts, err);
 }
 
 static void
