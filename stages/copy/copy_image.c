@@ -64,7 +64,8 @@ open_source(struct ends *ends, const struct copy_image_opts *opts,
 	const char *format = opts->source_format ? opts->source_format : "raw";
 
 	ends->source_uri = opts->source;
-	snprintf(ends->source_id, sizeof(ends->source_id), "%s", opts->source);
+	if (ledger_put_id(ends->source_id, opts->source, err) < 0)
+		return -1;
 	if (!copy_image_is_uri(opts->source)) {
 		if (identify_source(ends, opts->source, err) < 0 ||
 		    serve(opts->source, format, false, &ends->source_server,
@@ -106,9 +107,7 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 
 	if (copy_image_is_uri(opts->target)) {
 		ends->target.uri = opts->target;
-		snprintf(ends->file.id, sizeof(ends->file.id), "%s",
-			 opts->target);
-		return 0;
+		return ledger_put_id(ends->file.id, opts->target, err);
 	}
 	if (copy_file_make(opts->target, format, ends->size, &ends->file, err) <
 	    0)

@@ -169,6 +169,21 @@ test_block_device(void)
 }
 
 static void
+test_long_names(void)
+{
+	CLEANUP(mem_freep) char *name = mem_printf("%0200d", 0);
+	char one[LEDGER_ID_SIZE], two[LEDGER_ID_SIZE];
+
+	ok(ledger_put_id(one, "short", &err) == 0, "an id for a ledger");
+	is_str(one, "short", "a short one is kept as it is");
+	ok(ledger_put_id(one, name, &err) == 0, "a long one");
+	name[199] = '1';
+	ok(ledger_put_id(two, name, &err) == 0 && strcmp(one, two) != 0,
+	   "is another than one that differs at its end");
+	like(two, "sha256:", "by their digests");
+}
+
+static void
 test_qcow2(void)
 {
 	CLEANUP(mem_freep) char *source = path_of("source");
@@ -223,6 +238,7 @@ main(void)
 	test_two_ledgers();
 	test_other_size();
 	test_block_device();
+	test_long_names();
 	test_qcow2();
 	return tap_done();
 }
