@@ -2,12 +2,15 @@
 /* One whole copy from here to there. */
 #include "stages/copy/copy_image.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "io/image.h"
 #include "io/nbd.h"
 #include "stages/copy/copy_file.h"
 
@@ -57,6 +60,28 @@ identify_source(struct ends *ends, const char *path, struct err *err)
 	return 0;
 }
 
+/* What would make qemu open other files is no source: their text would end up
+ * in the target.  As raw, an image is its own bytes whatever they are. */
+static int
+check_source(const char *path, const char *format, struct err *err)
+{
+	CLEANUP(mem_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct image image;
+	off_t size;
+
+	if (strcmp(format, "raw") == 0)
+		return 0;
+	if (fd < 0 || (size = lseek(fd, 0, SEEK_END)) < 0)
+		return err_sys(err, "cannot read source '%s'", path);
+	if (image_probe(fd, 0, (uint64_t)size, &image, err) < 0)
+		return err_wrap(err, "source '%s'", path);
+	if (strcmp(image.format, format) != 0)
+		return err_set(err, ERR_FAIL,
+			       "source '%s' is not %s, but %s by its header",
+			       path, format, image.format);
+	return 0;
+}
+
 static int
 open_source(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
@@ -68,6 +93,7 @@ open_source(struct ends *ends, const struct copy_image_opts *opts,
 		return -1;
 	if (!copy_image_is_uri(opts->source)) {
 		if (identify_source(ends, opts->source, err) < 0 ||
+		    check_source(opts->source, format, err) < 0 ||
 		    serve(opts->source, format, false, &ends->source_server,
 			  err) < 0)
 			return -1;

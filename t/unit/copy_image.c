@@ -184,6 +184,31 @@ test_long_names(void)
 }
 
 static void
+test_backing_file(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("source");
+	CLEANUP(mem_freep) char *image = path_of("backed.qcow2");
+	CLEANUP(mem_freep) char *target = path_of("from-backed");
+	const char *argv[] = {"qemu-img", "create", "-q",  "-f",  "qcow2", "-b",
+			      source,	  "-F",	    "raw", image, NULL};
+	struct copy_image_opts opts = {
+	    .source = image, .source_format = "qcow2", .target = target};
+
+	make_source(source, 'a');
+	if (process_run(argv, 60000, NULL, &err) < 0)
+		tap_diag("%s", err.text);
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "an image that stands on another file is refused");
+	like(err.text, "backing file", "and that is said");
+	ok(!fs_exists(target), "before anything is made");
+	opts.source = source;
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "so is one that is not what it is said to be");
+	opts.source = image, opts.source_format = NULL;
+	ok(copies(&opts), "as raw it is its own bytes and no more");
+}
+
+static void
 test_qcow2(void)
 {
 	CLEANUP(mem_freep) char *source = path_of("source");
@@ -239,6 +264,7 @@ main(void)
 	test_other_size();
 	test_block_device();
 	test_long_names();
+	test_backing_file();
 	test_qcow2();
 	return tap_done();
 }
