@@ -311,6 +311,10 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 	    check_stage_name(r, policy, name);
 	check_pattern(r, policy);
 	check_waive(r, policy);
+	if (policy->proof == PROOF_NONE && policy->verify != VERIFY_NONE)
+		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
+		    policy->o.pos, "spec.proof",
+		    "none leaves nothing to verify with; set verify: none too");
 	/* without sampling, reading all of it is what is safe */
 	if (policy->verify == VERIFY_SAMPLE &&
 	    run_policy_waives(policy, "spec.verify"))

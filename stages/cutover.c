@@ -2,7 +2,6 @@
 /* cutover: remember the power state, stop the source, see that it is off, and
  * copy, disk by disk, what is still missing. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,10 +191,10 @@ open_ledger(struct work *w, struct copying *c, struct err *err)
 	    .target_is_blank = c->fresh,
 	};
 
-	snprintf(id.vm, sizeof(id.vm), "%s", w->view->vm->id);
-	snprintf(id.disk, sizeof(id.disk), "%s", w->disk->id);
-	snprintf(id.target, sizeof(id.target), "%s", c->volume_id);
-	if (heed_old_ledger(path, &id, err) < 0 ||
+	if (ledger_put_id(id.vm, w->view->vm->id, err) < 0 ||
+	    ledger_put_id(id.disk, w->disk->id, err) < 0 ||
+	    ledger_put_id(id.target, c->volume_id, err) < 0 ||
+	    heed_old_ledger(path, &id, err) < 0 ||
 	    ledger_open(path, &id, &c->ledger, err) < 0)
 		return -1;
 	if (ledger_damaged_pages(c->ledger))

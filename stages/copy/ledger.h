@@ -39,6 +39,10 @@ struct ledger_identity {
 	bool target_is_blank;
 };
 
+/* Puts a name of any length into one of the identity's members: one that is
+ * too long as "sha256:" and its digest, so that no two count as one. */
+int ledger_put_id(char ret[LEDGER_ID_SIZE], const char *name, struct err *err);
+
 struct ledger_entry {
 	enum ledger_state state;
 	uint32_t generation;

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "manifests/digest.h"
-#include "stages/source/image.h"
+#include "io/image.h"
 #include "stages/source/source.h"
 
 /* Settings that are no vm; "VM.cpus" holds for that vm alone. */

@@ -8,7 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stages/source/image.h"
+#include "io/image.h"
 #include "stages/source/source.h"
 #include "stages/source/zeroes.h"
 

@@ -269,8 +269,11 @@ static const struct {
      "metadata: {name: x}\nspec: {waive: [spec.transferNetwrk]}\n",
      "spec.waive names 'spec.transferNetwrk', which is no field"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
-     "metadata: {name: x}\nspec: {bootTest: off, proof: none}\n",
+     "metadata: {name: x}\nspec: {bootTest: off, proof: none, verify: none}\n",
      ""},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {proof: none}\n",
+     "spec.proof none leaves nothing to verify with; set verify: none too\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: Script\n"
      "metadata: {name: x}\nspec: {}\n",
      "Error ScriptNotValid m.yaml:1:1: Script default/x: spec must have "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Headers of disk images.  A guest can write any header into its raw disk, so
  * what is let through here must be harmless whoever wrote it. */
-#include "stages/source/image.h"
+#include "io/image.h"
 
 #include <endian.h>
 #include <inttypes.h>
