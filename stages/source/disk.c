@@ -48,15 +48,18 @@ is_common(const char *key)
 	return false;
 }
 
-/* "web.cpus", where there is a vm called web */
+/* "web.cpus", or what was meant so: its first half is a vm, or its second a
+ * setting; reading the manifest complains unless both are. */
 static bool
 is_override(const struct endpoint *ep, const char *key)
 {
 	const char *dot = strrchr(key, '.');
 	CLEANUP(mem_freep) char *vm = NULL;
 
-	if (!dot || !is_common(dot + 1))
+	if (!dot)
 		return false;
+	if (is_common(dot + 1))
+		return true;
 	vm = mem_strndup(key, (size_t)(dot - key));
 	return json_object_get(ep->settings, vm) != NULL;
 }
@@ -212,7 +215,7 @@ read_settings(const struct endpoint *ep, struct inventory *inv,
 		vm->sockets = (unsigned)n;
 	if (units_parse_quantity(memory, &vm->memory_bytes) < 0)
 		bad_setting(concerns, "memory", memory, "a quantity: '2Gi'");
-	vm->efi = !strcmp(firmware, "efi");
+	vm->efi = !strcmp(firmware, "efi") || !strcmp(firmware, "uefi");
 	if (!vm->efi && strcmp(firmware, "bios") != 0)
 		bad_setting(concerns, "firmware", firmware, "'bios' or 'efi'");
 	if (!*network)
