@@ -261,6 +261,17 @@ is_named(const struct source_ref *ref)
 	return ref->id || ref->name || ref->type;
 }
 
+/* Rows are found by id or name alone. */
+static void
+check_row_source(struct reader *r, const struct object *map, const char *type,
+		 const char *field, const struct source_ref *source)
+{
+	if (is_named(source) && !source->id && !source->name)
+		say(r, FINDING_WARN, type, map, source->pos, field,
+		    "has neither source.id nor source.name: it matches "
+		    "nothing");
+}
+
 static void
 finish_network_map(struct reader *r, struct network_map *map)
 {
@@ -276,6 +287,14 @@ finish_network_map(struct reader *r, struct network_map *map)
 			    &map->o, row->source.pos, field,
 			    "names no network: source needs an id, a name or "
 			    "a type");
+		check_row_source(r, &map->o, "SourceNetworkNotValid", field,
+				 &row->source);
+		if (row->type != NETWORK_MULTUS &&
+		    (row->name || row->namespace))
+			say(r, FINDING_WARN, "DestinationNetworkNotValid",
+			    &map->o, row->source.pos, field,
+			    "has a destination.name or destination.namespace, "
+			    "which only type multus looks at");
 		if (row->type == NETWORK_MULTUS &&
 		    (!row->name || !row->namespace))
 			say(r, FINDING_CRITICAL, "DestinationNetworkNotValid",
@@ -300,6 +319,8 @@ finish_storage_map(struct reader *r, struct storage_map *map)
 			    &map->o, row->source.pos, field,
 			    "names no storage: source needs an id, a name or "
 			    "a type");
+		check_row_source(r, &map->o, "SourceStorageNotValid", field,
+				 &row->source);
 	}
 }
 
