@@ -133,11 +133,16 @@ size_of(int fd, uint64_t *ret, struct err *err)
 static int
 probe(const char *path, struct inv_disk *disk, struct err *err)
 {
-	CLEANUP(mem_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP(mem_closep)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct image image;
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "cannot open '%s'", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(err, ERR_FAIL,
+			       "it is neither a file nor a block device");
 	if (size_of(fd, &disk->allocated_bytes, err) < 0 ||
 	    image_probe(fd, 0, disk->allocated_bytes, &image, err) < 0)
 		return -1;
