@@ -22,8 +22,7 @@ measure() {
 	done | sort -n | sed -n "1h;2h;\${g;s/^/$name: /p}"
 }
 
-for n in 1000 10000 100000; do
-	test $n -lt 100000 || rounds=1
+for n in 1000 10000; do
 	# shellcheck disable=SC2046
 	fake_manifest "vms: \"$n\", disksPerVM: \"2\"" '{}' \
 		$(seq -f 'vm-%05.0f' 1 "$n")
