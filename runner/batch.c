@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a plan to vms with schedules. */
 #include "batch.h"
+#include "record.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -57,72 +58,6 @@ survey(struct batch *b, struct err *err)
 	rc = inventory_from_json(answer, &b->inventory, err);
 	json_decref(answer);
 	return rc;
-}
-
-/* What the state directory remembers of the source. */
-
-static json_t *
-record_of(const struct inv_vm *vm)
-{
-	return json_pack("{s:i, s:[o], s:[], s:[]}", "version",
-			 INVENTORY_VERSION, "vms", inv_vm_to_json(vm),
-			 "networks", "storages");
-}
-
-static int
-load_record(struct batch_vm *v, struct err *err)
-{
-	const struct history *h = v->run.state->history;
-	CLEANUP(mem_freep)
-	char *path = fs_path(v->run.state->dir, "inventory.json");
-	CLEANUP(buf_done) struct buf text = {0};
-	char digest[DIGEST_HEX_SIZE];
-	json_t *json;
-	int rc = 0;
-
-	if (!h->inventory_digest)
-		return 0;
-	/* a cache: what is not as the journal says is asked for again; it is
-	 * written before the journal names it, so a newer one may be there */
-	if (fs_read(path, INVENTORY_MAX, true, &text, err) < 0 || !text.data)
-		return 0;
-	json = json_loadb(text.data, text.len, 0, NULL);
-	if (!json)
-		return 0;
-	digest_json(json, digest);
-	if (strcmp(digest, h->inventory_digest) == 0)
-		rc = inventory_from_json(json, &v->recorded, err);
-	json_decref(json);
-	return rc;
-}
-
-static int
-keep_record(struct batch_vm *v, struct err *err)
-{
-	const struct history *h = v->run.state->history;
-	const struct inv_vm *vm = v->run.view.vm;
-	CLEANUP(mem_freep)
-	char *path = fs_path(v->run.state->dir, "inventory.json");
-	char digest[DIGEST_HEX_SIZE], *text;
-	json_t *json = record_of(vm);
-	int rc;
-
-	digest_json(json, digest);
-	text = json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
-	json_decref(json);
-	if (h->inventory_digest && strcmp(h->inventory_digest, digest) == 0) {
-		free(text);
-		return 0;
-	}
-	rc = fs_write(path, text, strlen(text), 0600, err);
-	free(text);
-	if (rc < 0)
-		return -1;
-	journal_add(
-	    v->run.state->journal, "bind",
-	    json_pack("{s:s, s:s, s:s}", "sourceId", vm->id, "targetName",
-		      v->run.view.shape->name, "inventory", digest));
-	return journal_sync(v->run.state->journal, err);
 }
 
 /* What --redo asked for is asked for until it is begun, in whatever run. */
@@ -196,7 +131,7 @@ try_records(struct batch *b, struct batch_vm *v, const struct batch_opts *opts)
 	v->verdict = BATCH_READY;
 	if (v->run.state->history->finished)
 		v->verdict = BATCH_FINISHED;
-	if (load_record(v, &err) < 0) {
+	if (record_load(v->run.state, &v->recorded, &err) < 0) {
 		keep_back(v, &err);
 		return;
 	}
@@ -523,7 +458,9 @@ keep_records(struct batch *b)
 		struct batch_vm *v = &b->vms[i];
 
 		if (v->verdict == BATCH_READY &&
-		    (keep_record(v, &err) < 0 || keep_redo(v, &err) < 0))
+		    (record_keep(v->run.state, &v->run.view, v->recorded,
+				 &err) < 0 ||
+		     keep_redo(v, &err) < 0))
 			keep_back(v, &err);
 	}
 }
