@@ -2,8 +2,9 @@
 #
 #   make            the program                 make check        the tests
 #   make deps       install what is missing     make check-guest  a real guest
-#   make demo       migrate a real VM           make bench        figures
-#   make install    PREFIX=/usr/local DESTDIR=  make clean
+#   make check-long a thousand kills            make bench        figures
+#   make demo       migrate a real VM           make clean
+#   make install    PREFIX=/usr/local DESTDIR=
 #
 # SANITIZE=address,undefined builds beside the normal build; V=1 shows the
 # commands; PROVE_OPTS=-v the tests' own lines.
@@ -84,7 +85,12 @@ check-guest: deps
 	@$(MAKE) --no-print-directory all units
 	$(PROVE) t/guest/*.t
 
-check-all: check check-guest
+# What takes its time: random kills and the whole crash matrix; SEED repeats.
+check-long: deps
+	@$(MAKE) --no-print-directory all units
+	LONG=1 ROUNDS=1000 $(PROVE) -v t/long/*.t t/3401-*.t t/3404-*.t
+
+check-all: check check-guest check-long
 
 demo: deps
 	@$(MAKE) --no-print-directory all
@@ -116,6 +122,6 @@ clean:
 	rm -rf build build-*
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
-.PHONY: all units deps check check-guest check-all demo bench install \
-	uninstall clean
+.PHONY: all units deps check check-guest check-long check-all demo \
+	bench install uninstall clean
 .SECONDARY:

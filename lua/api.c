@@ -116,19 +116,39 @@ l_fail(lua_State *L)
 	return luaL_error(L, "%s", reason);
 }
 
+static size_t
+json_bytes(const json_t *value)
+{
+	return value
+		   ? json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY)
+		   : 0;
+}
+
+/* A note that is refused leaves the one before it. */
 static int
 keep_note(lua_State *L, const char *key, struct err *err)
 {
 	struct api *api = api_of(L);
 	json_t *value = value_to_json(L, 2, err);
+	json_t *name, *old = json_object_get(api->notes, key);
+	size_t bytes;
 
 	if (!value)
 		return -1;
-	if (json_object_set_new(api->notes, key, value) < 0)
-		return err_set(err, ERR_FAIL, "its name is not UTF-8");
-	if (json_dumpb(api->notes, NULL, 0, JSON_COMPACT) > VALUE_BYTES)
-		return err_set(err, ERR_FAIL, "notes larger than %d KiB",
-			       VALUE_BYTES / 1024);
+	name = json_string(key);
+	/* beside the two, a colon and a comma */
+	bytes = api->note_bytes - json_bytes(old) + json_bytes(value) +
+		(old ? 0 : json_bytes(name) + 2);
+	if (!name || bytes > VALUE_BYTES) {
+		json_decref(value);
+		json_decref(name);
+		return name ? err_set(err, ERR_FAIL, "notes larger than %d KiB",
+				      VALUE_BYTES / 1024)
+			    : err_set(err, ERR_FAIL, "its name is not UTF-8");
+	}
+	json_decref(name);
+	json_object_set_new(api->notes, key, value);
+	api->note_bytes = bytes;
 	return 0;
 }
 

@@ -16,6 +16,7 @@ struct api {
 	void *arg;
 	size_t log_left_bytes; /* beyond this, lines are dropped */
 	json_t *notes;	       /* an object; owned */
+	size_t note_bytes;     /* of all of them as JSON, about */
 	char reason[500];      /* of fail() */
 };
 

@@ -15,6 +15,8 @@
 
 #define LARGEST_DISK_BYTES ((uint64_t)64 << 40)
 #define LEAST_MEMORY_BYTES ((uint64_t)1 << 20)
+#define MOST_MEMORY_BYTES ((uint64_t)64 << 40)
+#define MOST_CPUS 4096
 #define MOST_DISKS 165
 /* To suggest what was meant costs a pass over the whole inventory. */
 #define MOST_SUGGESTIONS 20
@@ -368,7 +370,26 @@ check_firmware(struct checker *c, const struct plan_vm *pvm,
 				   "the firmware's variables are not carried "
 				   "over: the guest boots by its fallback "
 				   "path"));
-	if (vm->memory_bytes < LEAST_MEMORY_BYTES)
+}
+
+static void
+check_size(struct checker *c, const struct plan_vm *pvm,
+	   const struct inv_vm *vm)
+{
+	/* none of the three is so large that this wraps */
+	bool sane = vm->sockets <= MOST_CPUS && vm->cores <= MOST_CPUS &&
+		    vm->threads <= MOST_CPUS;
+	uint64_t cpus =
+	    sane ? (uint64_t)vm->sockets * vm->cores * vm->threads : UINT64_MAX;
+
+	if (cpus > MOST_CPUS)
+		about(c, pvm, NULL,
+		      findings_add(c->findings, FINDING_ERROR, "VMCpuNotValid",
+				   "the source says more than %d processors; "
+				   "mend it there",
+				   MOST_CPUS));
+	if (vm->memory_bytes < LEAST_MEMORY_BYTES ||
+	    vm->memory_bytes > MOST_MEMORY_BYTES)
 		about(
 		    c, pvm, NULL,
 		    findings_add(c->findings, FINDING_ERROR, "VMMemoryNotValid",
@@ -425,6 +446,7 @@ check_vm(struct checker *c, const struct plan_vm *pvm)
 		check_macs(c, pvm, vm);
 	check_firmware(c, pvm, vm);
 	check_cutover(c, pvm, vm);
+	check_size(c, pvm, vm);
 }
 
 /* `known` are the ids and names the source has. */

@@ -96,6 +96,74 @@ bad_setting(struct reader *r, const struct endpoint *ep, const char *key,
 	    "%s", wrong);
 }
 
+static void
+unknown_setting(struct reader *r, const struct endpoint *ep, const char *key,
+		const char *nearest)
+{
+	say(r, r->strict ? FINDING_ERROR : FINDING_WARN, "FieldUnknown", &ep->o,
+	    ep->o.pos, "spec.settings", "'%s' is no setting of type %s%s%s%s",
+	    key, ep->type, nearest ? "; did you mean '" : "",
+	    nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static const char *const disk_settings[] = {"cpus", "memory", "firmware",
+					    "network", NULL};
+
+static bool
+is_disk_setting(const char *word)
+{
+	for (size_t i = 0; disk_settings[i]; i++)
+		if (!strcmp(word, disk_settings[i]))
+			return true;
+	return false;
+}
+
+static const char *
+nearest_vm(const struct endpoint *ep, const char *name)
+{
+	const char *key, *nearest = NULL;
+	size_t best = 0, distance;
+	json_t *value;
+
+	json_object_foreach(ep->settings, key, value)
+	{
+		if (strrchr(key, '.') || is_disk_setting(key) ||
+		    !text_is_near(name, key, &distance) ||
+		    (nearest && distance >= best))
+			continue;
+		nearest = key;
+		best = distance;
+	}
+	return nearest;
+}
+
+/* "VM.WHAT": source disk takes it for no vm when VM is one, or when WHAT is a
+ * setting. */
+static bool
+check_disk_override(struct reader *r, const struct endpoint *ep,
+		    const char *key)
+{
+	static const struct field setting = {.words = disk_settings};
+	const char *dot = strrchr(key, '.'), *nearest;
+	CLEANUP(mem_freep) char *vm = NULL, *meant = NULL;
+	bool is_vm, is_known;
+
+	if (!dot)
+		return true;
+	vm = mem_strndup(key, (size_t)(dot - key));
+	is_vm = json_object_get(ep->settings, vm) != NULL;
+	is_known = is_disk_setting(dot + 1);
+	if (is_vm == is_known)
+		return true; /* an override, or a vm with a dot */
+	nearest =
+	    is_vm ? field_nearest_word(&setting, dot + 1) : nearest_vm(ep, vm);
+	if (nearest)
+		meant = mem_printf("%s.%s", is_vm ? vm : nearest,
+				   is_vm ? nearest : dot + 1);
+	unknown_setting(r, ep, key, meant);
+	return false;
+}
+
 /* Lists of images by vm, and what an image file cannot say about a vm. */
 static void
 check_disk_setting(struct reader *r, const struct endpoint *ep, const char *key,
@@ -105,6 +173,8 @@ check_disk_setting(struct reader *r, const struct endpoint *ep, const char *key,
 	const char *what = dot ? dot + 1 : key;
 	uint64_t bytes;
 
+	if (!check_disk_override(r, ep, key))
+		return;
 	if (!strcmp(what, "cpus")) {
 		if (strspn(text, "0123456789") != strlen(text) ||
 		    strtol(text, NULL, 10) < 1)
@@ -135,11 +205,9 @@ check_local_setting(struct reader *r, const struct endpoint *ep,
 			bad_setting(r, ep, key, "must be raw or qcow2");
 		return;
 	}
-	say(r, r->strict ? FINDING_ERROR : FINDING_WARN, "FieldUnknown", &ep->o,
-	    ep->o.pos, "spec.settings", "'%s' is no setting of type %s%s", key,
-	    ep->type,
-	    text_is_near(key, "format", &distance) ? "; did you mean 'format'?"
-						   : "");
+	unknown_setting(
+	    r, ep, key,
+	    text_is_near(key, "format", &distance) ? "format" : NULL);
 }
 
 static void
@@ -156,6 +224,8 @@ check_settings(struct reader *r, const struct endpoint *ep)
 			check_disk_setting(r, ep, key, text);
 		else if (!strcmp(ep->type, "local"))
 			check_local_setting(r, ep, key, text);
+		else if (!strcmp(ep->type, "ova"))
+			unknown_setting(r, ep, key, NULL);
 	}
 }
 
@@ -173,7 +243,11 @@ finish_endpoint(struct reader *r, struct endpoint *ep)
 	}
 	if (ep->is_provider)
 		check_provider_type(r, ep);
-	else
+	else if (ep->secret_ref.name)
+		say(r, FINDING_WARN, "NotHonoured", &ep->o, ep->secret_ref.pos,
+		    "spec.secret", "is not used by type %s; remove it",
+		    ep->type);
+	if (!ep->is_provider || !strcmp(ep->type, "ova"))
 		check_settings(r, ep);
 	if (lives_in_files(ep->type))
 		find_path(r, ep);
@@ -185,6 +259,17 @@ static bool
 is_named(const struct source_ref *ref)
 {
 	return ref->id || ref->name || ref->type;
+}
+
+/* Rows are found by id or name alone. */
+static void
+check_row_source(struct reader *r, const struct object *map, const char *type,
+		 const char *field, const struct source_ref *source)
+{
+	if (is_named(source) && !source->id && !source->name)
+		say(r, FINDING_WARN, type, map, source->pos, field,
+		    "has neither source.id nor source.name: it matches "
+		    "nothing");
 }
 
 static void
@@ -202,6 +287,14 @@ finish_network_map(struct reader *r, struct network_map *map)
 			    &map->o, row->source.pos, field,
 			    "names no network: source needs an id, a name or "
 			    "a type");
+		check_row_source(r, &map->o, "SourceNetworkNotValid", field,
+				 &row->source);
+		if (row->type != NETWORK_MULTUS &&
+		    (row->name || row->namespace))
+			say(r, FINDING_WARN, "DestinationNetworkNotValid",
+			    &map->o, row->source.pos, field,
+			    "has a destination.name or destination.namespace, "
+			    "which only type multus looks at");
 		if (row->type == NETWORK_MULTUS &&
 		    (!row->name || !row->namespace))
 			say(r, FINDING_CRITICAL, "DestinationNetworkNotValid",
@@ -226,6 +319,8 @@ finish_storage_map(struct reader *r, struct storage_map *map)
 			    &map->o, row->source.pos, field,
 			    "names no storage: source needs an id, a name or "
 			    "a type");
+		check_row_source(r, &map->o, "SourceStorageNotValid", field,
+				 &row->source);
 	}
 }
 
@@ -311,6 +406,10 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 	    check_stage_name(r, policy, name);
 	check_pattern(r, policy);
 	check_waive(r, policy);
+	if (policy->proof == PROOF_NONE && policy->verify != VERIFY_NONE)
+		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
+		    policy->o.pos, "spec.proof",
+		    "none leaves nothing to verify with; set verify: none too");
 	/* without sampling, reading all of it is what is safe */
 	if (policy->verify == VERIFY_SAMPLE &&
 	    run_policy_waives(policy, "spec.verify"))

@@ -22,6 +22,7 @@ struct reader {
 	VEC(struct loaded *) objects;
 	struct strmap by_name; /* "Plan/demo/web" to struct loaded */
 	struct loaded *builtin_policy;
+	unsigned nsuggestions; /* each costs a pass over the objects */
 };
 
 /* Reads one text; its objects are added. */

@@ -74,7 +74,8 @@ read_directory(struct reader *r, const char *dir, struct err *err)
 {
 	struct dirent **entries = NULL;
 	int n = scandir(dir, &entries, is_manifest, by_bytes);
-	int failed = 0;
+	int failed = 0, nothers = 0;
+	struct stat st;
 
 	if (n < 0) {
 		err_sys(err, "cannot read directory '%s'", dir);
@@ -84,12 +85,16 @@ read_directory(struct reader *r, const char *dir, struct err *err)
 		CLEANUP(mem_freep)
 		char *path = fs_path(dir, entries[i]->d_name);
 
-		if (!failed)
+		/* a directory x.yaml is passed over, and so is a pipe that
+		 * would never end */
+		if (!failed && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+			nothers++;
+		else if (!failed)
 			failed = read_file(r, path, err);
 		free(entries[i]);
 	}
 	free(entries);
-	if (n == 0)
+	if (!failed && n == nothers)
 		return err_set(err, ERR_USER,
 			       "'%s' holds no *.yaml, *.yml or *.json", dir);
 	return failed;

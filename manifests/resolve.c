@@ -6,6 +6,8 @@
 #include "manifests/load.h"
 #include "manifests/text.h"
 
+#define MOST_SUGGESTIONS 100
+
 /* Kinds a reference may mean, in the order they are looked for. */
 static const char *const endpoint_kinds[] = {"Provider", "Endpoint", NULL};
 static const char *const network_kinds[] = {"NetworkMap", NULL};
@@ -19,12 +21,13 @@ namespace_of(const struct object *o, const struct object_ref *ref)
 
 /* Something of these kinds with nearly that name, for "did you mean". */
 static const struct object *
-nearest_object(const struct reader *r, const char *const *these,
-	       const char *name)
+nearest_object(struct reader *r, const char *const *these, const char *name)
 {
 	const struct object *nearest = NULL;
 	size_t best = 0, distance;
 
+	if (r->nsuggestions++ >= MOST_SUGGESTIONS)
+		return NULL;
 	for (size_t i = 0; i < r->objects.n; i++) {
 		const struct object *o = r->objects.v[i]->o;
 		bool fits = !strcmp(o->kind, these[0]) ||

@@ -385,7 +385,7 @@ static const struct field policy_spec[] = {
      .words = proofs,
      .dflt = "sha256",
      POLICY(proof),
-     .doc = "digests kept of every block"},
+     .doc = "digests kept of every block; `none` only with `verify: none`"},
     {GROUP("checkpoint", checkpoint_fields),
      .doc = "how much copying a crash may cost"},
     {.name = "verify",

@@ -54,17 +54,21 @@ aim_allowed(enum aim aim, const struct history *h, struct err *err)
 
 /* `about` is the step whose records it sees. */
 static struct step *
-add_step(struct graph *g, const struct stage *stage, const char *about)
+add_step(struct graph *g, const struct view *view, const struct stage *stage,
+	 const char *about)
 {
 	struct step *s;
+	json_t *inputs;
 
 	g->steps = mem_resize(g->steps, (g->nsteps + 1) * sizeof(*g->steps));
 	s = &g->steps[g->nsteps];
 	*s = (struct step){.id = mem_strdup(stage->name),
 			   .stage = stage,
-			   .about = about,
-			   .inputs = json_object()};
-	digest_json(s->inputs, s->fingerprint);
+			   .view = view,
+			   .about = about};
+	inputs = step_inputs(s);
+	digest_json(inputs, s->fingerprint);
+	json_decref(inputs);
 	if (g->nsteps > 0) {
 		s->after = mem_new(sizeof(*s->after));
 		s->after[s->nafter++] = g->nsteps - 1;
@@ -81,14 +85,14 @@ aim_graph(enum aim aim, const struct view *v)
 	const struct stage *const *stages = stages_of(v, &n);
 
 	if (aim == AIM_GC || aim == AIM_GC_DISKS) {
-		add_step(g, stages_gc(v, aim == AIM_GC_DISKS), "convert");
+		add_step(g, v, stages_gc(v, aim == AIM_GC_DISKS), "convert");
 		return g;
 	}
 	while (n-- > 0)
 		if (stages[n]->undo &&
 		    (aim == AIM_ROLLBACK ||
 		     strcmp(stages[n]->name, "cutover") == 0))
-			add_step(g, stages[n]->undo, stages[n]->name);
+			add_step(g, v, stages[n]->undo, stages[n]->name);
 	return g;
 }
 

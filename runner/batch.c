@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "batch_state.h"
+#include "record.h"
 #include "command.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
@@ -117,7 +118,7 @@ settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
 	inventory_free(v->recorded);
 	v->recorded = NULL;
 	v->verdict = BATCH_FINISHED;
-	if (batch_load_record(v, false, err) < 0)
+	if (record_load(v->run.state, false, &v->recorded, err) < 0)
 		return -1;
 	if (!v->recorded || v->recorded->nvms != 1)
 		return 0;
@@ -141,7 +142,7 @@ try_records(struct batch *b, struct batch_vm *v, const struct batch_opts *opts)
 	if (v->run.state->history->finished)
 		v->verdict = BATCH_FINISHED;
 	if (aim_allowed(AIM_RUN, v->run.state->history, &err) < 0 ||
-	    batch_load_record(v, true, &err) < 0) {
+	    record_load(v->run.state, true, &v->recorded, &err) < 0) {
 		keep_back(v, &err);
 		return;
 	}
@@ -251,6 +252,21 @@ is_settled(const struct batch_vm *v)
 				     : v->verdict == BATCH_FINISHED;
 }
 
+/* A directory that was copied from another plan's proves nothing here. */
+static int
+check_owner(const struct batch *b, const struct vm_state *s, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *plan = mem_printf("%s/%s", b->plan->o.namespace, b->plan->o.name);
+
+	if (!s->history->plan || strcmp(s->history->plan, plan) == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "its state was made by plan %s, and this is plan %s; "
+		       "set '%s' aside",
+		       s->history->plan, plan, s->dir);
+}
+
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
 static int
 open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
@@ -259,7 +275,8 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	CLEANUP(mem_freep)
 	char *dir = state_vm_dir(opts->root, b->plan, v->run.pvm);
 
-	if (state_peek(dir, &v->run.state, err) < 0)
+	if (state_peek(dir, &v->run.state, err) < 0 ||
+	    check_owner(b, v->run.state, err) < 0)
 		return -1;
 	v->run.aim = opts->aim;
 	if (v->run.aim == AIM_RUN && is_half_back(v)) {

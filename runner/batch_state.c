@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a vm's state directory remembers and takes in, before work. */
 #include "batch_state.h"
+#include "record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,66 +13,6 @@
 #define INVENTORY_MAX ((size_t)1024 * 1024 * 1024)
 
 /* What the state directory remembers of the source. */
-
-static json_t *
-record_of(const struct inv_vm *vm)
-{
-	return json_pack("{s:i, s:[o], s:[], s:[]}", "version",
-			 INVENTORY_VERSION, "vms", inv_vm_to_json(vm),
-			 "networks", "storages");
-}
-
-int
-batch_load_record(struct batch_vm *v, bool exact, struct err *err)
-{
-	const struct history *h = v->run.state->history;
-	CLEANUP(mem_freep)
-	char *path = fs_path(v->run.state->dir, "inventory.json");
-	CLEANUP(buf_done) struct buf text = {0};
-	char digest[DIGEST_HEX_SIZE];
-	json_t *json;
-	int rc = 0;
-
-	if (!h->inventory_digest)
-		return 0;
-	if (fs_read(path, INVENTORY_MAX, false, &text, err) < 0)
-		return -1;
-	json = json_loadb(text.data, text.len, 0, NULL);
-	digest_json(json, digest);
-	if (json && (!exact || strcmp(digest, h->inventory_digest) == 0))
-		rc = inventory_from_json(json, &v->recorded, err);
-	json_decref(json);
-	return rc;
-}
-
-static int
-keep_record(struct batch_vm *v, struct err *err)
-{
-	const struct history *h = v->run.state->history;
-	const struct inv_vm *vm = v->run.view.vm;
-	CLEANUP(mem_freep)
-	char *path = fs_path(v->run.state->dir, "inventory.json");
-	char digest[DIGEST_HEX_SIZE], *text;
-	json_t *json = record_of(vm);
-	int rc;
-
-	digest_json(json, digest);
-	text = json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
-	json_decref(json);
-	if (h->inventory_digest && strcmp(h->inventory_digest, digest) == 0) {
-		free(text);
-		return 0;
-	}
-	rc = fs_write(path, text, strlen(text), 0600, err);
-	free(text);
-	if (rc < 0)
-		return -1;
-	journal_add(
-	    v->run.state->journal, "bind",
-	    json_pack("{s:s, s:s, s:s}", "sourceId", vm->id, "targetName",
-		      v->run.view.shape->name, "inventory", digest));
-	return journal_sync(v->run.state->journal, err);
-}
 
 /* What --redo asked for is asked for until it is begun, in whatever run. */
 static int
@@ -94,7 +35,7 @@ keep_redo(struct batch_vm *v, struct err *err)
 int
 batch_keep_record(struct batch_vm *v, struct err *err)
 {
-	if (keep_record(v, err) < 0)
+	if (record_keep(v->run.state, &v->run.view, v->recorded, err) < 0)
 		return -1;
 	return keep_redo(v, err);
 }

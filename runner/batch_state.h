@@ -6,10 +6,6 @@
 
 #include "batch.h"
 
-/* The source as it was recorded, to v->recorded; that stays NULL when there is
- * nothing.  The record is written before the journal names it: what is there
- * may be newer than what is named, and not `exact`. */
-int batch_load_record(struct batch_vm *v, bool exact, struct err *err);
 /* What the run goes by: the source as it is now, and what --redo asked for. */
 int batch_keep_record(struct batch_vm *v, struct err *err);
 

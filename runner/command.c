@@ -345,7 +345,7 @@ session_close(struct session *s)
 int
 exit_code_worse(int a, int b)
 {
-	static const int order[] = {130, 143, 1, 8, 6, 5, 3, 4, 9, 7, 0};
+	static const int order[] = {130, 143, 1, 2, 8, 6, 5, 3, 4, 9, 7, 0};
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (a == order[i] || b == order[i])

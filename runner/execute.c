@@ -209,14 +209,34 @@ has_work(const struct vm_run *vm)
 	return false;
 }
 
-static bool
-is_behind(const struct graph *g, size_t position, const char *until)
+/* A step that is done already still waits for those before it: where one of
+ * them is done again, nothing behind it may overtake. */
+static void
+settle_skipped(struct vm_run *vm)
 {
+	for (size_t i = 0; i < vm->work->nsteps; i++) {
+		struct step_run *s = &vm->work->steps[i];
+
+		if (s->skip && is_next(s))
+			s->phase = PHASE_DONE;
+	}
+}
+
+/* Both may be stages that this vm's graph does not have. */
+static bool
+is_behind(const struct stage *stage, const char *until)
+{
+	const struct stage *const *all;
+	size_t nall;
 	bool seen = false;
 
-	for (size_t i = 0; i < position; i++)
-		seen |= strcmp(g->steps[i].stage->name, until) == 0;
-	return seen && strcmp(g->steps[position].stage->name, until) != 0;
+	all = stages_all(&nall);
+	for (size_t i = 0; i < nall; i++) {
+		if (strcmp(all[i]->name, stage->name) == 0)
+			return seen;
+		seen |= strcmp(all[i]->name, until) == 0;
+	}
+	return false;
 }
 
 static void
@@ -235,11 +255,11 @@ prepare_steps(struct run *r, struct vm_run *vm, const struct graph *g,
 		s->vm = vm;
 		s->step = &g->steps[i];
 		s->child.pidfd = s->child.socket = -1;
-		if (schedule->steps[i].decision == DECISION_SKIP)
-			s->phase = PHASE_DONE;
-		else if (until && is_behind(g, i, until))
+		s->skip = schedule->steps[i].decision == DECISION_SKIP;
+		if (!s->skip && until && is_behind(s->step->stage, until))
 			s->phase = PHASE_LEFT;
 	}
+	settle_skipped(vm);
 }
 
 /* Failed for good behind the source's stop: what the policy wants then is done
@@ -330,6 +350,7 @@ vm_advance(struct run *r, struct vm_run *vm)
 {
 	struct vm_work *w = vm->work;
 
+	settle_skipped(vm);
 	for (size_t i = 0; i < w->nsteps && !w->stopping && !r->signal; i++)
 		if (is_ready(&w->steps[i]))
 			step_try_begin(&w->steps[i]);
@@ -462,6 +483,7 @@ reap_all(struct run *r)
 
 			if (s->phase == PHASE_RUNNING) {
 				(void)child_end(&s->child, &ignored);
+				(void)step_end_helpers(s, &ignored);
 				json_decref(s->child.facts);
 				json_decref(s->facts_before);
 				json_decref(s->recorded_before);

@@ -28,11 +28,22 @@ wait_for_stage(struct graph *g, struct step *s, struct span before)
 			wait_for(s, i);
 }
 
+json_t *
+step_inputs(const struct step *s)
+{
+	json_t *inputs = json_object();
+
+	if (s->stage->inputs)
+		s->stage->inputs(s->view, s->disk, inputs);
+	return inputs;
+}
+
 static void
 add_step(struct graph *g, const struct view *view, const struct stage *stage,
 	 size_t ndisk, const struct inv_disk *disk, struct span before)
 {
 	struct step *s;
+	json_t *inputs;
 
 	g->steps = mem_resize(g->steps, (g->nsteps + 1) * sizeof(*g->steps));
 	s = &g->steps[g->nsteps++];
@@ -42,10 +53,10 @@ add_step(struct graph *g, const struct view *view, const struct stage *stage,
 	s->stage = stage;
 	s->disk = disk;
 	s->ndisk = ndisk;
-	s->inputs = json_object();
-	if (stage->inputs)
-		stage->inputs(view, disk, s->inputs);
-	digest_json(s->inputs, s->fingerprint);
+	s->view = view;
+	inputs = step_inputs(s);
+	digest_json(inputs, s->fingerprint);
+	json_decref(inputs);
 	wait_for_stage(g, s, before);
 }
 
@@ -84,7 +95,6 @@ graph_free(struct graph *g)
 	for (size_t i = 0; i < g->nsteps; i++) {
 		free(g->steps[i].id);
 		free(g->steps[i].after);
-		json_decref(g->steps[i].inputs);
 	}
 	free(g->steps);
 	free(g);

@@ -16,8 +16,8 @@ struct step {
 	const struct inv_disk *disk; /* NULL: a step of the whole vm */
 	size_t ndisk;
 	const char *about; /* the step whose records it sees; NULL: its own */
-	json_t *inputs;	   /* what this step's result depends on, by name */
-	char fingerprint[DIGEST_HEX_SIZE]; /* of inputs */
+	const struct view *view;	   /* outlives the graph */
+	char fingerprint[DIGEST_HEX_SIZE]; /* of step_inputs */
 	size_t *after; /* positions of the steps this one waits for */
 	size_t nafter;
 };
@@ -31,5 +31,9 @@ struct graph {
  * only for the same disk where both stages go by disk. */
 struct graph *graph_of(const struct view *view);
 void graph_free(struct graph *g); /* NULL is fine */
+
+/* What the step's result depends on, by name; new reference.  Made when asked
+ * for: of ten thousand vms nobody wants to keep it. */
+json_t *step_inputs(const struct step *s);
 
 #endif

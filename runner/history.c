@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "stages/stage.h"
 
 /* Before the name of a stage: the step that takes it back. */
 #define UNDO "undo/"
@@ -208,7 +209,7 @@ fold_stop(struct history *h, const json_t *r)
 		keep(&h->run_error, text_of(r, "error"));
 		h->run_class = err_class_parse(text_of(r, "class"));
 	}
-	h->nwriters = 0;
+	/* writers stay: the next run looks whether they are gone */
 }
 
 /* The step that this one takes back, or NULL. */
@@ -230,6 +231,7 @@ fold_intent(struct history *h, const json_t *r)
 	h->removal_begun |= strcmp(s->id, "gc/disks") == 0;
 
 	s->state = HISTORY_OPEN;
+	s->begun_seq = json_integer_value(json_object_get(r, "seq"));
 	s->attempts++;
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "%s",
 		 text_of(r, "fingerprint"));
@@ -238,6 +240,20 @@ fold_intent(struct history *h, const json_t *r)
 	keep(&s->begun, text_of(r, "time"));
 	keep(&s->ended, NULL);
 	add_writer(h, json_object_get(r, "process"));
+}
+
+/* Another step found that this one's effect is gone. */
+static void
+void_step(struct history *h, const char *id, const char *by)
+{
+	struct step_history *s = (struct step_history *)history_step(h, id);
+
+	if (!s || s->state != HISTORY_DONE)
+		return;
+	s->state = HISTORY_FAILED;
+	s->error_class = ERR_AGAIN;
+	free(s->error);
+	s->error = mem_printf("%s found that it does not hold any more", by);
 }
 
 static void
@@ -261,6 +277,8 @@ fold_record(struct history *h, const json_t *r)
 	json_t *value = json_object_get(r, "value");
 
 	json_object_set(s->recorded, key, value);
+	if (strcmp(key, WORK_VOID) == 0 && json_is_string(value))
+		void_step(h, json_string_value(value), s->id);
 	/* whatever it is called: what names a process may write */
 	add_writer(h, value);
 }
@@ -271,6 +289,9 @@ fold_result(struct history *h, const json_t *r)
 	struct step_history *s = step_of(h, r), *undone = undone_by(h, s);
 	const json_t *error = json_object_get(r, "error");
 
+	/* a step whose process could not even be made has no intent */
+	if (!s->begun)
+		keep(&s->begun, text_of(r, "time"));
 	keep(&s->ended, text_of(r, "time"));
 	keep(&s->error, NULL);
 	if (error) {
@@ -280,6 +301,7 @@ fold_result(struct history *h, const json_t *r)
 		return;
 	}
 	s->state = HISTORY_DONE;
+	s->done_seq = json_integer_value(json_object_get(r, "seq"));
 	json_decref(s->facts);
 	s->facts = json_incref(json_object_get(r, "facts"));
 	if (!undone)

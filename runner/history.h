@@ -18,7 +18,7 @@ enum history_state {
 	HISTORY_NEVER,
 	HISTORY_OPEN, /* an intent without a result: it runs, or it was cut */
 	HISTORY_DONE,
-	HISTORY_FAILED,
+	HISTORY_FAILED, /* or done, and voided since by a later step */
 	HISTORY_UNDONE, /* it was done, and taken back */
 	HISTORY_AGAIN,	/* somebody wants it done anew, and it is not begun */
 };
@@ -26,6 +26,7 @@ enum history_state {
 struct step_history {
 	char *id; /* "cutover/disk-0" */
 	enum history_state state;
+	json_int_t begun_seq, done_seq; /* of the last intent, last success */
 	int attempts;
 	int redone;			   /* how often it was asked for anew */
 	char fingerprint[DIGEST_HEX_SIZE]; /* of the last intent */

@@ -16,6 +16,8 @@
 #define SUM_SIZE 32 /* hex digits */
 #define SUM_KEY ",\"sum\":\""
 #define SUM_TAIL (sizeof(SUM_KEY) - 1 + SUM_SIZE + 2) /* ,"sum":"..."} */
+/* what can be torn when nothing was confirmed yet: one record */
+#define FIRST_BATCH_MAX 4096
 #define JOURNAL_MAX ((size_t)256 * 1024 * 1024)
 
 struct journal {
@@ -23,6 +25,7 @@ struct journal {
 	char *path;
 	json_int_t seq; /* of the last record, also of those not yet synced */
 	json_int_t batch;
+	size_t confirmed;	   /* bytes known to be on disk */
 	char sum[DIGEST_HEX_SIZE]; /* of the last record, cut to SUM_SIZE */
 	struct buf pending;
 	json_t *unconfirmed; /* the same records, for visit */
@@ -125,6 +128,13 @@ replay(struct replay *r, struct err *err)
 {
 	if (replay_good(r, err) < 0)
 		return -1;
+	if (r->good == 0 && r->len > FIRST_BATCH_MAX)
+		return err_set(err, ERR_FAIL,
+			       "'%s' is no journal, or its very beginning is "
+			       "damaged; nothing is done to this vm. Restore "
+			       "the file from a backup, or set the whole "
+			       "state directory aside to start this vm afresh",
+			       r->path);
 	if (r->good < r->len && has_later_batch(r))
 		return err_set(
 		    err, ERR_FAIL,
@@ -143,8 +153,11 @@ journal_read(const char *path, journal_visit_fn *visit, void *arg,
 	CLEANUP(buf_done) struct buf text = {0};
 	struct replay r = {.path = path, .visit = visit, .arg = arg};
 
-	if (fs_read(path, JOURNAL_MAX, true, &text, err) < 0)
+	if (fs_read(path, JOURNAL_MAX, true, &text, err) < 0) {
+		/* it is ours: no manifest is to blame */
+		err->class = err->class == ERR_USER ? ERR_FAIL : err->class;
 		return -1;
+	}
 	r.text = text.data ? text.data : "";
 	r.len = text.len;
 	if (replay(&r, err) < 0)
@@ -189,13 +202,15 @@ journal_open(const char *path, journal_visit_fn *visit, void *arg,
 	r.len = text.len;
 	if (replay(&r, err) < 0)
 		goto fail;
-	/* Nobody was told about a torn tail: its step runs again. */
-	if (r.good < r.len &&
-	    (ftruncate(j->fd, (off_t)r.good) < 0 || fdatasync(j->fd) < 0)) {
+	/* Nobody was told about a torn tail: its step runs again.  What is
+	 * good may have been written and never synced. */
+	if ((r.good < r.len && ftruncate(j->fd, (off_t)r.good) < 0) ||
+	    (r.len > 0 && fdatasync(j->fd) < 0)) {
 		err_sys(err, "cannot trim journal '%s'", path);
 		goto fail;
 	}
 	j->seq = r.seq;
+	j->confirmed = r.good;
 	memcpy(j->sum, r.sum, sizeof(r.sum));
 	*ret = j;
 	return 0;
@@ -286,6 +301,22 @@ tee_pending(struct journal *j)
 	}
 }
 
+/* A file nobody can find again keeps nothing: somebody removed the state
+ * directory, or put another in its place. */
+static int
+check_place(const struct journal *j, struct err *err)
+{
+	struct stat ours, there;
+
+	if (fstat(j->fd, &ours) == 0 && stat(j->path, &there) == 0 &&
+	    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the journal '%s' was removed or replaced while a run "
+		       "works with it",
+		       j->path);
+}
+
 int
 journal_sync(struct journal *j, struct err *err)
 {
@@ -295,11 +326,19 @@ journal_sync(struct journal *j, struct err *err)
 			       j->path);
 	if (j->pending.len == 0)
 		return 0;
+	if (check_place(j, err) < 0) {
+		j->poisoned = true;
+		return -1;
+	}
 	if (fs_write_all(j->fd, j->pending.data, j->pending.len, err) < 0 ||
 	    (fdatasync(j->fd) < 0 && err_sys(err, "cannot sync") < 0)) {
 		j->poisoned = true;
+		/* after a failed sync the file may read back what the disk
+		 * never got: the next run had better not see it */
+		(void)!ftruncate(j->fd, (off_t)j->confirmed);
 		return err_wrap(err, "journal '%s'", j->path);
 	}
+	j->confirmed += j->pending.len;
 	if (j->tee >= 0)
 		tee_pending(j);
 	buf_reset(&j->pending);

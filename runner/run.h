@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/vec.h"
 #include "execute.h"
 #include "io/loop.h"
 #include "pool.h"
@@ -30,13 +31,16 @@ struct step_run {
 	struct vm_run *vm;
 	const struct step *step;
 	enum step_phase phase;
-	int tries;	   /* in this run */
+	bool skip; /* done before: is so again when what it follows is */
+	int tries; /* in this run */
 	int64_t paused_ms; /* in this run, all pauses together */
 	struct work work;
 	json_t *facts_before, *recorded_before; /* what work points to */
 	struct child child;
+	/* Groups it recorded: they go when it goes. */
+	VEC(struct process_id) helpers;
 	int64_t begun_ms;
-	int deadline_timer, retry_timer;
+	int deadline_timer, retry_timer, mute_timer;
 	bool deadline_passed;
 };
 
@@ -99,6 +103,8 @@ void run_watch_requests(struct run *r);
 void vm_look_due(struct run *r, struct vm_run *vm);
 
 /* step_run.c */
+/* Ends what its helpers left; -1 when somebody will not go. */
+int step_end_helpers(struct step_run *s, struct err *err);
 /* Begins it if its pool has a slot. */
 void step_try_begin(struct step_run *s);
 

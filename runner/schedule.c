@@ -137,8 +137,11 @@ decide(const struct making *m, const struct step *step,
 		return DECISION_SKIP;
 	}
 	if (!same) {
+		json_t *inputs = step_inputs(step);
+
 		buf_adds(why, "changed:");
-		add_changes(why, step->inputs, past->inputs);
+		add_changes(why, inputs, past->inputs);
+		json_decref(inputs);
 		return DECISION_CHANGED;
 	}
 	return resume(m, step, past, why);
@@ -207,6 +210,16 @@ redo(const struct making *m, size_t position, struct scheduled *to,
 		   sealed->id);
 }
 
+static bool
+was_edited(const struct step *step, const struct step_history *past)
+{
+	json_t *inputs = step_inputs(step);
+	bool edited = is_edited(inputs, past->inputs);
+
+	json_decref(inputs);
+	return edited;
+}
+
 /* Repeating a copy wants a licence where there is something to repeat.  An
  * epoch that is void gives one: nobody decided that, and the copy is worth
  * nothing.  Nor is a licence asked twice: once journalled, a redo is due. */
@@ -219,8 +232,7 @@ needs_accept(const struct making *m, const struct scheduled *s)
 		return false;
 	if (s->decision == DECISION_REDO && past->state == HISTORY_AGAIN)
 		return false;
-	if (s->decision == DECISION_CHANGED &&
-	    !is_edited(s->step->inputs, past->inputs))
+	if (s->decision == DECISION_CHANGED && !was_edited(s->step, past))
 		return false;
 	if (s->decision != DECISION_CHANGED && s->decision != DECISION_REDO)
 		return false;
@@ -264,8 +276,50 @@ is_too_late(const struct graph *g, size_t position, const struct history *h)
 static bool
 is_handed_over(const struct step *step, const struct history *h)
 {
+	const struct step_history *past = history_step(h, step->id);
+
 	return !step->stage->writes_disks && history_step(h, "start") &&
-	       strcmp(step->stage->name, "start") != 0;
+	       strcmp(step->stage->name, "start") != 0 &&
+	       past->state == HISTORY_DONE;
+}
+
+/* Does `later` look at what `earlier` leaves on the disks? */
+static bool
+rests_on(const struct step *later, const struct step *earlier)
+{
+	bool makes = earlier->stage->copied != NULL ||
+		     strcmp(earlier->stage->name, "convert") == 0;
+
+	if (later->disk && earlier->disk && later->disk != earlier->disk)
+		return false;
+	return makes && (later->stage->writes_disks ||
+			 strcmp(later->stage->name, "verify") == 0);
+}
+
+/* What a step found or made is worth nothing once what it rests on was begun
+ * again after it, or is about to be. */
+static void
+distrust(const struct making *m, size_t position, struct scheduled *to,
+	 struct buf *why)
+{
+	const struct step_history *past =
+	    history_step(m->history, to->step->id);
+
+	for (size_t i = 0; i < position; i++) {
+		const struct scheduled *before = &m->schedule->steps[i];
+		const struct step_history *its =
+		    history_step(m->history, before->step->id);
+
+		if (!rests_on(to->step, before->step) ||
+		    (before->decision == DECISION_SKIP &&
+		     (!its || !past || its->begun_seq < past->done_seq)))
+			continue;
+		to->decision = DECISION_CHANGED;
+		buf_reset(why);
+		buf_printf(why, "changed: rests on %s, which is done again",
+			   before->step->id);
+		return;
+	}
 }
 
 static void
@@ -293,11 +347,14 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 
 	to->step = &m->graph->steps[position];
 	to->decision = decide(m, to->step, history_step(h, to->step->id), why);
+	if (to->decision == DECISION_SKIP && !h->finished)
+		distrust(m, position, to, why);
 	if (h->finished)
 		leave_alone(to, why, "the vm is finished");
 	else if (is_redone(m, position))
 		redo(m, position, to, why);
-	else if (to->decision == DECISION_CHANGED &&
+	else if ((to->decision == DECISION_CHANGED ||
+		  to->decision == DECISION_RESUME) &&
 		 is_beyond_repeat(to->step, h))
 		refuse(to, why);
 	else if (to->decision == DECISION_CHANGED &&

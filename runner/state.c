@@ -20,9 +20,10 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
+#define WHO_SIZE 256
+#define LOCK_DEADLINE_MS 10000
 #define WRITERS_DEADLINE_MS 30000
 #define KILL_DEADLINE_MS 10000
-#define DEAD_OWNER_MS 5000
 
 char *
 state_root(const char *option, struct err *err)
@@ -168,14 +169,21 @@ probe_lock(const char *path, const char *dir, struct err *err)
 		       dir);
 }
 
-static int
-refuse_held(int fd, const char *path, struct err *err)
+static void
+read_who(int fd, char who[WHO_SIZE])
 {
-	char who[256] = "";
-	ssize_t got = pread(fd, who, sizeof(who) - 1, 0);
+	ssize_t got = pread(fd, who, WHO_SIZE - 1, 0);
 
 	who[got > 0 ? got : 0] = '\0';
 	who[strcspn(who, "\n")] = '\0';
+}
+
+static int
+refuse_held(int fd, const char *path, struct err *err)
+{
+	char who[WHO_SIZE];
+
+	read_who(fd, who);
 	return err_set(err, ERR_HELD, "another run has it: %s ('%s')",
 		       who[0] ? who : "it has not said who it is", path);
 }
@@ -195,36 +203,49 @@ say_who(int fd)
 		(void)fs_pwrite(fd, who, strlen(who), 0, &ignored);
 }
 
-/* Whose lock it is has just died: a child it had forked an instant before may
- * hold the lock until it, too, is gone. */
+/* A run that was killed while it forked leaves a child that holds the lock
+ * until it comes to look for its parent. */
 static bool
-owner_is_dead(int fd)
+is_owner_dead(int fd)
 {
-	char who[256] = "", host[128] = "?", where[128];
-	ssize_t got = pread(fd, who, sizeof(who) - 1, 0);
+	char who[WHO_SIZE], ours[128] = "?", theirs[128];
 	int pid;
 
-	gethostname(host, sizeof(host) - 1);
-	return got > 0 &&
-	       sscanf(who, "process %d on %127s since", &pid, where) == 2 &&
-	       strcmp(host, where) == 0 && kill(pid, 0) < 0 && errno == ESRCH;
+	read_who(fd, who);
+	gethostname(ours, sizeof(ours) - 1);
+	return sscanf(who, "process %d on %127s since", &pid, theirs) == 2 &&
+	       strcmp(ours, theirs) == 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+static int
+wait_for_lock(int fd)
+{
+	int64_t until = clock_mono_ms() + LOCK_DEADLINE_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return -1;
+		if (!is_owner_dead(fd) || clock_mono_ms() > until) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		poll(NULL, 0, 10);
+	}
+	return 0;
 }
 
 static int
 take_lock(struct vm_state *s, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fs_path(s->dir, "lock");
-	int64_t until = clock_mono_ms() + DEAD_OWNER_MS;
 
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0)
 		return err_sys(err, "cannot open lock '%s'", path);
-	while (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return err_sys(err, "cannot lock '%s'", path);
-		if (!owner_is_dead(s->lock) || clock_mono_ms() > until)
+	if (wait_for_lock(s->lock) < 0) {
+		if (errno == EWOULDBLOCK)
 			return refuse_held(s->lock, path, err);
-		poll(NULL, 0, 10);
+		return err_sys(err, "cannot lock '%s'", path);
 	}
 	say_who(s->lock);
 	return probe_lock(path, s->dir, err);

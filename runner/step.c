@@ -129,11 +129,20 @@ child_receive(struct child *c)
 {
 	CLEANUP(mem_freep) char *text = mem_new(LINK_MESSAGE_MAX);
 	json_t *message, *error;
-	ssize_t got = recv(c->socket, text, LINK_MESSAGE_MAX, MSG_DONTWAIT);
+	ssize_t got;
 
+	if (c->garbled)
+		return NULL;
+	got = recv(c->socket, text, LINK_MESSAGE_MAX, MSG_DONTWAIT);
+	c->closed |= got == 0 || (got < 0 && errno == ECONNRESET);
 	if (got <= 0)
 		return NULL;
 	message = json_loadb(text, (size_t)got, 0, NULL);
+	c->garbled = !json_is_object(message);
+	if (c->garbled) {
+		json_decref(message);
+		return NULL;
+	}
 	error = json_object_get(message, "error");
 	if (error)
 		keep_error(c, error);
@@ -189,6 +198,16 @@ child_end(struct child *c, struct err *err)
 	mem_closep(&c->socket);
 	mem_closep(&c->pidfd);
 	c->socket = c->pidfd = -1;
+	if (c->garbled)
+		return err_set(err, ERR_BUG,
+			       "the step's process said what is no message; "
+			       "this is a defect, please report it with the "
+			       "vm's log");
+	if (!c->has_result && c->was_mute)
+		return err_set(err, ERR_BUG,
+			       "the step's process closed its socket and "
+			       "lived on; this is a defect, please report it "
+			       "with the vm's log");
 	if (!c->has_result)
 		return describe_death(status, err);
 	if (c->error.class != ERR_NONE) {
@@ -211,8 +230,9 @@ child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 	if (child_go(&c, err) < 0)
 		child_kill(&c);
 	for (;;) {
-		struct pollfd p[2] = {{.fd = c.socket, .events = POLLIN},
-				      {.fd = c.pidfd, .events = POLLIN}};
+		struct pollfd p[2] = {
+		    {.fd = c.closed ? -1 : c.socket, .events = POLLIN},
+		    {.fd = c.pidfd, .events = POLLIN}};
 		int64_t left = until - clock_mono_ms();
 
 		if (left <= 0 || (poll(p, 2, (int)left) < 0 && errno != EINTR))
@@ -222,7 +242,9 @@ child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 				(void)child_confirm(&c, err);
 			json_decref(message);
 		}
-		if (p[1].revents || left <= 0)
+		if (c.garbled)
+			child_kill(&c);
+		if (p[1].revents || left <= 0 || c.garbled)
 			break;
 	}
 	if (child_end(&c, err) < 0) {

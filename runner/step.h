@@ -21,6 +21,9 @@ struct child {
 	int socket;
 	/* What it said so far. */
 	bool has_result;
+	bool closed;   /* it can say nothing more */
+	bool garbled;  /* it said what is no message: end it */
+	bool was_mute; /* it closed its end and lived on, so it was ended */
 	json_t *facts; /* of a success; may be NULL */
 	struct err error;
 };
@@ -39,7 +42,8 @@ int child_start(const struct child_opts *opts, child_fn *fn, void *arg,
 		struct child *ret, struct err *err);
 int child_go(struct child *c, struct err *err);
 
-/* One message, taken off the socket.  NULL: none there, or the end.  An object
+/* One message, taken off the socket.  NULL: none there, or nothing will come
+ * any more (closed or garbled).  An object
  * with one of: "progress" [done, total], "doing" text, "record" {key, value}
  * (answer it with child_confirm once it is on disk).  Results are kept in
  * `c`. */

@@ -11,6 +11,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define HELPERS_DEADLINE_MS 5000
+
+#define MUTE_MS 5000 /* from a step's last word to its end */
+
 static void
 emit_step(struct step_run *s, enum event_type type, const char *text)
 {
@@ -152,22 +156,44 @@ step_done(struct step_run *s)
 	json_decref(facts);
 }
 
+/* A helper dies with the step's process; what the helper had started does not,
+ * and would go on writing. */
+int
+step_end_helpers(struct step_run *s, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->helpers.n; i++)
+		rc = process_kill_group(&s->helpers.v[i], HELPERS_DEADLINE_MS,
+					err);
+	vec_done(&s->helpers);
+	return rc;
+}
+
 static void
 step_ended(void *arg)
 {
 	struct step_run *s = arg;
 	struct run *r = s->run;
-	struct err err;
+	struct err err, still_there;
+	int rc;
 
 	loop_unwatch(r->loop, s->child.pidfd);
 	loop_unwatch(r->loop, s->child.socket);
 	loop_cancel(r->loop, s->deadline_timer);
 	pool_give(&r->pools[s->step->stage->pool], pool_key(s));
-	s->deadline_timer = 0;
+	loop_cancel(r->loop, s->mute_timer);
+	s->deadline_timer = s->mute_timer = 0;
 	s->vm->work->nrunning--;
 	s->vm->work->nopen--;
 	r->nrunning--;
-	if (child_end(&s->child, &err) < 0)
+	rc = child_end(&s->child, &err);
+	/* nobody may write for a step that has an end on record */
+	if (step_end_helpers(s, &still_there) < 0) {
+		err = still_there;
+		rc = -1;
+	}
+	if (rc < 0)
 		step_failed(s, &err);
 	else
 		step_done(s);
@@ -181,12 +207,27 @@ static void
 step_record(struct step_run *s, const json_t *record)
 {
 	json_t *fields = json_pack("{s:s}", "step", s->step->id);
+	struct process_id helper;
 	struct err err;
 
+	if (process_id_from_json(json_object_get(record, "value"), &helper) ==
+	    0)
+		*vec_push(&s->helpers) = helper;
 	json_object_update(fields, (json_t *)record);
 	if (run_write_down(s->run, s->vm, "record", fields) == 0 &&
 	    child_confirm(&s->child, &err) < 0)
 		log_line(LOG_LEVEL_WARNING, s->step->id, "%s", err.text);
+}
+
+/* It has said all it will ever say, and still lives. */
+static void
+step_is_mute(void *arg)
+{
+	struct step_run *s = arg;
+
+	s->mute_timer = 0;
+	s->child.was_mute = true;
+	child_kill(&s->child);
 }
 
 static void
@@ -198,7 +239,14 @@ step_said(void *arg)
 
 	if (!message) {
 		/* its end is told by its pidfd */
-		loop_unwatch(s->run->loop, s->child.socket);
+		if (s->child.garbled)
+			child_kill(&s->child);
+		if (s->child.closed)
+			s->mute_timer =
+			    loop_at(s->run->loop, clock_mono_ms() + MUTE_MS,
+				    step_is_mute, s);
+		if (s->child.garbled || s->child.closed)
+			loop_unwatch(s->run->loop, s->child.socket);
 		return;
 	}
 	if ((part = json_object_get(message, "record")))
@@ -270,9 +318,9 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 static json_t *
 intent_of(const struct step_run *s)
 {
-	return json_pack("{s:s, s:i, s:s, s:O, s:o}", "step", s->step->id,
+	return json_pack("{s:s, s:i, s:s, s:o, s:o}", "step", s->step->id,
 			 "attempt", s->work.attempt, "fingerprint",
-			 s->step->fingerprint, "inputs", s->step->inputs,
+			 s->step->fingerprint, "inputs", step_inputs(s->step),
 			 "process", process_id_to_json(&s->child.id));
 }
 

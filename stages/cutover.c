@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cutover: remember the power state, stop the source, see that it is off, and
  * copy, disk by disk, what is still missing. */
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,9 +223,10 @@ digest_of(enum proof proof)
 	return LEDGER_NO_DIGEST;
 }
 
-/* A ledger of another volume knows nothing of this one and goes.  One of this
- * volume keeps the digest it was begun with: a policy that changes does not
- * make copied data worth less. */
+/* A ledger of another volume knows nothing of this one and goes, as does one
+ * that cannot be read, and one without digests when some are wanted.  Else it
+ * keeps the digest it was begun with: a policy that changes does not make
+ * copied data worth less. */
 static int
 heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
 {
@@ -235,8 +236,10 @@ heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
 	if (!fs_exists(path))
 		return 0;
 	if (ledger_open_readonly(path, &old, err) < 0)
-		return -1;
-	stale = strcmp(ledger_identity(old)->target, id->target) != 0;
+		return err->sys == EBADMSG ? fs_remove(path, err) : -1;
+	stale = strcmp(ledger_identity(old)->target, id->target) != 0 ||
+		(ledger_identity(old)->digest == LEDGER_NO_DIGEST &&
+		 id->digest != LEDGER_NO_DIGEST);
 	if (!stale)
 		id->digest = ledger_identity(old)->digest;
 	ledger_close(old);
@@ -254,10 +257,10 @@ open_ledger(struct work *w, struct copying *c, struct err *err)
 	    .target_is_blank = c->fresh,
 	};
 
-	snprintf(id.vm, sizeof(id.vm), "%s", w->view->vm->id);
-	snprintf(id.disk, sizeof(id.disk), "%s", w->disk->id);
-	snprintf(id.target, sizeof(id.target), "%s", c->volume_id);
-	if (heed_old_ledger(path, &id, err) < 0 ||
+	if (ledger_put_id(id.vm, w->view->vm->id, err) < 0 ||
+	    ledger_put_id(id.disk, w->disk->id, err) < 0 ||
+	    ledger_put_id(id.target, c->volume_id, err) < 0 ||
+	    heed_old_ledger(path, &id, err) < 0 ||
 	    ledger_open(path, &id, &c->ledger, err) < 0)
 		return -1;
 	if (ledger_damaged_pages(c->ledger))

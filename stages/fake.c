@@ -11,8 +11,12 @@
  *   once    it fails the first time only  crash   its process dies of a signal
  *   hang    it never ends                 orphan  it leaves a helper behind
  *   half    a copy stops halfway, the first time, and keeps its half
+ *   stop    its process is stopped (SIGSTOP)
+ *   mute    it hangs up on its run and never ends
+ *   garbage it says what is no message    flood   and megabytes of that
  * Every step that runs to its end adds a line to fake.log in the vm's state
- * directory: what a test counts.  fake.power there has a line for each change
+ * directory: step, attempt, and what a hook's idempotency key begins with.
+ * fake.power there has a line for each change
  * of "source", "target" and "mark", in their order; the last one of each is how
  * it is now. */
 #include "stages/fake.h"
@@ -23,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -212,6 +217,50 @@ fake_copied(const struct view *v, const struct inv_disk *disk)
 	return (struct copied){.any = percent > 0, .percent = percent};
 }
 
+/* The descriptor that leads to the run; -1 when there is none. */
+static int
+find_socket(void)
+{
+	for (int fd = 3; fd < 1024; fd++) {
+		socklen_t len = sizeof(int);
+		int type;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+		    type == SOCK_SEQPACKET)
+			return fd;
+	}
+	return -1;
+}
+
+static void
+talk_nonsense(size_t total)
+{
+	static char piece[65536];
+	int fd = find_socket();
+
+	memset(piece, '{', sizeof(piece));
+	for (size_t put = 0; put < total; put += sizeof(piece))
+		if (send(fd, piece, sizeof(piece), MSG_NOSIGNAL) < 0)
+			return;
+}
+
+static void
+misbehave(const char *fault)
+{
+	if (strcmp(fault, "mute") == 0)
+		close(find_socket());
+	if (strcmp(fault, "stop") == 0)
+		raise(SIGSTOP);
+	if (strcmp(fault, "garbage") == 0)
+		talk_nonsense(1);
+	if (strcmp(fault, "flood") == 0)
+		talk_nonsense((size_t)64 * 1024 * 1024);
+	if (strcmp(fault, "hang") == 0 || strcmp(fault, "mute") == 0 ||
+	    strcmp(fault, "garbage") == 0 || strcmp(fault, "flood") == 0)
+		for (;;)
+			pause();
+}
+
 static int
 suffer(struct work *w, struct err *err)
 {
@@ -230,9 +279,7 @@ suffer(struct work *w, struct err *err)
 	}
 	if (strcmp(fault, "crash") == 0)
 		raise(SIGSEGV);
-	if (strcmp(fault, "hang") == 0)
-		for (;;)
-			pause();
+	misbehave(fault);
 	if (strcmp(fault, "orphan") == 0 && w->attempt == 1)
 		return leave_orphan(w, err);
 	return 0;

@@ -61,6 +61,9 @@ void work_log(struct work *w, enum log_level level, const char *fmt, ...)
  * before a side effect to undo it.  Takes the reference to value. */
 int work_record(struct work *w, const char *key, json_t *value,
 		struct err *err);
+/* The key under which a step records the id of another that it found undone:
+ * the next run does that one again. */
+#define WORK_VOID "void"
 /* What this or an earlier attempt of this step recorded; borrowed or NULL. */
 const json_t *work_recorded(const struct work *w, const char *key);
 /* The result of an earlier step ("cutover/disk-0"); borrowed or NULL. */

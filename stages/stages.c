@@ -94,7 +94,7 @@ look_at_epoch(struct work *w, struct err *err)
 		return err_wrap(err, "looking whether the source changed");
 	if (strcmp(now, w->view->vm->epoch) == 0)
 		return 0;
-	return err_set(err, ERR_FAIL,
+	return err_set(err, ERR_AGAIN,
 		       "the source changed since this run began; run again, "
 		       "and what changed is copied again");
 }

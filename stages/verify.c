@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* verify: read the replica back and compare it with its ledger. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "io/nbd.h"
 #include "stages/copy/copy.h"
@@ -79,19 +81,67 @@ serve_and_compare(struct work *w, const struct ledger *ledger,
 	return rc;
 }
 
+/* What was copied is not all there any more: the copy is to be made again, as
+ * far as its ledger does not hold. */
+static int
+void_copy(struct work *w, const char *why, struct err *err)
+{
+	json_t *step = json_sprintf("%s/%s", stage_copy.name, w->disk->id);
+
+	if (work_record(w, WORK_VOID, step, err) < 0)
+		return -1;
+	return err_set(err, ERR_AGAIN,
+		       "%s; the next run copies what is missing", why);
+}
+
+static int
+open_ledger(struct work *w, struct ledger **ret, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = place_ledger(w->view, w->disk);
+
+	if (ledger_open_readonly(path, ret, err) == 0)
+		return 0;
+	if (err->sys == ENOENT)
+		return void_copy(w, "the disk's ledger is gone", err);
+	if (err->sys == EBADMSG)
+		return void_copy(w, "the disk's ledger is damaged", err);
+	return -1;
+}
+
+/* A sealed ledger stays as it is: that disk may not be copied to again. */
+static int
+check_copy(struct work *w, const struct ledger *ledger,
+	   const struct volume *volume, struct err *err)
+{
+	if (ledger_sealed(ledger))
+		return 0;
+	if (!fs_exists(volume->path))
+		return void_copy(w, "the disk's volume is gone", err);
+	if (ledger_identity(ledger)->digest == LEDGER_NO_DIGEST)
+		return void_copy(w, "the disk was copied without a proof", err);
+	if (ledger_count_durable(ledger) != ledger_nblocks(ledger))
+		return void_copy(w,
+				 "the disk's ledger does not know of all its "
+				 "blocks",
+				 err);
+	return 0;
+}
+
 static int
 verify_run(struct work *w, json_t **ret_facts, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = place_ledger(w->view, w->disk);
 	CLEANUP(place_done) struct place p = {0};
 	struct ledger *ledger;
 	int rc;
 
 	work_catch_stop(w);
 	if (place_open(w->view, &p, err) < 0 ||
-	    ledger_open_readonly(path, &ledger, err) < 0)
+	    open_ledger(w, &ledger, err) < 0)
 		return -1;
-	rc = serve_and_compare(w, ledger, &p.volumes[w->ndisk], ret_facts, err);
+	rc = check_copy(w, ledger, &p.volumes[w->ndisk], err);
+	if (rc == 0)
+		rc = serve_and_compare(w, ledger, &p.volumes[w->ndisk],
+				       ret_facts, err);
 	ledger_close(ledger);
 	return rc;
 }

@@ -168,6 +168,11 @@ check 'what other tools keep beside manifests is passed over' '
 	mv m.yaml beside && echo "replicas: 3" >beside/values.yaml &&
 	palletjack validate beside && exits 3 palletjack validate --strict beside
 '
+check 'directories and pipes beside manifests are passed over' '
+	mkdir -p mixed/sub.yaml && mkfifo mixed/pipe.yaml &&
+	fake_manifest "vms: \"2\"" "{}" vm-00001 && mv m.yaml mixed &&
+	timeout 20 palletjack validate mixed
+'
 check 'a manifest is read from standard input, too' '
 	fake_manifest "vms: \"1\"" "{}" &&
 	palletjack plan - <m.yaml | grep -q "vm-00001: ready"

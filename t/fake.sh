@@ -84,3 +84,21 @@ fake_state() {
 	palletjack status m.yaml -o json |
 		jq -r --arg vm "${1:-vm-00001}" '.vms[] | select(.vm == $vm).state'
 }
+
+# What the journal of vm-00001 says in the end, but when and how often.
+fake_fold() {
+	palletjack status m.yaml -o json | jq -S '.vms[] | select(.vm == "vm-00001")
+		| {state, steps: [.steps[] | {step, state, error}
+			| select(.step != null)]}'
+}
+
+# with_fault NAME=VALUE... COMMAND...: the command with t/fault.c preloaded.
+with_fault() {
+	env LD_PRELOAD="${PALLETJACK%/*}/t/fault.so" \
+		ASAN_OPTIONS=verify_asan_link_order=0 "$@"
+}
+
+requires_fault() {
+	test -e "${PALLETJACK%/*}/t/fault.so" ||
+		skip_all "t/fault.so is not built: run make check"
+}

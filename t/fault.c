@@ -1,70 +1,335 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library to preload: kills the process at a write to a file of that name.
+/* A library to preload: kills the process at an operation on files, or has
+ * the operation fail.
  *
- *   FAULT_FILE=journal FAULT_AT=7 FAULT_WHEN=before|torn|after
- *   FAULT_FILE=journal FAULT_MATCH='"type":"result","step":"commit"' ...
- *
- * The write is the 7th, or the first that holds that text.  before: nothing of
- * it reaches the file; torn: half of it does; after: all of it, but nobody
- * hears of it. */
+ *   FAULT_OPS   which operations count, several separated by blanks: write
+ *               (the default; pwrite is one), fsync (fdatasync is one),
+ *               rename, ftruncate, unlink, open (for writing), send (of a
+ *               child to its run), fork
+ *   FAULT_FILE  only on files of that name, or only
+ *   FAULT_DIR   on what is in that directory or below it
+ *   FAULT_AT    the Nth of them, counted over all processes of a run; with
+ *   FAULT_LASTS and every one after it
+ *   FAULT_MATCH the first write that holds that text
+ *   FAULT_WHEN  before: killed, and nothing of it was done; torn: half of the
+ *               write was; after: all of it, but nobody hears of it; or the
+ *               name of an error it fails with: EIO, ENOSPC, EAGAIN, EROFS
+ *   FAULT_LOG   a file that gets a line for each operation that counts
+ *   FAULT_CLOCK seconds to add to the wall clock */
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-typedef ssize_t write_fn(int fd, const void *data, size_t len);
+enum outcome {
+	OUTCOME_PASS,
+	OUTCOME_BEFORE,
+	OUTCOME_TORN,
+	OUTCOME_AFTER,
+	OUTCOME_FAIL
+};
 
-static int
-is_the_file(int fd)
+static int *counter; /* shared by the run and its children */
+static pid_t first;
+
+/* The libc's own function of that name. */
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static __attribute__((constructor)) void
+begin(void)
 {
-	const char *wanted = getenv("FAULT_FILE"), *name;
-	char link[64], path[PATH_MAX];
-	ssize_t len;
-
-	if (!wanted)
-		return 0;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, path, sizeof(path) - 1);
-	if (len < 0)
-		return 0;
-	path[len] = '\0';
-	name = strrchr(path, '/');
-	return name && strcmp(name + 1, wanted) == 0;
+	first = getpid();
+	counter = mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (counter == MAP_FAILED)
+		abort();
 }
 
-static int
-is_the_write(int fd, const void *data, size_t len)
+static bool
+is_one_of(const char *words, const char *op)
 {
+	size_t len = strlen(op);
+
+	for (const char *at = words; (at = strstr(at, op)); at += len)
+		if ((at == words || at[-1] == ' ') &&
+		    (at[len] == ' ' || at[len] == '\0'))
+			return true;
+	return false;
+}
+
+static bool
+is_the_file(const char *path)
+{
+	const char *file = getenv("FAULT_FILE"), *dir = getenv("FAULT_DIR");
+	const char *slash = strrchr(path, '/');
+
+	if (file)
+		return strcmp(slash ? slash + 1 : path, file) == 0;
+	return dir && strncmp(path, dir, strlen(dir)) == 0;
+}
+
+static void
+note(const char *op, const char *path)
+{
+	const char *name = getenv("FAULT_LOG");
+	char line[PATH_MAX + 32];
+	int fd, len;
+
+	if (!name)
+		return;
+	len = snprintf(line, sizeof(line), "%s %s\n", op, path);
+	fd = REAL(open)(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0 || REAL(write)(fd, line, (size_t)len) != len)
+		abort();
+	close(fd);
+}
+
+static enum outcome
+outcome_of(const char *when)
+{
+	static const struct {
+		const char *name;
+		enum outcome outcome;
+		int sys;
+	} known[] = {
+	    {"before", OUTCOME_BEFORE, 0},    {"torn", OUTCOME_TORN, 0},
+	    {"after", OUTCOME_AFTER, 0},      {"EIO", OUTCOME_FAIL, EIO},
+	    {"ENOSPC", OUTCOME_FAIL, ENOSPC}, {"EAGAIN", OUTCOME_FAIL, EAGAIN},
+	    {"EROFS", OUTCOME_FAIL, EROFS},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(when, known[i].name) == 0) {
+			errno = known[i].sys;
+			return known[i].outcome;
+		}
+	abort();
+}
+
+/* What is to become of this operation; errno is set for a failure. */
+static enum outcome
+judge(const char *op, const char *path, const void *data, size_t len)
+{
+	const char *ops = getenv("FAULT_OPS"), *when = getenv("FAULT_WHEN");
 	const char *at = getenv("FAULT_AT"), *match = getenv("FAULT_MATCH");
-	static int nwrites;
+	int number, wanted;
 
-	if ((!at && !match) || !is_the_file(fd))
-		return 0;
-	if (match)
-		return memmem(data, len, match, strlen(match)) != NULL;
-	return ++nwrites == strtol(at, NULL, 10);
+	if (!is_one_of(ops ? ops : "write", op) || (path && !is_the_file(path)))
+		return OUTCOME_PASS;
+	if (match && (!data || !memmem(data, len, match, strlen(match))))
+		return OUTCOME_PASS;
+	note(op, path ? path : "-");
+	number = __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
+	wanted = at ? (int)strtol(at, NULL, 10) : 1;
+	if (!when || number < wanted ||
+	    (number > wanted && !getenv("FAULT_LASTS")))
+		return OUTCOME_PASS;
+	return outcome_of(when);
 }
 
-ssize_t write(int fd, const void *data, size_t len);
+static enum outcome
+judge_fd(const char *op, int fd, const void *data, size_t len)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t got;
+
+	if (!getenv("FAULT_FILE") && !getenv("FAULT_DIR"))
+		return OUTCOME_PASS;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	got = readlink(link, path, sizeof(path) - 1);
+	if (got < 0)
+		return OUTCOME_PASS;
+	path[got] = '\0';
+	return judge(op, path, data, len);
+}
+
+static void
+die(void)
+{
+	kill(getpid(), SIGKILL);
+	for (;;)
+		pause();
+}
+
+/* Is it carried out at all?  errno says why not. */
+static bool
+goes_on(enum outcome fate)
+{
+	if (fate == OUTCOME_BEFORE)
+		die();
+	return fate != OUTCOME_FAIL;
+}
+
+static void
+comes_back(enum outcome fate)
+{
+	if (fate != OUTCOME_PASS)
+		die();
+}
+
+static size_t
+part_of(size_t len, enum outcome fate)
+{
+	return fate == OUTCOME_TORN ? len / 2 : len;
+}
 
 ssize_t
 write(int fd, const void *data, size_t len)
 {
-	const char *when = getenv("FAULT_WHEN");
-	ssize_t put = (ssize_t)len;
-	static write_fn *real;
+	enum outcome fate = judge_fd("write", fd, data, len);
+	ssize_t rc = -1;
 
-	if (!real)
-		real = (write_fn *)dlsym(RTLD_NEXT, "write");
-	if (!when || !is_the_write(fd, data, len))
-		return real(fd, data, len);
-	if (strcmp(when, "torn") == 0)
-		put = real(fd, data, len / 2);
-	else if (strcmp(when, "after") == 0)
-		put = real(fd, data, len);
-	kill(getpid(), SIGKILL);
-	return put;
+	if (goes_on(fate)) {
+		rc = REAL(write)(fd, data, part_of(len, fate));
+		comes_back(fate);
+	}
+	return rc;
+}
+
+ssize_t
+pwrite(int fd, const void *data, size_t len, off_t at)
+{
+	enum outcome fate = judge_fd("write", fd, data, len);
+	ssize_t rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(pwrite)(fd, data, part_of(len, fate), at);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+ssize_t
+send(int socket, const void *data, size_t len, int flags)
+{
+	enum outcome fate = OUTCOME_PASS;
+	ssize_t rc = -1;
+
+	if (getpid() != first)
+		fate = judge("send", NULL, data, len);
+	if (goes_on(fate)) {
+		rc = REAL(send)(socket, data, len, flags);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+fsync(int fd)
+{
+	enum outcome fate = judge_fd("fsync", fd, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(fsync)(fd);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+fdatasync(int fd)
+{
+	enum outcome fate = judge_fd("fsync", fd, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(fdatasync)(fd);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+ftruncate(int fd, off_t len)
+{
+	enum outcome fate = judge_fd("ftruncate", fd, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(ftruncate)(fd, len);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+rename(const char *from, const char *to)
+{
+	enum outcome fate = judge("rename", to, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(rename)(from, to);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+unlink(const char *path)
+{
+	enum outcome fate = judge("unlink", path, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(unlink)(path);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+open(const char *path, int flags, ...)
+{
+	enum outcome fate = OUTCOME_PASS;
+	mode_t mode = 0;
+	va_list ap;
+	int rc = -1;
+
+	va_start(ap, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(ap, mode_t);
+	va_end(ap);
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		fate = judge("open", path, NULL, 0);
+	if (goes_on(fate)) {
+		rc = REAL(open)(path, flags, mode);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+pid_t
+fork(void)
+{
+	enum outcome fate = judge("fork", NULL, NULL, 0);
+	pid_t rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(fork)();
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+clock_gettime(clockid_t id, struct timespec *ret)
+{
+	const char *shift = getenv("FAULT_CLOCK");
+	int rc = REAL(clock_gettime)(id, ret);
+
+	if (shift && id == CLOCK_REALTIME)
+		ret->tv_sec += strtol(shift, NULL, 10);
+	return rc;
 }

@@ -17,6 +17,7 @@ static const struct {
     [ERR_NOT_READY] = {"not-ready", 3}, [ERR_HELD] = {"held", 4},
     [ERR_MISMATCH] = {"mismatch", 8},	[ERR_CANCELLED] = {"cancelled", 9},
     [ERR_WAITING] = {"waiting", 7},	[ERR_BUG] = {"bug", 1},
+    [ERR_AGAIN] = {"again", 5},
 };
 
 #define NCLASSES (sizeof(classes) / sizeof(classes[0]))

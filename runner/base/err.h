@@ -19,6 +19,7 @@ enum err_class {
 	ERR_CANCELLED, /* someone asked us to stop */
 	ERR_WAITING,   /* for a time or a gate: nothing is wrong */
 	ERR_BUG,       /* we broke our own rules */
+	ERR_AGAIN,     /* the next run mends it, this one cannot */
 };
 
 /* Lives on the caller's stack: nothing to free, setting it cannot fail.  The

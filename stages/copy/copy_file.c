@@ -100,6 +100,38 @@ make_image(const char *path, const char *format, uint64_t size, struct err *err)
 }
 
 int
+copy_file_check_size(const char *path, uint64_t has, uint64_t wanted,
+		     struct err *err)
+{
+	if (has == wanted)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "'%s' has %llu bytes, the source has %llu: remove it "
+		       "or choose another name",
+		       path, (unsigned long long)has,
+		       (unsigned long long)wanted);
+}
+
+static int
+find_image(const char *path, const struct stat *st, const char *format,
+	   uint64_t size, struct copy_file *ret, struct err *err)
+{
+	if (S_ISBLK(st->st_mode))
+		return err_set(err, ERR_USER,
+			       "'%s' is a block device: copying to one is not "
+			       "in this build yet",
+			       path);
+	if (!S_ISREG(st->st_mode))
+		return err_set(err, ERR_FAIL, "'%s' is not a regular file",
+			       path);
+	if (read_id(path, ret->id, err) < 0)
+		return -1;
+	if (strcmp(format, "raw") != 0)
+		return 0;
+	return copy_file_check_size(path, (uint64_t)st->st_size, size, err);
+}
+
+int
 copy_file_make(const char *path, const char *format, uint64_t size,
 	       struct copy_file *ret, struct err *err)
 {
@@ -107,14 +139,7 @@ copy_file_make(const char *path, const char *format, uint64_t size,
 	struct stat st;
 
 	if (stat(path, &st) == 0) {
-		if (S_ISBLK(st.st_mode))
-			snprintf(file.id, sizeof(file.id), "%s", path);
-		else if (!S_ISREG(st.st_mode))
-			return err_set(err, ERR_FAIL,
-				       "'%s' is neither a file nor a block "
-				       "device",
-				       path);
-		else if (read_id(path, file.id, err) < 0)
+		if (find_image(path, &st, format, size, &file, err) < 0)
 			return -1;
 	} else {
 		if (errno != ENOENT)
@@ -126,6 +151,12 @@ copy_file_make(const char *path, const char *format, uint64_t size,
 	}
 	*ret = file;
 	return 0;
+}
+
+int
+copy_file_renew(const char *path, struct copy_file *file, struct err *err)
+{
+	return make_id(path, file->id, err);
 }
 
 int

@@ -10,8 +10,8 @@
 #include "stages/copy/ledger.h"
 
 struct copy_file {
-	/* For ledger_identity.target: of a file a random id, kept beside it in
-	 * "PATH.id"; of a block device its path. */
+	/* For ledger_identity.target: a random id, kept beside the file in
+	 * "PATH.id". */
 	char id[LEDGER_ID_SIZE];
 	/* Made by this very call, so that it reads as zeroes: what
 	 * ledger_identity.target_is_blank asks. */
@@ -20,10 +20,15 @@ struct copy_file {
 
 /* Makes the image `path` of `size` bytes, sparse, whole and synced, or finds
  * the one made earlier.  A file that is there but was not made here is
- * ERR_FAIL: nobody's data is overwritten by a wrong name.  A block device is
- * taken as it is.  `format` is "raw" or "qcow2". */
+ * ERR_FAIL: nobody's data is overwritten by a wrong name.  So is a raw one of
+ * another size; of a qcow2 the caller asks its server.  `format` is "raw" or
+ * "qcow2". */
 int copy_file_make(const char *path, const char *format, uint64_t size,
 		   struct copy_file *ret, struct err *err);
+int copy_file_check_size(const char *path, uint64_t has, uint64_t wanted,
+			 struct err *err);
+/* Gives the image another id: no ledger made so far vouches for it. */
+int copy_file_renew(const char *path, struct copy_file *file, struct err *err);
 /* Removes the image and its id; fine when there is none. */
 int copy_file_remove(const char *path, struct err *err);
 

@@ -2,11 +2,15 @@
 /* One whole copy from here to there. */
 #include "stages/copy/copy_image.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
+#include "io/image.h"
 #include "io/nbd.h"
 #include "stages/copy/copy_file.h"
 
@@ -56,6 +60,28 @@ identify_source(struct ends *ends, const char *path, struct err *err)
 	return 0;
 }
 
+/* What would make qemu open other files is no source: their text would end up
+ * in the target.  As raw, an image is its own bytes whatever they are. */
+static int
+check_source(const char *path, const char *format, struct err *err)
+{
+	CLEANUP(mem_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct image image;
+	off_t size;
+
+	if (strcmp(format, "raw") == 0)
+		return 0;
+	if (fd < 0 || (size = lseek(fd, 0, SEEK_END)) < 0)
+		return err_sys(err, "cannot read source '%s'", path);
+	if (image_probe(fd, 0, (uint64_t)size, &image, err) < 0)
+		return err_wrap(err, "source '%s'", path);
+	if (strcmp(image.format, format) != 0)
+		return err_set(err, ERR_FAIL,
+			       "source '%s' is not %s, but %s by its header",
+			       path, format, image.format);
+	return 0;
+}
+
 static int
 open_source(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
@@ -63,15 +89,40 @@ open_source(struct ends *ends, const struct copy_image_opts *opts,
 	const char *format = opts->source_format ? opts->source_format : "raw";
 
 	ends->source_uri = opts->source;
-	snprintf(ends->source_id, sizeof(ends->source_id), "%s", opts->source);
+	if (ledger_put_id(ends->source_id, opts->source, err) < 0)
+		return -1;
 	if (!copy_image_is_uri(opts->source)) {
 		if (identify_source(ends, opts->source, err) < 0 ||
+		    check_source(opts->source, format, err) < 0 ||
 		    serve(opts->source, format, false, &ends->source_server,
 			  err) < 0)
 			return -1;
 		ends->source_uri = ends->source_server.uri;
 	}
 	return nbd_size(ends->source_uri, &ends->size, err);
+}
+
+/* What is written to now is no longer what another ledger, or one that was
+ * removed, knew; only the ledger that is bound to it goes on. */
+static int
+take_over(struct ends *ends, const struct copy_image_opts *opts,
+	  struct err *err)
+{
+	if (ends->file.is_new || (opts->ledger && fs_exists(opts->ledger)))
+		return 0;
+	return copy_file_renew(opts->target, &ends->file, err);
+}
+
+/* qcow2 counts in sectors. */
+static int
+check_qcow2_size(const struct ends *ends, const char *path, struct err *err)
+{
+	uint64_t has;
+
+	if (nbd_size(ends->target_server.uri, &has, err) < 0)
+		return -1;
+	return copy_file_check_size(path, has, (ends->size + 511) / 512 * 512,
+				    err);
 }
 
 static int
@@ -82,21 +133,20 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 
 	if (copy_image_is_uri(opts->target)) {
 		ends->target.uri = opts->target;
-		snprintf(ends->file.id, sizeof(ends->file.id), "%s",
-			 opts->target);
-		return 0;
+		return ledger_put_id(ends->file.id, opts->target, err);
 	}
 	if (copy_file_make(opts->target, format, ends->size, &ends->file, err) <
 	    0)
 		return -1;
 	if (strcmp(format, "raw") == 0) {
 		ends->target.file = opts->target;
-		return 0;
+		return take_over(ends, opts, err);
 	}
-	if (serve(opts->target, format, true, &ends->target_server, err) < 0)
+	if (serve(opts->target, format, true, &ends->target_server, err) < 0 ||
+	    check_qcow2_size(ends, opts->target, err) < 0)
 		return -1;
 	ends->target.uri = ends->target_server.uri;
-	return 0;
+	return take_over(ends, opts, err);
 }
 
 static void

@@ -9,7 +9,7 @@
 struct copy_image_opts {
 	const char *source;	   /* an NBD URI, or an image file */
 	const char *source_format; /* of a file; NULL is raw */
-	const char *target;	   /* an NBD URI, a device, or a file to make */
+	const char *target;	   /* an NBD URI, or a file to make */
 	const char *target_format; /* of a file: raw or qcow2; NULL is raw */
 	/* Keeps the proof and lets the same copy go on after it was cut short;
 	 * one ledger is for one state of the source.  NULL: neither. */

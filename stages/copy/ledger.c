@@ -455,6 +455,31 @@ root(const struct ledger *l, struct digest *sha, uint8_t *ret, struct err *err)
 	return digest_tree_root(&tree, sha, &l->header.identity, ret, err);
 }
 
+static void
+put_hex(char *ret, const uint8_t digest[LEDGER_DIGEST_SIZE])
+{
+	for (int i = 0; i < LEDGER_DIGEST_SIZE; i++)
+		snprintf(ret + (ptrdiff_t)i * 2, 3, "%02x", digest[i]);
+}
+
+int
+ledger_put_id(char ret[LEDGER_ID_SIZE], const char *name, struct err *err)
+{
+	CLEANUP(digest_done) struct digest sha = {0};
+	uint8_t digest[LEDGER_DIGEST_SIZE];
+
+	if (strlen(name) < LEDGER_ID_SIZE) {
+		memcpy(ret, name, strlen(name) + 1);
+		return 0;
+	}
+	if (digest_init(&sha, LEDGER_SHA256, err) < 0 ||
+	    digest_block(&sha, name, strlen(name), digest, err) < 0)
+		return -1;
+	snprintf(ret, LEDGER_ID_SIZE, "sha256:");
+	put_hex(ret + strlen(ret), digest);
+	return 0;
+}
+
 int
 ledger_root(const struct ledger *l, char ret_hex[65], struct err *err)
 {
@@ -472,7 +497,6 @@ ledger_root(const struct ledger *l, char ret_hex[65], struct err *err)
 		    (unsigned long long)l->nblocks);
 	if (root(l, &sha, top, err) < 0)
 		return -1;
-	for (int i = 0; i < LEDGER_DIGEST_SIZE; i++)
-		snprintf(ret_hex + (ptrdiff_t)i * 2, 3, "%02x", top[i]);
+	put_hex(ret_hex, top);
 	return 0;
 }

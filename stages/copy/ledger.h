@@ -39,6 +39,10 @@ struct ledger_identity {
 	bool target_is_blank;
 };
 
+/* Puts a name of any length into one of the identity's members: one that is
+ * too long as "sha256:" and its digest, so that no two count as one. */
+int ledger_put_id(char ret[LEDGER_ID_SIZE], const char *name, struct err *err);
+
 struct ledger_entry {
 	enum ledger_state state;
 	uint32_t generation;
@@ -52,7 +56,8 @@ struct ledger;
  * writes is ERR_HELD. */
 int ledger_open(const char *path, const struct ledger_identity *id,
 		struct ledger **ret, struct err *err);
-/* Opens an existing one to read it, bound to whatever. */
+/* Opens an existing one to read it, bound to whatever.  One that is there and
+ * tells nothing any more leaves EBADMSG in err->sys. */
 int ledger_open_readonly(const char *path, struct ledger **ret,
 			 struct err *err);
 void ledger_close(struct ledger *l); /* NULL is fine; syncs nothing */

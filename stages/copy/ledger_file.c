@@ -165,12 +165,15 @@ ledger_file_header(int fd, const char *path, struct format_header *ret,
 			best = h;
 		found = true;
 	}
-	if (!found)
-		return err_set(err, ERR_FAIL,
-			       "'%s' is no ledger, or both copies of its "
-			       "header are damaged: remove it and the disk is "
-			       "copied again from the start",
-			       path);
+	if (!found) {
+		err_set(err, ERR_FAIL,
+			"'%s' is no ledger, or both copies of its header are "
+			"damaged: remove it and the disk is copied again from "
+			"the start",
+			path);
+		err->sys = EBADMSG;
+		return -1;
+	}
 	if (best.version != FORMAT_VERSION)
 		return err_set(err, ERR_FAIL,
 			       "ledger '%s' has format version %u, this "

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "manifests/digest.h"
-#include "stages/source/image.h"
+#include "io/image.h"
 #include "stages/source/source.h"
 
 /* Settings that are no vm; "VM.cpus" holds for that vm alone. */
@@ -48,15 +48,18 @@ is_common(const char *key)
 	return false;
 }
 
-/* "web.cpus", where there is a vm called web */
+/* "web.cpus", or what was meant so: its first half is a vm, or its second a
+ * setting; reading the manifest complains unless both are. */
 static bool
 is_override(const struct endpoint *ep, const char *key)
 {
 	const char *dot = strrchr(key, '.');
 	CLEANUP(mem_freep) char *vm = NULL;
 
-	if (!dot || !is_common(dot + 1))
+	if (!dot)
 		return false;
+	if (is_common(dot + 1))
+		return true;
 	vm = mem_strndup(key, (size_t)(dot - key));
 	return json_object_get(ep->settings, vm) != NULL;
 }
@@ -130,11 +133,16 @@ size_of(int fd, uint64_t *ret, struct err *err)
 static int
 probe(const char *path, struct inv_disk *disk, struct err *err)
 {
-	CLEANUP(mem_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP(mem_closep)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct image image;
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "cannot open '%s'", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(err, ERR_FAIL,
+			       "it is neither a file nor a block device");
 	if (size_of(fd, &disk->allocated_bytes, err) < 0 ||
 	    image_probe(fd, 0, disk->allocated_bytes, &image, err) < 0)
 		return -1;
@@ -212,7 +220,7 @@ read_settings(const struct endpoint *ep, struct inventory *inv,
 		vm->sockets = (unsigned)n;
 	if (units_parse_quantity(memory, &vm->memory_bytes) < 0)
 		bad_setting(concerns, "memory", memory, "a quantity: '2Gi'");
-	vm->efi = !strcmp(firmware, "efi");
+	vm->efi = !strcmp(firmware, "efi") || !strcmp(firmware, "uefi");
 	if (!vm->efi && strcmp(firmware, "bios") != 0)
 		bad_setting(concerns, "firmware", firmware, "'bios' or 'efi'");
 	if (!*network)

@@ -8,7 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stages/source/image.h"
+#include "io/image.h"
 #include "stages/source/source.h"
 #include "stages/source/zeroes.h"
 
@@ -124,7 +124,7 @@ validate(const struct endpoint *ep, const struct inv_vm *vm,
 	if (package_open(findings->arena, root, rel, &p, err) < 0)
 		return err_wrap(err, "'%s'", rel);
 	if (!p.is_damaged) {
-		ova_check_digests(&p, findings);
+		ova_check_digests(&p, vm, findings);
 		check_disks(ep, vm, findings);
 	}
 	package_done(&p);

@@ -33,6 +33,7 @@ int ova_vm_epoch(const char *root, const struct inv_vm *vm, char **ret,
 		 struct err *err);
 
 /* Compares all files with the package's manifest (.mf). */
-void ova_check_digests(const struct package *p, struct findings *findings);
+void ova_check_digests(const struct package *p, const struct inv_vm *vm,
+		       struct findings *findings);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "manifests/digest.h"
 
 #define MANIFEST_LIMIT ((size_t)4 << 20)
@@ -17,6 +18,7 @@ struct check {
 	const struct package *package;
 	struct findings *findings;
 	const char *manifest;
+	VEC(struct package_file) listed; /* every file it has a digest of */
 };
 
 static int
@@ -53,9 +55,11 @@ check_file(struct check *c, const char *algorithm, const char *name,
 	CLEANUP(mem_freep) char *got = NULL;
 	struct package_file f;
 	struct err err;
+	bool is_there = package_find(c->package, name, &f, &err) == 0;
 
-	if (package_find(c->package, name, &f, &err) < 0 ||
-	    digest_file(c->package, &f, algorithm, &got, &err) < 0)
+	if (is_there)
+		*vec_push(&c->listed) = f;
+	if (!is_there || digest_file(c->package, &f, algorithm, &got, &err) < 0)
 		findings_add(c->findings, FINDING_CRITICAL, "DigestNotChecked",
 			     "'%s', listed in '%s': %s", name, c->manifest,
 			     err.text);
@@ -141,10 +145,43 @@ check_lines(struct check *c, char *text)
 	}
 }
 
-void
-ova_check_digests(const struct package *p, struct findings *findings)
+static bool
+is_listed(const struct check *c, const char *rel, uint64_t offset)
 {
-	struct check c = {p, findings, package_beside(p, ".mf")};
+	for (size_t i = 0; i < c->listed.n; i++)
+		if (!strcmp(c->listed.v[i].rel, rel) &&
+		    c->listed.v[i].offset == offset)
+			return true;
+	return false;
+}
+
+/* A manifest that leaves a disk out proves nothing about it. */
+static void
+check_disks_listed(const struct check *c, const struct inv_vm *vm)
+{
+	for (size_t i = 0; i < vm->ndisks; i++) {
+		const struct inv_disk *disk = &vm->disks[i];
+		const char *rel =
+		    json_string_value(json_object_get(disk->locator, "file"));
+		json_int_t offset = json_integer_value(
+		    json_object_get(disk->locator, "offset"));
+
+		if (disk->blank || !rel || is_listed(c, rel, (uint64_t)offset))
+			continue;
+		findings_add(c->findings, FINDING_WARN, "DigestNotChecked",
+			     "%s '%s' is not listed in '%s': whether it is "
+			     "whole cannot be proved",
+			     disk->id, disk->name, c->manifest);
+	}
+}
+
+void
+ova_check_digests(const struct package *p, const struct inv_vm *vm,
+		  struct findings *findings)
+{
+	struct check c = {.package = p,
+			  .findings = findings,
+			  .manifest = package_beside(p, ".mf")};
 	CLEANUP(buf_done) struct buf text = {0};
 	struct package_file f;
 	struct err err;
@@ -160,6 +197,10 @@ ova_check_digests(const struct package *p, struct findings *findings)
 	    package_file_read(p, &f, MANIFEST_LIMIT, &text, &err) < 0)
 		findings_add(findings, FINDING_CRITICAL, "DigestNotChecked",
 			     "'%s': %s", c.manifest, err.text);
-	else
-		check_lines(&c, text.data);
+	else {
+		if (text.data)
+			check_lines(&c, text.data);
+		check_disks_listed(&c, vm);
+	}
+	vec_done(&c.listed);
 }

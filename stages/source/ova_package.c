@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "manifests/digest.h"
-#include "stages/source/image.h"
+#include "io/image.h"
 #include "stages/source/ovf.h"
 
 #define SECTOR 512

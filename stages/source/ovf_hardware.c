@@ -179,17 +179,19 @@ read_memory(struct hardware *h, const struct item *i)
 {
 	const char *units = text_of(i, "AllocationUnits");
 	const char *quantity = text_of(i, "VirtualQuantity");
-	uint64_t n, unit;
+	uint64_t n, unit, sum;
 
 	/* no unit: MiB, as everybody who leaves it out means it */
 	if (ovf_units(*units ? units : "byte * 2^20", &unit) < 0 ||
-	    ovf_number(quantity, &n) < 0 || __builtin_mul_overflow(n, unit, &n))
+	    ovf_number(quantity, &n) < 0 ||
+	    __builtin_mul_overflow(n, unit, &n) ||
+	    __builtin_add_overflow(h->system->vm.memory_bytes, n, &sum))
 		findings_add(&h->system->concerns, FINDING_CRITICAL,
 			     "OVFNotValid",
 			     "line %u: '%s' x '%s' is no size of memory",
 			     xml_line(i->node), quantity, units);
 	else
-		h->system->vm.memory_bytes += n;
+		h->system->vm.memory_bytes = sum;
 }
 
 static const char *

@@ -2,6 +2,7 @@
 /* Files of an OVA, wherever they are. */
 #include "stages/source/package.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -207,6 +208,32 @@ package_has(const struct package *p, const char *name)
 	return package_find(p, name, &ignored, &err) == 0;
 }
 
+static const char *
+beside_in_directory(const struct package *p, const char *name)
+{
+	CLEANUP(mem_freep) char *from = fs_dirname(p->rel);
+	CLEANUP(mem_freep) char *path = fs_path(p->root, from);
+	DIR *dir = opendir(path);
+	const char *found = NULL;
+	struct dirent *entry;
+
+	while (dir && !found && (entry = readdir(dir)))
+		if (!strcasecmp(entry->d_name, name))
+			found = arena_strdup(p->arena, entry->d_name);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static const char *
+beside_in_archive(const struct package *p, const char *name)
+{
+	for (size_t i = 0; i < p->tar.members.n; i++)
+		if (!strcasecmp(p->tar.members.v[i].name, name))
+			return p->tar.members.v[i].name;
+	return NULL;
+}
+
 const char *
 package_beside(const struct package *p, const char *ending)
 {
@@ -214,7 +241,10 @@ package_beside(const struct package *p, const char *ending)
 	    arena_printf(p->arena, "%.*s%s", (int)strlen(p->descriptor) - 4,
 			 p->descriptor, ending);
 
-	return package_has(p, name) ? name : NULL;
+	if (package_has(p, name))
+		return name;
+	return p->is_archive ? beside_in_archive(p, name)
+			     : beside_in_directory(p, name);
 }
 
 int

@@ -41,7 +41,8 @@ void package_done(struct package *p);
 int package_find(const struct package *p, const char *name,
 		 struct package_file *ret, struct err *err);
 bool package_has(const struct package *p, const char *name);
-/* The file called as the descriptor but for its ending: ".mf".  NULL: none. */
+/* The file called as the descriptor but for its ending: ".mf", in
+ * whatever case.  NULL: none. */
 const char *package_beside(const struct package *p, const char *ending);
 
 /* A descriptor of the file that holds it; caller closes; -1. */

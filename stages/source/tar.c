@@ -28,7 +28,7 @@ struct walk {
 	struct tar *tar;
 	/* what a pax or GNU header said of the member that follows */
 	char *name;
-	bool has_size;
+	bool has_size, is_sparse;
 	uint64_t size;
 };
 
@@ -140,6 +140,8 @@ static void
 take_pax(struct walk *w, const char *key, size_t len, const char *value,
 	 size_t nvalue)
 {
+	if (len > 11 && !strncmp(key, "GNU.sparse.", 11))
+		w->is_sparse = true;
 	if (len == 4 && !strncmp(key, "path", 4)) {
 		mem_freep(&w->name);
 		w->name = mem_strndup(value, nvalue);
@@ -226,6 +228,12 @@ check_member(const struct walk *w, const char *name, char type, struct err *err)
 			       "member '%s' is of type '%c', which no OVA "
 			       "contains",
 			       name, type >= ' ' && type <= '~' ? type : '?');
+	if (w->is_sparse)
+		return err_set(
+		    err, ERR_FAIL,
+		    "member '%s' is sparse; pack the archive without "
+		    "--sparse",
+		    name);
 	if (!tar_is_safe(name))
 		return err_set(err, ERR_FAIL,
 			       "member '%s' leads outside the archive", name);

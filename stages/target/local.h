@@ -4,7 +4,7 @@
  *   PATH/VM/                      the vm's home
  *     palletjack.json             the claim: whose this is
  *     handover.json               the hand-over mark, once handed over
- *     disk-0.raw  disk-0.id       a volume, and what identifies its contents
+ *     disk-0.raw  disk-0.raw.id   a volume, and what identifies its contents
  *     overlays/                   scratch of conversion and boot test
  *     domain.xml  nvram.fd        the definition, UEFI's variables
  *     start                       starts it with plain QEMU

@@ -28,12 +28,14 @@ local_volume(const struct target_vm *t, size_t n, struct volume *ret)
 	ret->format = d->format;
 }
 
+/* Named after the file, format and all: volumes of two formats are two. */
 char *
 local_volume_id(const struct target_vm *t, size_t n)
 {
-	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
+	CLEANUP(volume_done) struct volume v = {0};
 
-	return mem_printf("%s/%s.id", dir, t->shape->disks[n].volume);
+	local_volume(t, n, &v);
+	return mem_printf("%s.id", v.path);
 }
 
 /* *ret stays NULL where there is none. */
@@ -183,9 +185,8 @@ local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 		    bool *ret_fresh, struct err *err)
 {
 	const struct shape_disk *d = &t->shape->disks[n];
-	CLEANUP(mem_freep) char *path = local_volume_id(t, n);
+	CLEANUP(mem_freep) char *path = local_volume_id(t, n), *id = NULL;
 	CLEANUP(volume_done) struct volume v = {0};
-	CLEANUP(mem_freep) char *id = NULL;
 
 	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
 		return -1;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -99,6 +100,114 @@ test_foreign_file(void)
 	like(err.text, "was not made for a copy", "and that is said");
 }
 
+/* One target never belongs to two ledgers: the file holds what was copied
+ * last, and only that copy's ledger may say so. */
+static void
+test_two_ledgers(void)
+{
+	CLEANUP(mem_freep) char *a = path_of("a"), *b = path_of("b");
+	CLEANUP(mem_freep) char *target = path_of("shared");
+	CLEANUP(mem_freep) char *la = path_of("la"), *lb = path_of("lb");
+	struct copy_image_opts opts = {.target = target,
+				       .digest = LEDGER_SHA256};
+
+	make_source(a, 'a');
+	make_source(b, 'b');
+	opts.source = a, opts.ledger = la;
+	ok(copies(&opts), "a to a target");
+	opts.source = b, opts.ledger = lb;
+	ok(copies(&opts) && same(b, target), "b over it");
+	opts.source = a, opts.ledger = la;
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "the first ledger does not vouch for it any more");
+	like(err.text, "belongs to another target", "and that is said");
+	ok(same(b, target), "which nothing was written to");
+	opts.source = b, opts.ledger = lb;
+	ok(copies(&opts), "the second still does");
+	is_int(result.progress.read_bytes, 0, "and has nothing to do");
+	opts.source = a, opts.ledger = NULL;
+	ok(copies(&opts) && same(a, target), "a over it, without a ledger");
+	opts.source = b, opts.ledger = lb;
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "then no ledger vouches for it");
+}
+
+static void
+test_other_size(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("source");
+	CLEANUP(mem_freep) char *target = path_of("larger");
+	struct copy_image_opts opts = {.source = source, .target = target};
+	struct copy_file made;
+
+	make_source(source, 'a');
+	ok(copy_file_make(target, "raw", 2 * SIZE, &made, &err) == 0,
+	   "a target of another size");
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "is refused");
+	like(err.text, "8388608 bytes", "it says what it found");
+	like(err.text, "4194304", "and what it wanted");
+}
+
+/* A node without a driver behind it: whatever went wrong, nobody's disk could
+ * be written to here. */
+static void
+test_block_device(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("source");
+	CLEANUP(mem_freep) char *device = path_of("device");
+	struct copy_image_opts opts = {.source = source, .target = device};
+
+	make_source(source, 'a');
+	if (mknod(device, S_IFBLK | 0600, makedev(240, 255)) < 0) {
+		ok(true, "block devices # SKIP mknod is not allowed here");
+		return;
+	}
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_USER,
+	   "a block device is no target");
+	like(err.text, "not in this build yet", "so far");
+}
+
+static void
+test_long_names(void)
+{
+	CLEANUP(mem_freep) char *name = mem_printf("%0200d", 0);
+	char one[LEDGER_ID_SIZE], two[LEDGER_ID_SIZE];
+
+	ok(ledger_put_id(one, "short", &err) == 0, "an id for a ledger");
+	is_str(one, "short", "a short one is kept as it is");
+	ok(ledger_put_id(one, name, &err) == 0, "a long one");
+	name[199] = '1';
+	ok(ledger_put_id(two, name, &err) == 0 && strcmp(one, two) != 0,
+	   "is another than one that differs at its end");
+	like(two, "sha256:", "by their digests");
+}
+
+static void
+test_backing_file(void)
+{
+	CLEANUP(mem_freep) char *source = path_of("source");
+	CLEANUP(mem_freep) char *image = path_of("backed.qcow2");
+	CLEANUP(mem_freep) char *target = path_of("from-backed");
+	const char *argv[] = {"qemu-img", "create", "-q",  "-f",  "qcow2", "-b",
+			      source,	  "-F",	    "raw", image, NULL};
+	struct copy_image_opts opts = {
+	    .source = image, .source_format = "qcow2", .target = target};
+
+	make_source(source, 'a');
+	if (process_run(argv, 60000, NULL, &err) < 0)
+		tap_diag("%s", err.text);
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "an image that stands on another file is refused");
+	like(err.text, "backing file", "and that is said");
+	ok(!fs_exists(target), "before anything is made");
+	opts.source = source;
+	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
+	   "so is one that is not what it is said to be");
+	opts.source = image, opts.source_format = NULL;
+	ok(copies(&opts), "as raw it is its own bytes and no more");
+}
+
 static void
 test_qcow2(void)
 {
@@ -151,6 +260,11 @@ main(void)
 	test_file();
 	test_raw();
 	test_foreign_file();
+	test_two_ledgers();
+	test_other_size();
+	test_block_device();
+	test_long_names();
+	test_backing_file();
 	test_qcow2();
 	return tap_done();
 }

@@ -181,7 +181,7 @@ concerns(void)
 	inv = listed(&ep, (const char *[]){
 			      "web=over.qcow2,gone.raw,disk.vhd,disk.raw",
 			      "bad=disk.raw", "bad.cpus=two", "bad.memory=lots",
-			      "bad.firmware=uefi", NULL});
+			      "bad.firmware=uefy", NULL});
 	is_int((long long)inv->vms[0].ndisks, 4, "all are listed");
 	has_concern(&inv->vms[0], 0, "backing file");
 	has_concern(&inv->vms[0], 1, "gone.raw");
@@ -190,7 +190,7 @@ concerns(void)
 	       "none about the sound one");
 	has_concern(&inv->vms[1], 0, "'two'");
 	has_concern(&inv->vms[1], 1, "'lots'");
-	has_concern(&inv->vms[1], 2, "'uefi'");
+	has_concern(&inv->vms[1], 2, "'uefy'");
 	done(&ep, inv);
 	free(over);
 	free(fixed);

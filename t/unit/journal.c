@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "history.h"
 #include "t/tap.h"
 
 static char *path;
@@ -161,6 +162,29 @@ test_poison(void)
 	journal_close(j);
 }
 
+static void
+test_newer(void)
+{
+	CLEANUP(mem_freep) char *newer = fs_path(tap_dir(), "newer");
+	struct history *h = history_new();
+	struct journal *j = NULL;
+	struct err err;
+
+	if (journal_open(newer, NULL, NULL, &j, &err) < 0)
+		tap_diag("%s", err.text);
+	journal_add(j, "open",
+		    json_pack("{s:i, s:s, s:s}", "version", JOURNAL_VERSION + 1,
+			      "uuid", "u", "plan", "t/p"));
+	ok(journal_sync(j, &err) == 0, "a newer program's journal");
+	journal_close(j);
+	j = NULL;
+	ok(journal_open(newer, history_visit, h, &j, &err) < 0,
+	   "is not written to");
+	like(err.text, "written by a newer palletjack", "and it is said why");
+	is_int(err.class, ERR_FAIL, "that costs the vm, not the run");
+	history_free(h);
+}
+
 int
 main(void)
 {
@@ -179,6 +203,7 @@ main(void)
 	is_int(write_some(1), 9, "a torn tail is cut when it is opened");
 	is_int(write_some(0), 11, "and written over");
 	test_poison();
+	test_newer();
 	free(path);
 	return tap_done();
 }

@@ -189,7 +189,7 @@ test_raw_volume(void)
 	       "no volume without a claim");
 	(void)ops->claim(&mine, &err);
 	ops->volume(&mine, 0, &v);
-	id_file = in_home("disk-0.id");
+	id_file = in_home("disk-0.raw.id");
 
 	is_int(ops->create_volume(&mine, 0, &id, &fresh, &err), 0, "make it");
 	ok(fresh, "it is fresh");
@@ -253,6 +253,31 @@ test_qcow2_volume(void)
 	is_int(ops->create_volume(&mine, 1, &again, &fresh, &err), -1,
 	       "a resized source is noticed");
 	inv_disks[1].capacity_bytes = MIB;
+}
+
+/* A volume of another format beside it has contents of its own. */
+static void
+test_other_format(void)
+{
+	CLEANUP(mem_freep) char *raw = NULL, *qcow2 = NULL, *again = NULL;
+	const char *format = shape.disks[0].format;
+	bool fresh = false;
+
+	fresh_target();
+	(void)ops->claim(&mine, &err);
+	if (!process_in_path("qemu-img")) {
+		ok(true, "two formats # SKIP qemu-img is not installed");
+		return;
+	}
+	(void)ops->create_volume(&mine, 0, &raw, &fresh, &err);
+	shape.disks[0].format = "qcow2";
+	is_int(ops->create_volume(&mine, 0, &qcow2, &fresh, &err), 0,
+	       "the same disk in another format");
+	ok(raw && qcow2 && strcmp(raw, qcow2) != 0, "has another id");
+	shape.disks[0].format = format;
+	is_int(ops->create_volume(&mine, 0, &again, &fresh, &err), 0,
+	       "back to the first");
+	ok(!fresh && again && strcmp(again, raw) == 0, "which kept its own");
 }
 
 /* Runs the start script with a qemu-system-x86_64 of ours first in PATH;
@@ -496,6 +521,7 @@ main(void)
 	test_raw_volume();
 	test_lost_volume();
 	test_qcow2_volume();
+	test_other_format();
 	test_script();
 	test_power();
 	test_start_shapes();

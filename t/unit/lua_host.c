@@ -88,6 +88,9 @@ test_notes(void)
 	       "{\"a\":1,\"b\":1.5,\"c\":\"x\",\"d\":false}", "plain values");
 	leaves("note('l', {1, {}, {a = 'b'}})", "{\"l\":[1,{},{\"a\":\"b\"}]}",
 	       "tables");
+	leaves("note('a', 1) pcall(note, 'a', ('x'):rep(65535)) "
+	       "pcall(note, 'b', ('x'):rep(65535))",
+	       "{\"a\":1}", "a note that is too large leaves what was there");
 	leaves("note('a', 1) note('a', 2)", "{\"a\":2}", "the later note");
 	leaves("note('n', math.mininteger)", "{\"n\":-9223372036854775808}",
 	       "integers stay integers");

@@ -179,6 +179,21 @@ digests(void)
 	found(&s, FINDING_CRITICAL, "DigestNotChecked", "line 6",
 	      "a line that is none");
 	shop_close(&s);
+
+	buf_reset(&b);
+	buf_reset(&mf);
+	add_digest(&mf, "tight", "web.ovf", "sha1", ovf, strlen(ovf));
+	tar_add(&b, "web.ovf", ovf, strlen(ovf));
+	tar_add(&b, "WEB.MF", mf.data, mf.len);
+	tar_add(&b, "a.vmdk", vmdk.data, vmdk.len);
+	tar_end(&b);
+	shop_open(&s, "digests3");
+	store(s.dir, "web.ova", b.data, b.len);
+	shop_read(&s);
+	shop_validate(&s);
+	found(&s, FINDING_WARN, "DigestNotChecked", "is not listed in 'WEB.MF'",
+	      "a manifest that leaves the disk out");
+	shop_close(&s);
 	buf_done(&b);
 	buf_done(&mf);
 }

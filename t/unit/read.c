@@ -206,10 +206,24 @@ static const struct {
      "spec.settings.a must be a comma-separated list of disk images\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
      "metadata: {name: x}\n"
-     "spec: {type: disk, url: a, settings: {cpus: x, b.memory: 2Q}}\n",
+     "spec: {type: disk, url: a, settings: {cpus: x, b: i, b.memory: 2Q}}\n",
      "spec.settings.cpus must be a number of processors\nError "
      "SettingsNotValid m.yaml:1:1: Endpoint default/x: "
      "spec.settings.b.memory must be a quantity"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
+     "metadata: {name: x}\n"
+     "spec: {type: disk, url: a, settings: {web: i, web.memroy: 1Gi, "
+     "wbe.cpus: '2', web.firmware: uefi}}\n",
+     "spec.settings 'web.memroy' is no setting of type disk; did you mean "
+     "'web.memory'?\nWarn FieldUnknown m.yaml:1:1: Endpoint default/x: "
+     "spec.settings 'wbe.cpus' is no setting of type disk; did you mean "
+     "'web.cpus'?\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
+     "metadata: {name: x}\n"
+     "spec: {type: ova, url: a, secret: {name: s}, settings: {format: raw}}\n",
+     "spec.secret is not used by type ova; remove it\nWarn FieldUnknown "
+     "m.yaml:1:1: Endpoint default/x: spec.settings 'format' is no setting of "
+     "type ova\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
      "metadata: {name: x}\n"
      "spec: {type: local, url: a, settings: {format: vmdk, fromat: raw}}\n",
@@ -269,8 +283,11 @@ static const struct {
      "metadata: {name: x}\nspec: {waive: [spec.transferNetwrk]}\n",
      "spec.waive names 'spec.transferNetwrk', which is no field"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
-     "metadata: {name: x}\nspec: {bootTest: off, proof: none}\n",
+     "metadata: {name: x}\nspec: {bootTest: off, proof: none, verify: none}\n",
      ""},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {proof: none}\n",
+     "spec.proof none leaves nothing to verify with; set verify: none too\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: Script\n"
      "metadata: {name: x}\nspec: {}\n",
      "Error ScriptNotValid m.yaml:1:1: Script default/x: spec must have "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a disk image is, by its own bytes and not by its name. */
-#ifndef SOURCE_IMAGE_H
-#define SOURCE_IMAGE_H
+#ifndef IO_IMAGE_H
+#define IO_IMAGE_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Headers of disk images.  A guest can write any header into its raw disk, so
  * what is let through here must be harmless whoever wrote it. */
-#include "stages/source/image.h"
+#include "io/image.h"
 
 #include <endian.h>
 #include <inttypes.h>
@@ -17,6 +17,7 @@
 #include "io/process.h"
 
 #define SECTOR 512
+#define FOOTER 512
 #define DESCRIPTOR_LIMIT ((size_t)1 << 20)
 #define QEMU_DEADLINE_MS 60000
 #define CHECK_DEADLINE_MS 1800000
@@ -233,6 +234,11 @@ static const struct {
      "convert -O vmdk'"},
     {"conectix", 8,
      "it is a VHD; change it with 'qemu-img convert -f vpc -O vhdx'"},
+    {"QED\0", 4, "it is a QED image; change it with 'qemu-img convert'"},
+    {"WithoutFreeSpace", 16,
+     "it is a Parallels image; change it with 'qemu-img convert'"},
+    {"WithouFreSpacExt", 16,
+     "it is a Parallels image; change it with 'qemu-img convert'"},
     {"\x1f\x8b", 2, "it is compressed; unpack it with 'gunzip'"},
     {"BZh", 3, "it is compressed; unpack it with 'bunzip2'"},
     {"\xfd"
@@ -241,6 +247,27 @@ static const struct {
     {"\x28\xb5\x2f\xfd", 4, "it is compressed; unpack it with 'unzstd'"},
     {"PK\x03\x04", 4, "it is a ZIP archive; unpack it with 'unzip'"},
 };
+
+/* Formats whose only mark stands at their end. */
+static int
+refuse_footers(const struct part *p, struct err *err)
+{
+	char foot[FOOTER] = {0};
+
+	if (p->length < FOOTER)
+		return 0;
+	if (read_part(p, p->length - FOOTER, foot, sizeof(foot), err) < 0)
+		return -1;
+	if (!memcmp(foot, "conectix", 8))
+		return err_set(err, ERR_FAIL,
+			       "it is a VHD of fixed size; change it with "
+			       "'qemu-img convert -f vpc -O vhdx'");
+	if (!memcmp(foot, "koly", 4))
+		return err_set(err, ERR_FAIL,
+			       "it is a DMG; change it with 'qemu-img convert "
+			       "-f dmg -O qcow2'");
+	return 0;
+}
 
 int
 image_probe(int fd, uint64_t offset, uint64_t length, struct image *ret,
@@ -265,6 +292,8 @@ image_probe(int fd, uint64_t offset, uint64_t length, struct image *ret,
 		*ret = (struct image){.format = formats[i].format};
 		return formats[i].probe(&p, ret, err);
 	}
+	if (refuse_footers(&p, err) < 0)
+		return -1;
 	*ret = (struct image){
 	    .format = "raw",
 	    .virtual_bytes = (length + SECTOR - 1) / SECTOR * SECTOR,

@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The run, or its child, is killed at every write, sync, rename and message in
+# turn; the next run always ends in the same place.  With LONG=1 also after
+# each of them.
+. "${0%/*}/lib.sh"
+. "${0%/*}/fake.sh"
+test_begin 'a run killed anywhere goes on from there'
+requires jq
+requires_fault
+
+fake_manifest 'vms: "1"' '{bootTest: once, retry: {first: 1ms, max: 1ms}}'
+fake_steps | sort >steps
+
+# faulty NAME=VALUE...: a run under these faults, anywhere in the state
+faulty() {
+	rm -rf "$PALLETJACK_STATE"
+	with_fault FAULT_OPS='write fsync rename ftruncate unlink send' \
+		FAULT_DIR="$PALLETJACK_STATE" "$@" palletjack run m.yaml
+}
+
+check 'undisturbed' '
+	faulty FAULT_LOG="$PWD/points" && fake_fold >want
+	fake_log | sort | cmp_ok steps -
+'
+
+# resumes: the run after a killed one ends where the undisturbed one did
+resumes() {
+	palletjack run m.yaml >resumed 2>&1 || {
+		echo "the next run ended with $?"
+		cat resumed
+		return 1
+	}
+	palletjack journal check "$PALLETJACK_STATE/t/p/vm-00001" &&
+		fake_fold | cmp_ok want - || return 1
+	fake_log | sort -u | cmp_ok steps - || return 1
+	# only the step whose result was being written can have run twice
+	test "$(fake_log | sort | uniq -d | wc -l)" -le 1
+}
+
+# kill_at WHEN NUMBER...
+kill_at() {
+	when=$1
+	shift
+	for n; do
+		status=0
+		faulty FAULT_AT="$n" FAULT_WHEN="$when" >killed 2>&1 ||
+			status=$?
+		case $status in
+		# a child that is killed costs an attempt, not the run
+		0 | 5 | 137) ;;
+		*)
+			echo "point $n $when: status $status"
+			cat killed
+			return 1
+			;;
+		esac
+		resumes || {
+			echo "point $n $when: $(sed -n "${n}p" points)"
+			return 1
+		}
+	done
+}
+
+# what goes to the vm's log is for people only
+all=$(grep -nv '/run\.log$' points | cut -d: -f1 | tr '\n' ' ')
+# and the test's own log knows no half lines
+writes=$(grep -n '^write' points | grep -v '\.log$' | cut -d: -f1 |
+	tr '\n' ' ')
+
+tried=$(echo "$all$writes" | wc -w)
+check 'killed before any of them' "kill_at before $all"
+check 'killed in the middle of any write' "kill_at torn $writes"
+if test -n "$LONG"; then
+	check 'killed after any of them' "kill_at after $all"
+	tried=$((tried + $(echo "$all" | wc -w)))
+fi
+echo "# $tried points tried"
+
+check 'what was confirmed is never done again' '
+	last=$(grep -n "^fsync.*/journal$" points | tail -n 3 | head -n 1 |
+		cut -d: -f1)
+	exits 137 faulty FAULT_AT="$last" FAULT_WHEN=after &&
+	fake_log >before && palletjack run m.yaml && fake_log >after &&
+	head -n "$(wc -l <before)" after | cmp_ok before - &&
+	test $(($(wc -l <after) - $(wc -l <before))) -le 1
+'
+
+# mends WHEN: the run is killed at each of the first operations on a journal
+# with a torn tail
+mends() {
+	for n in 1 2 3 4 5; do
+		rm -rf "$PALLETJACK_STATE"
+		cp -R torn "$PALLETJACK_STATE"
+		exits 137 with_fault FAULT_OPS='write fsync ftruncate' \
+			FAULT_AT="$n" FAULT_FILE=journal FAULT_WHEN="$1" \
+			palletjack run m.yaml || return 1
+		resumes || return 1
+	done
+}
+check 'killed again while it cuts a torn tail' '
+	nth=$(grep -n "^write.*/journal$" points | sed -n 9p | cut -d: -f1)
+	exits 137 faulty FAULT_AT="$nth" FAULT_WHEN=torn
+	cp -R "$PALLETJACK_STATE" torn
+	mends before
+	mends after
+'
+test_end
