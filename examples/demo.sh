@@ -21,7 +21,15 @@ end_vm() {
 	tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$home" ||
 		return 0
 	kill "$pid"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+	left=100
+	while kill -0 "$pid" 2>/dev/null; do
+		left=$((left - 1))
+		test "$left" -gt 0 || {
+			echo "The vm of the last demo, process $pid, does not end" >&2
+			exit 1
+		}
+		sleep 0.1
+	done
 }
 
 # wait_for SECONDS PATTERN FILE
@@ -72,7 +80,9 @@ What to try next:
 Kill it half way and run it again: make demo in one terminal, and in another,
 while it copies or converts,
 
-  pkill -9 -f 'palletjack run'; $pj run examples/quickstart
+  kill -9 \$(sed -n 's/^process \([0-9]*\) .*/\1/p' \
+    $PALLETJACK_STATE/demo/quickstart/quickstart/lock)
+  $pj run examples/quickstart
 
 The vm runs until you end it: kill \$(cat $home/qemu.pid)
 EOF

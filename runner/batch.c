@@ -200,6 +200,26 @@ check_all_findings(const struct batch *b, const struct batch_vm *v,
 	return check_findings(&b->findings, NULL, v->run.pvm, err);
 }
 
+/* A commit that was begun is to be finished, whatever the plan says now: until
+ * then the disk is neither the replica nor the converted guest. */
+static int
+check_commit(const struct batch_vm *v, struct err *err)
+{
+	const struct step_history *commit =
+	    history_step(v->run.state->history, "commit");
+
+	if (!commit || commit->state == HISTORY_DONE ||
+	    commit->state == HISTORY_UNDONE)
+		return 0;
+	for (size_t i = 0; i < v->run.graph->nsteps; i++)
+		if (strcmp(v->run.graph->steps[i].id, "commit") == 0)
+			return 0;
+	return err_set(err, ERR_FAIL,
+		       "the commit of its conversion was begun and is not "
+		       "finished, and the plan no longer converts: take "
+		       "skipGuestConversion out again until it is");
+}
+
 static int
 check_refused(const struct batch_vm *v, struct err *err)
 {
@@ -230,6 +250,8 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	if (batch_check_cancelled(b, v, opts->take ? NULL : v->run.state->dir,
 				  err) < 0)
 		return -1;
+	if (check_commit(v, err) < 0)
+		return -1;
 	return check_refused(v, err);
 }
 
@@ -252,21 +274,6 @@ is_settled(const struct batch_vm *v)
 				     : v->verdict == BATCH_FINISHED;
 }
 
-/* A directory that was copied from another plan's proves nothing here. */
-static int
-check_owner(const struct batch *b, const struct vm_state *s, struct err *err)
-{
-	CLEANUP(mem_freep)
-	char *plan = mem_printf("%s/%s", b->plan->o.namespace, b->plan->o.name);
-
-	if (!s->history->plan || strcmp(s->history->plan, plan) == 0)
-		return 0;
-	return err_set(err, ERR_FAIL,
-		       "its state was made by plan %s, and this is plan %s; "
-		       "set '%s' aside",
-		       s->history->plan, plan, s->dir);
-}
-
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
 static int
 open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
@@ -276,7 +283,7 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	char *dir = state_vm_dir(opts->root, b->plan, v->run.pvm);
 
 	if (state_peek(dir, &v->run.state, err) < 0 ||
-	    check_owner(b, v->run.state, err) < 0)
+	    batch_check_owner(b, v->run.state, err) < 0)
 		return -1;
 	v->run.aim = opts->aim;
 	if (v->run.aim == AIM_RUN && is_half_back(v)) {
@@ -393,6 +400,8 @@ check_offline(const struct batch_vm *v, struct err *err)
 		return err_set(err, ERR_NOT_READY,
 			       "nothing is recorded about it yet; plan "
 			       "without --offline asks the source");
+	if (check_commit(v, err) < 0)
+		return -1;
 	return check_refused(v, err);
 }
 

@@ -120,3 +120,18 @@ batch_say_finished(struct batch_vm *v, struct err *err)
 		    json_pack("{s:b}", "finished", true));
 	return journal_sync(v->run.state->journal, err);
 }
+
+int
+batch_check_owner(const struct batch *b, const struct vm_state *s,
+		  struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *plan = mem_printf("%s/%s", b->plan->o.namespace, b->plan->o.name);
+
+	if (!s->history->plan || strcmp(s->history->plan, plan) == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "its state was made by plan %s, and this is plan %s; "
+		       "set '%s' aside",
+		       s->history->plan, plan, s->dir);
+}

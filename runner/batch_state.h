@@ -6,6 +6,10 @@
 
 #include "batch.h"
 
+/* ERR_FAIL: the directory was copied from another plan's, and proves nothing
+ * here. */
+int batch_check_owner(const struct batch *b, const struct vm_state *s,
+		      struct err *err);
 /* What the run goes by: the source as it is now, and what --redo asked for. */
 int batch_keep_record(struct batch_vm *v, struct err *err);
 

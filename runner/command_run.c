@@ -17,7 +17,7 @@
 #include "state.h"
 
 struct options {
-	const char *plan, *selector, *until, *jobs, *events, *expect;
+	const char *state, *plan, *selector, *until, *jobs, *events, *expect;
 	const char *cutover, *wait, *waiting_exit;
 	bool strict;
 	struct words vms, redo, accept, paths;
@@ -76,13 +76,18 @@ worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
 static void
 say_command(const struct options *o, const char *command)
 {
-	fprintf(stderr, "palletjack %s", command);
+	fprintf(stderr, "palletjack");
+	if (o->state)
+		fprintf(stderr, " --state '%s'", o->state);
+	fprintf(stderr, " %s", command);
 	for (size_t i = 0; i < o->paths.n; i++)
 		fprintf(stderr, " %s", o->paths.v[i]);
 	if (o->plan)
 		fprintf(stderr, " --plan %s", o->plan);
 	if (o->selector)
 		fprintf(stderr, " -l '%s'", o->selector);
+	for (size_t i = 0; i < o->vms.n; i++)
+		fprintf(stderr, " --vm '%s'", o->vms.v[i]);
 }
 
 static bool
@@ -368,7 +373,7 @@ check_options(struct options *o)
 static int
 run(const struct globals *g, int argc, char **argv)
 {
-	struct options o = {0};
+	struct options o = {.state = g->state};
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},

@@ -86,6 +86,9 @@ vm_stop(struct vm_run *vm)
 		s->retry_timer = 0;
 		s->phase = PHASE_LEFT;
 		vm->work->nopen--;
+		/* unless it is stopped for a reason of its own */
+		vm_note_failure(vm, ERR_CANCELLED,
+				"stopped by a signal, state saved");
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,16 +34,22 @@ process_inherit(int fd)
 		inherited[ninherited++] = fd;
 }
 
+/* What one line of /proc says of a process. */
+struct stat_line {
+	char state;
+	pid_t group, session;
+	unsigned long long start;
+};
+
 /* Fields after the name, which may hold spaces and parentheses itself:
  * proc(5), /proc/PID/stat. */
 static int
-read_stat(pid_t pid, char *ret_state, pid_t *ret_group,
-	  unsigned long long *ret_start)
+read_stat(pid_t pid, struct stat_line *ret)
 {
 	char path[64], text[1024], *after;
+	int group, session;
 	size_t got;
 	FILE *f;
-	int group;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	f = fopen(path, "re");
@@ -54,34 +61,47 @@ read_stat(pid_t pid, char *ret_state, pid_t *ret_group,
 	after = strrchr(text, ')');
 	if (!after ||
 	    sscanf(after + 1,
-		   " %c %*d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d "
+		   " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d "
 		   "%*d %*d %*d %*d %*d %llu",
-		   ret_state, &group, ret_start) != 3)
+		   &ret->state, &group, &session, &ret->start) != 4)
 		return -1;
-	*ret_group = group;
+	ret->group = group;
+	ret->session = session;
 	return 0;
+}
+
+/* Where a process number means anything: this boot, this PID namespace. */
+static void
+name_place(char ret[64])
+{
+	struct stat ns;
+
+	if (stat("/proc/self/ns/pid", &ns) < 0)
+		ns.st_ino = 0;
+	snprintf(ret, 64, "%.36s/%lu", clock_boot_id(),
+		 (unsigned long)ns.st_ino);
 }
 
 int
 process_identify(pid_t pid, struct process_id *ret)
 {
-	unsigned long long start;
-	pid_t group;
-	char state;
+	struct stat_line line;
 
-	if (read_stat(pid, &state, &group, &start) < 0)
+	if (read_stat(pid, &line) < 0)
 		return -1;
 	ret->pid = pid;
-	ret->start = start;
-	snprintf(ret->boot_id, sizeof(ret->boot_id), "%s", clock_boot_id());
+	ret->start = line.start;
+	ret->session = line.session;
+	name_place(ret->boot_id);
 	return 0;
 }
 
 json_t *
 process_id_to_json(const struct process_id *id)
 {
-	return json_pack("{s:i, s:I, s:s}", "pid", (int)id->pid, "start",
-			 (json_int_t)id->start, "boot", id->boot_id);
+	return json_pack("{s:i, s:I, s:i, s:s}", "pid", (int)id->pid, "start",
+			 (json_int_t)id->start, "session", (int)id->session,
+			 "boot", id->boot_id);
 }
 
 int
@@ -89,14 +109,16 @@ process_id_from_json(const json_t *json, struct process_id *ret)
 {
 	json_int_t start;
 	const char *boot;
-	int pid;
+	int pid, session;
 
-	if (json_unpack((json_t *)json, "{s:i, s:I, s:s}", "pid", &pid, "start",
-			&start, "boot", &boot) < 0 ||
+	if (json_unpack((json_t *)json, "{s:i, s:I, s:i, s:s}", "pid", &pid,
+			"start", &start, "session", &session, "boot",
+			&boot) < 0 ||
 	    pid <= 1 || strlen(boot) >= sizeof(ret->boot_id))
 		return -1;
 	ret->pid = pid;
 	ret->start = (unsigned long long)start;
+	ret->session = session;
 	memcpy(ret->boot_id, boot, strlen(boot) + 1);
 	return 0;
 }
@@ -247,6 +269,8 @@ process_start(const struct process_opts *opts, struct process *ret,
 		err_sys(err, "cannot watch '%s'", opts->argv[0]);
 		goto end_it;
 	}
+	if (opts->detached)
+		p.id.session = pid; /* as soon as it comes to that */
 	if (opts->on_start && opts->on_start(opts->arg, &p.id, err) < 0)
 		goto end_it;
 	if (write(go[1], "g", 1) != 1) {
@@ -311,15 +335,13 @@ group_exists(pid_t group)
 }
 
 /* Somebody of the group who is more than a zombie: who reaps orphans here may
- * be slow, and a zombie writes nothing. */
+ * be slow, and a zombie writes nothing.  `session` 0: of any. */
 static bool
-group_has_living(pid_t group)
+group_has_living(pid_t group, pid_t session)
 {
-	unsigned long long start;
 	struct dirent *entry;
+	struct stat_line line;
 	bool found = false;
-	pid_t of;
-	char state;
 	DIR *proc;
 
 	if (!group_exists(group))
@@ -329,9 +351,11 @@ group_has_living(pid_t group)
 		return true;
 	while (!found && (entry = readdir(proc)))
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    read_stat((pid_t)strtol(entry->d_name, NULL, 10), &state,
-			      &of, &start) == 0)
-			found = of == group && state != 'Z' && state != 'X';
+		    read_stat((pid_t)strtol(entry->d_name, NULL, 10), &line) ==
+			0)
+			found = line.group == group && line.state != 'Z' &&
+				line.state != 'X' &&
+				(!session || line.session == session);
 	closedir(proc);
 	return found;
 }
@@ -340,7 +364,7 @@ group_has_living(pid_t group)
 static void
 clear_group(pid_t group)
 {
-	for (int i = 0; i < 200 && group_has_living(group); i++) {
+	for (int i = 0; i < 200 && group_has_living(group, 0); i++) {
 		kill(-group, SIGKILL);
 		poll(NULL, 0, 10);
 	}
@@ -382,14 +406,17 @@ bool
 process_lives(const struct process_id *id)
 {
 	struct process_id now;
+	char here[64];
 
-	if (id->pid <= 1 || strcmp(id->boot_id, clock_boot_id()) != 0)
+	name_place(here);
+	if (id->pid <= 1 || strcmp(id->boot_id, here) != 0)
 		return false;
 	if (process_identify(id->pid, &now) == 0 && now.start != id->start)
 		return false;
 	/* when the leader is gone its number still names the group: the
-	 * kernel gives it to nobody else while anyone is in there */
-	return group_has_living(id->pid);
+	 * kernel gives it to nobody else while anyone is in there; and whoever
+	 * got it afterwards is of another session */
+	return group_has_living(id->pid, id->session);
 }
 
 int

@@ -20,8 +20,9 @@
 struct process_id {
 	pid_t pid; /* of the group's leader */
 	unsigned long long
-	    start; /* clock ticks since boot, /proc/PID/stat 22 */
-	char boot_id[64];
+	    start;	  /* clock ticks since boot, /proc/PID/stat 22 */
+	pid_t session;	  /* its group's members are of no other */
+	char boot_id[64]; /* of the boot and the PID namespace */
 };
 
 struct process {

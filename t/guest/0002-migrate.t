@@ -25,7 +25,7 @@ at_end 'end_process "$(cat '"$home"'/qemu.pid)"'
 killed_at() {
 	exits 137 env LD_PRELOAD="$fault" FAULT_FILE=journal \
 		FAULT_WHEN=before \
-		FAULT_MATCH="\"type\":\"result\",\"step\":\"$1\"" \
+		FAULT_MATCH="\"type\":\"result\",\"step\":\"$1\",\"facts\"" \
 		palletjack run m
 }
 attempts() {
@@ -41,6 +41,7 @@ living_groups() {
 	return 0
 }
 
+(cd "$guest" && sha256sum quickstart.ova) >untouched
 check 'plan says what would be done and what converts' '
 	palletjack plan m && palletjack validate --online m
 '
@@ -65,6 +66,7 @@ sed 's/^/# group left behind: /' orphans
 
 check 'killed in boot-test, after a whole conversion' 'killed_at boot-test'
 check 'what the killed run left behind was ended' '
+	test -s orphans &&
 	while read -r group; do
 		! pgrep -g "$group" -r D,R,S || exit 1
 	done <orphans
@@ -98,7 +100,7 @@ check 'the replica was, byte for byte, what the OVA holds' '
 '
 check 'the source is untouched' '
 	(cd "$guest" && sha256sum quickstart.ova) >after &&
-	palletjack status m >/dev/null && cat after
+	cmp_ok untouched after
 '
 check 'the vm runs at the target, on virtio, with its data' '
 	within 300 grep -aq GUEST-UP "$home/console.log" &&
@@ -116,7 +118,7 @@ check 'overlays and helpers are gone' '
 	! find target -name "*.qcow2" | grep . &&
 	test -z "$(living_groups)"
 '
-check 'a rerun does nothing, in less than a second of anyone'"'"'s time' '
+check 'a rerun does nothing' '
 	cp "$state/journal" before &&
 	palletjack run m && cmp before "$state/journal"
 '

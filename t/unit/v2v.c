@@ -283,11 +283,7 @@ test_left_behind(void)
 	opts.argv = argv;
 	(void)process_start(&opts, &p, &err);
 	(void)work_record(&work, "tmpdir", tmpdir, &err);
-	(void)work_record(
-	    &work, "v2v",
-	    json_pack("{s:i, s:I, s:s}", "pid", (int)p.id.pid, "start",
-		      (json_int_t)p.id.start, "boot", p.id.boot_id),
-	    &err);
+	(void)work_record(&work, "v2v", process_id_to_json(&p.id), &err);
 	work.attempt = 2;
 	install("virt-v2v-in-place", "exit 0");
 	is_int(run_stage(&stage_convert), 0, "an attempt after a crash");
