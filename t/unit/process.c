@@ -62,11 +62,23 @@ test_on_start(void)
 	ok(!fs_exists(mark), "and never was the program");
 }
 
+/* Waits for what a script makes when it has come so far. */
+static bool
+appears(const char *path)
+{
+	for (int i = 0; i < 1000 && !fs_exists(path); i++)
+		poll(NULL, 0, 10);
+	return fs_exists(path);
+}
+
 static void
 test_group(void)
 {
-	const char *argv[] = {"sh", "-c",
-			      "sleep 600 & sleep 600 & exec sleep 600", NULL};
+	CLEANUP(mem_freep) char *mark = fs_path(tap_dir(), "family");
+	CLEANUP(mem_freep)
+	char *script =
+	    mem_printf("sleep 600 & sleep 600 & : >'%s'; exec sleep 600", mark);
+	const char *argv[] = {"sh", "-c", script, NULL};
 	struct process_opts opts = PROCESS_OPTS_INIT;
 	struct process_id id;
 	struct process p;
@@ -76,7 +88,7 @@ test_group(void)
 	if (!ok(process_start(&opts, &p, &err) == 0, "a family starts"))
 		return;
 	id = p.id;
-	ok(process_lives(&id), "it lives");
+	ok(appears(mark) && process_lives(&id), "it lives");
 	kill(id.pid, SIGKILL);
 	waitpid(id.pid, NULL, 0);
 	ok(process_lives(&id), "its head gone, the family still lives");
