@@ -170,6 +170,15 @@ step_end_helpers(struct step_run *s, struct err *err)
 	return rc;
 }
 
+/* What the child was given to see. */
+static void
+drop_work(struct step_run *s)
+{
+	json_decref(s->facts_before);
+	json_decref(s->recorded_before);
+	s->facts_before = s->recorded_before = NULL;
+}
+
 static void
 step_ended(void *arg)
 {
@@ -197,9 +206,7 @@ step_ended(void *arg)
 		step_failed(s, &err);
 	else
 		step_done(s);
-	json_decref(s->facts_before);
-	json_decref(s->recorded_before);
-	s->facts_before = s->recorded_before = NULL;
+	drop_work(s);
 	run_advance(r);
 }
 
@@ -338,6 +345,7 @@ step_begin(struct step_run *s)
 	s->deadline_passed = false;
 	fill_in_work(s, deadline_ms);
 	if (child_start(&opts, step_do, &s->work, &s->child, &err) < 0) {
+		drop_work(s);
 		pool_give(&r->pools[s->step->stage->pool], pool_key(s));
 		step_failed(s, &err);
 		return;
