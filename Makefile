@@ -121,7 +121,7 @@ uninstall:
 clean:
 	rm -rf build build-*
 
--include $(OBJ:.o=.d) $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(UNIT:=.d) $(wildcard $(B)/t/*.d)
 .PHONY: all units deps check check-guest check-long check-all demo \
 	bench install uninstall clean
 .SECONDARY:
