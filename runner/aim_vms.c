@@ -69,7 +69,8 @@ pick(const struct aim_opts *o, struct batch *b, struct printer *p,
 
 		ask_whether_it_may(o, b, v);
 		if (v->verdict == BATCH_READY &&
-		    batch_begin(&v->run, &v->error) < 0)
+		    (batch_open_log(&v->run, &v->error) < 0 ||
+		     batch_begin(&v->run, &v->error) < 0))
 			v->verdict = BATCH_BACK;
 		if (v->verdict == BATCH_READY)
 			ready[(*ret_n)++] = v->run;

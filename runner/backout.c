@@ -67,8 +67,35 @@ say_given_back(const struct vm_run *vm, const char *args)
 			key, args, key);
 }
 
-void
-backout_say(const struct vm_run *vm, const char *args)
+static void
+say_source_is_off(const struct vm_run *vm, bool cancelled, const char *args)
+{
+	const char *key = vm->pvm->key;
+
+	if (has_begun(vm->state->history, "start"))
+		fprintf(stderr,
+			"%s: the source is off and the target may have "
+			"started; to go on: palletjack run%s --vm %s; to give "
+			"the source back: palletjack rollback "
+			"--discard-target-writes%s --vm %s\n",
+			key, args, key, args, key);
+	else if (cancelled)
+		fprintf(stderr,
+			"%s: the source is off, and the cancel keeps every run "
+			"from going on; to give it back: palletjack "
+			"rollback%s --vm %s\n",
+			key, args, key);
+	else
+		fprintf(stderr,
+			"%s: the source is off; to go on: palletjack run%s "
+			"--vm %s; to give it back: palletjack rollback%s "
+			"--vm %s\n",
+			key, args, key, args, key);
+}
+
+/* True when there was something to say. */
+static bool
+say_where_source_is(const struct vm_run *vm, bool cancelled, const char *args)
 {
 	const struct history *h = vm->state->history;
 	const char *key = vm->pvm->key;
@@ -83,19 +110,50 @@ backout_say(const struct vm_run *vm, const char *args)
 			"%s: the rollback is not finished; to go on: "
 			"palletjack rollback%s --vm %s\n",
 			key, args, key);
-	else if (vm->aim == AIM_GIVE_BACK && !is_power_known(h, "on"))
-		say_given_back(vm, args);
-	else if (is_power_known(h, "on") && has_begun(h, "start"))
-		fprintf(stderr,
-			"%s: the source is off and the target may have "
-			"started; to go on: palletjack run%s --vm %s; to give "
-			"the source back: palletjack rollback "
-			"--discard-target-writes%s --vm %s\n",
-			key, args, key, args, key);
 	else if (is_power_known(h, "on"))
+		say_source_is_off(vm, cancelled, args);
+	else
+		return false;
+	return true;
+}
+
+/* What will fail again as long as nobody does anything about it. */
+static void
+say_what_helps(const struct vm_run *vm, enum err_class class, const char *args)
+{
+	const char *key = vm->pvm->key;
+
+	if (class == ERR_MISMATCH)
 		fprintf(stderr,
-			"%s: the source is off; to go on: palletjack run%s "
-			"--vm %s; to give it back: palletjack rollback%s "
-			"--vm %s\n",
+			"%s: to copy anew what does not match: palletjack "
+			"plan%s --vm %s --redo cutover prints a digest for: "
+			"palletjack run%s --vm %s --redo cutover --accept "
+			"DIGEST\n",
 			key, args, key, args, key);
+	else if (class == ERR_FAIL || class == ERR_NOT_READY ||
+		 class == ERR_USER || class == ERR_BUG)
+		fprintf(stderr,
+			"%s: it fails again until that is mended; then: "
+			"palletjack run%s --vm %s\n",
+			key, args, key);
+}
+
+void
+backout_say(const struct vm_run *vm, const char *args)
+{
+	bool given_back = vm->aim == AIM_GIVE_BACK &&
+			  !is_power_known(vm->state->history, "on");
+
+	if (given_back)
+		say_given_back(vm, args);
+	else if (!say_where_source_is(vm, vm->due.cancelled[0], args) ||
+		 vm->outcome == ERR_MISMATCH)
+		say_what_helps(vm, vm->outcome, args);
+}
+
+void
+backout_say_kept_back(const struct vm_run *vm, const struct due *due,
+		      const char *args)
+{
+	(void)say_where_source_is(vm, due->cancelled[0], args);
 }

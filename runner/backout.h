@@ -14,4 +14,8 @@ enum aim backout_aim(const struct run_policy *policy, const struct vm_run *vm);
  * concerned. */
 void backout_say(const struct vm_run *vm, const char *args);
 
+/* The same for a vm that this run did not touch. */
+void backout_say_kept_back(const struct vm_run *vm, const struct due *due,
+			   const char *args);
+
 #endif

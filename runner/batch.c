@@ -9,56 +9,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "ask.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "batch_ask.h"
 #include "batch_state.h"
 #include "record.h"
 #include "command.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
 #include "review.h"
-
-/* Asking the source: one child for the whole run. */
-
-static int
-ask_source(void *arg, json_t **ret_answer, struct err *err)
-{
-	const struct endpoint *source = arg;
-	struct inventory *inv = inventory_new();
-
-	if (stages_inventory(source, inv, err) < 0)
-		return -1;
-	*ret_answer = inventory_to_json(inv);
-	return 0;
-}
-
-static int64_t
-inventory_deadline(const struct run_policy *policy)
-{
-	const char *text = json_string_value(
-	    json_object_get(policy->deadlines.stage, "inventory"));
-	int64_t ms;
-
-	if (text && clock_parse_duration(text, &ms) == 0)
-		return ms;
-	return policy->deadlines.wait_ms;
-}
-
-static int
-survey(struct batch *b, struct err *err)
-{
-	json_t *answer = NULL;
-	int rc;
-
-	if (ask(ask_source, (void *)b->plan->source, "asking the source",
-		inventory_deadline(b->plan->policy), &answer, err) < 0)
-		return -1;
-	rc = inventory_from_json(answer, &b->inventory, err);
-	json_decref(answer);
-	return rc;
-}
 
 /* One vm. */
 
@@ -355,22 +315,6 @@ check_only(const struct plan *plan, const char *const *only, struct err *err)
 	return 0;
 }
 
-/* Still to be moved, and the source to be asked about it. */
-static bool
-is_to_move(const struct batch_vm *v)
-{
-	return v->verdict == BATCH_READY && v->run.aim == AIM_RUN;
-}
-
-static bool
-has_open_questions(const struct batch *b)
-{
-	for (size_t i = 0; i < b->nvms; i++)
-		if (is_to_move(&b->vms[i]))
-			return true;
-	return false;
-}
-
 static void
 settle_all(struct batch *b, const struct batch_opts *opts)
 {
@@ -379,7 +323,7 @@ settle_all(struct batch *b, const struct batch_opts *opts)
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
-		if (is_to_move(v) && settle(b, v, opts, &err) < 0)
+		if (batch_is_to_move(v) && settle(b, v, opts, &err) < 0)
 			keep_back(v, &err);
 	}
 }
@@ -388,7 +332,7 @@ static void
 keep_all_back(struct batch *b, const struct err *err)
 {
 	for (size_t i = 0; i < b->nvms; i++)
-		if (is_to_move(&b->vms[i]))
+		if (batch_is_to_move(&b->vms[i]))
 			keep_back(&b->vms[i], err);
 }
 
@@ -411,7 +355,7 @@ settle_offline(struct batch *b)
 	struct err err;
 
 	for (size_t i = 0; i < b->nvms; i++)
-		if (is_to_move(&b->vms[i]) &&
+		if (batch_is_to_move(&b->vms[i]) &&
 		    check_offline(&b->vms[i], &err) < 0)
 			keep_back(&b->vms[i], &err);
 }
@@ -421,7 +365,7 @@ settle_online(struct batch *b, const struct batch_opts *opts)
 {
 	struct err why;
 
-	if (survey(b, &why) < 0) {
+	if (batch_survey(b, &why) < 0) {
 		keep_all_back(b, &why);
 		return;
 	}
@@ -440,7 +384,7 @@ keep_records(struct batch *b)
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
-		if (is_to_move(v) && batch_keep_record(v, &err) < 0)
+		if (batch_is_to_move(v) && batch_keep_record(v, &err) < 0)
 			keep_back(v, &err);
 	}
 }
@@ -476,7 +420,7 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 	stages_check_plan(plan, &b->findings);
 	if (opts->offline)
 		settle_offline(b);
-	else if (has_open_questions(b))
+	else if (batch_has_questions(b))
 		settle_online(b, opts);
 	if (review(b, opts, err) < 0)
 		return -1;
@@ -485,52 +429,8 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 	return 0;
 }
 
-struct checking {
-	struct batch *batch;
-	bool read_data;
-};
-
-/* In a child: what validate would find, for every vm that is to be moved. */
-static int
-check_vms(void *arg, json_t **ret_answer, struct err *err)
-{
-	const struct checking *c = arg;
-	struct findings f = {.arena = arena_new()};
-
-	for (size_t i = 0; i < c->batch->nvms; i++) {
-		const struct batch_vm *v = &c->batch->vms[i];
-		size_t before = f.n;
-
-		if (!is_to_move(v))
-			continue;
-		if (stages_check(&v->run.view, c->read_data, &f, err) < 0)
-			findings_add(&f, FINDING_ERROR, "CheckFailed", "%s",
-				     err->text);
-		for (size_t k = before; k < f.n; k++)
-			if (!f.v[k].vm)
-				f.v[k].vm = v->run.pvm->key;
-	}
-	*ret_answer = findings_to_json(&f);
-	return 0;
-}
-
 int
-batch_check(struct batch *b, bool read_data, struct err *err)
-{
-	struct checking c = {.batch = b, .read_data = read_data};
-	json_t *answer = NULL;
-
-	if (!has_open_questions(b))
-		return 0;
-	if (ask(check_vms, &c, "checking the endpoints", 0, &answer, err) < 0)
-		return -1;
-	findings_add_json(&b->findings, answer);
-	json_decref(answer);
-	return 0;
-}
-
-static int
-open_log(struct vm_run *vm, struct err *err)
+batch_open_log(struct vm_run *vm, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fs_path(vm->state->dir, "log/run.log");
 
@@ -546,8 +446,6 @@ batch_begin(struct vm_run *vm, struct err *err)
 	json_t *fields;
 
 	gethostname(host, sizeof(host) - 1);
-	if (open_log(vm, err) < 0)
-		return -1;
 	fields = json_pack("{s:i, s:s, s:s, s:s}", "pid", (int)getpid(), "host",
 			   host, "boot", clock_boot_id(), "version",
 			   PALLETJACK_VERSION);

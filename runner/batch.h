@@ -70,8 +70,10 @@ int batch_open(const struct manifest *manifest, const struct plan *plan,
 /* Adds what the validate stage would find for vms that are to be moved, to
  * `findings`; `read_data`: also what takes reading all of the source's data. */
 int batch_check(struct batch *b, bool read_data, struct err *err);
-/* The vm's log and the record that begins what is done to it: from here on the
- * writers of earlier runs are known to be gone. */
+/* The vm's log; -1 is this vm's failure only. */
+int batch_open_log(struct vm_run *vm, struct err *err);
+/* The record that begins what is done to it: from here on the writers of
+ * earlier runs are known to be gone. */
 int batch_begin(struct vm_run *vm, struct err *err);
 /* "ready", "finished", "kept back" */
 const char *batch_verdict_name(const struct batch_vm *v);

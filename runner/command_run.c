@@ -43,18 +43,25 @@ say_verdict(struct printer *p, const struct batch_vm *v)
 	p->print(p, &e);
 }
 
-/* The vms with something to do, side by side for execute(). */
+/* The vms with something to do, side by side for execute().  A vm whose
+ * directory takes no log stays out, and costs nobody else anything. */
 static struct vm_run *
-pick_ready(const struct batch *b, struct printer *p, size_t *ret_n)
+pick_ready(struct batch *b, struct printer *p, size_t *ret_n)
 {
-	struct vm_run *ready = mem_new(b->nvms * sizeof(*ready));
+	struct vm_run *ready = mem_new((b->nvms + 1) * sizeof(*ready));
 
 	*ret_n = 0;
-	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_READY)
-			ready[(*ret_n)++] = b->vms[i].run;
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+
+		if (v->verdict == BATCH_READY &&
+		    batch_open_log(&v->run, &v->error) < 0)
+			v->verdict = BATCH_BACK;
+		if (v->verdict == BATCH_READY)
+			ready[(*ret_n)++] = v->run;
 		else
-			say_verdict(p, &b->vms[i]);
+			say_verdict(p, v);
+	}
 	return ready;
 }
 
@@ -72,9 +79,10 @@ worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
 	return code;
 }
 
-/* "palletjack COMMAND PATH... --plan P", without an end of line. */
+/* "palletjack COMMAND PATH... --plan P", without an end of line and the vms
+ * it was for. */
 static void
-say_command(const struct options *o, const char *command)
+say_command_for_all(const struct options *o, const char *command)
 {
 	fprintf(stderr, "palletjack");
 	if (o->state)
@@ -86,6 +94,12 @@ say_command(const struct options *o, const char *command)
 		fprintf(stderr, " --plan %s", o->plan);
 	if (o->selector)
 		fprintf(stderr, " -l '%s'", o->selector);
+}
+
+static void
+say_command(const struct options *o, const char *command)
+{
+	say_command_for_all(o, command);
 	for (size_t i = 0; i < o->vms.n; i++)
 		fprintf(stderr, " --vm '%s'", o->vms.v[i]);
 }
@@ -134,6 +148,14 @@ say_where_it_stands(const struct options *o, const struct batch *b,
 	CLEANUP(mem_freep)
 	char *args = words_again(&o->paths, o->selector ? name : o->plan);
 
+	for (size_t i = 0; i < b->nvms; i++) {
+		const struct batch_vm *v = &b->vms[i];
+
+		/* what another run holds is that run's to tell */
+		if (v->verdict == BATCH_BACK && v->run.state &&
+		    v->error.class != ERR_HELD)
+			backout_say_kept_back(&v->run, &v->due, args);
+	}
 	for (size_t i = 0; i < nready; i++) {
 		if (ready[i].outcome == ERR_NONE ||
 		    ready[i].outcome == ERR_WAITING)
@@ -176,7 +198,7 @@ say_how_to_accept(const struct options *o, const struct batch *b)
 		if (!review_wants_accept(v))
 			continue;
 		fprintf(stderr, "%s: to accept: ", v->run.pvm->key);
-		say_command(o, "run");
+		say_command_for_all(o, "run");
 		for (size_t k = 0; k < o->redo.n; k++)
 			fprintf(stderr, " --redo %s", o->redo.v[k]);
 		fprintf(stderr, " --vm %s --accept %.*s\n", v->run.pvm->key,

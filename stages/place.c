@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define MARGIN_MS 3000
+/* What ends a helper that is late, and says so, before the step's own deadline
+ * ends the step. */
+#define MARGIN_MS (PROCESS_GRACE_MS + 3000)
 #define UNLIMITED_MS ((int64_t)24 * 60 * 60 * 1000)
 
 int
@@ -93,8 +95,9 @@ place_ledger(const struct view *v, const struct inv_disk *disk)
 int64_t
 place_deadline(const struct work *w, int64_t limit_ms)
 {
-	int64_t own = clock_mono_ms() + (limit_ms ? limit_ms : UNLIMITED_MS);
-	int64_t step = w->mono_deadline_ms - MARGIN_MS;
+	int64_t now = clock_mono_ms(), left = w->mono_deadline_ms - now;
+	int64_t own = now + (limit_ms ? limit_ms : UNLIMITED_MS);
+	int64_t step = left > 2 * MARGIN_MS ? left - MARGIN_MS : left / 2;
 
-	return w->mono_deadline_ms && step < own ? step : own;
+	return w->mono_deadline_ms && now + step < own ? now + step : own;
 }

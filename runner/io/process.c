@@ -392,7 +392,7 @@ process_wait(struct process *p, const char *what, int64_t mono_deadline_ms,
 	pid_t group = p->id.pid;
 
 	if (!ended_by(p, mono_deadline_ms)) {
-		process_end(p, 5000);
+		process_end(p, PROCESS_GRACE_MS);
 		return err_set(err, ERR_RETRY,
 			       "waiting for %s took longer than its deadline",
 			       what);

@@ -57,6 +57,9 @@ void process_inherit(int fd);
 int process_start(const struct process_opts *opts, struct process *ret,
 		  struct err *err);
 
+/* What process_wait gives a group that is late to end by itself. */
+#define PROCESS_GRACE_MS 5000
+
 /* Waits until it ends (what it leaves behind in its group is ended, too), at
  * most until mono_deadline_ms (clock_mono_ms; 0 is
  * no deadline); then the whole group is killed and the error says what was

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The questions a batch has for its endpoints: one child each. */
+#include "batch_ask.h"
+
+#include <limits.h>
+
+#include "ask.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+bool
+batch_is_to_move(const struct batch_vm *v)
+{
+	return v->verdict == BATCH_READY && v->run.aim == AIM_RUN;
+}
+
+bool
+batch_has_questions(const struct batch *b)
+{
+	for (size_t i = 0; i < b->nvms; i++)
+		if (batch_is_to_move(&b->vms[i]))
+			return true;
+	return false;
+}
+
+static int
+ask_source(void *arg, json_t **ret_answer, struct err *err)
+{
+	const struct endpoint *source = arg;
+	struct inventory *inv = inventory_new();
+
+	if (stages_inventory(source, inv, err) < 0)
+		return -1;
+	*ret_answer = inventory_to_json(inv);
+	return 0;
+}
+
+static int64_t
+inventory_deadline(const struct run_policy *policy)
+{
+	const char *text = json_string_value(
+	    json_object_get(policy->deadlines.stage, "inventory"));
+	int64_t ms;
+
+	if (text && clock_parse_duration(text, &ms) == 0)
+		return ms;
+	return policy->deadlines.wait_ms;
+}
+
+int
+batch_survey(struct batch *b, struct err *err)
+{
+	json_t *answer = NULL;
+	int rc;
+
+	if (ask(ask_source, (void *)b->plan->source, "asking the source",
+		inventory_deadline(b->plan->policy), &answer, err) < 0)
+		return -1;
+	rc = inventory_from_json(answer, &b->inventory, err);
+	json_decref(answer);
+	return rc;
+}
+
+struct checking {
+	struct batch *batch;
+	bool read_data;
+};
+
+/* In a child: what validate would find, for every vm that is to be moved. */
+static int
+check_vms(void *arg, json_t **ret_answer, struct err *err)
+{
+	const struct checking *c = arg;
+	struct findings f = {.arena = arena_new()};
+
+	for (size_t i = 0; i < c->batch->nvms; i++) {
+		const struct batch_vm *v = &c->batch->vms[i];
+		size_t before = f.n;
+
+		if (!batch_is_to_move(v))
+			continue;
+		if (stages_check(&v->run.view, c->read_data, &f, err) < 0)
+			findings_add(&f, FINDING_ERROR, "CheckFailed", "%s",
+				     err->text);
+		for (size_t k = before; k < f.n; k++)
+			if (!f.v[k].vm)
+				f.v[k].vm = v->run.pvm->key;
+	}
+	*ret_answer = findings_to_json(&f);
+	return 0;
+}
+
+int
+batch_check(struct batch *b, bool read_data, struct err *err)
+{
+	struct checking c = {.batch = b, .read_data = read_data};
+	json_t *answer = NULL;
+
+	if (!batch_has_questions(b))
+		return 0;
+	if (ask(check_vms, &c, "checking the endpoints", 0, &answer, err) < 0)
+		return -1;
+	findings_add_json(&b->findings, answer);
+	json_decref(answer);
+	return 0;
+}
