@@ -9,8 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "manifests/shape.h"
-#include "manifests/strmap.h"
+#include "manifests/checker.h"
 #include "manifests/text.h"
 
 #define LARGEST_DISK_BYTES ((uint64_t)64 << 40)
@@ -18,29 +17,7 @@
 #define MOST_MEMORY_BYTES ((uint64_t)64 << 40)
 #define MOST_CPUS 4096
 #define MOST_DISKS 165
-/* To suggest what was meant costs a pass over the whole inventory. */
-#define MOST_SUGGESTIONS 20
 #define NAMES_A_SUGGESTION 3
-
-struct checker {
-	const struct plan *plan;
-	const struct inventory *inv;
-	struct findings *findings;
-	struct arena *arena; /* for shapes */
-	const char *object;  /* "Plan demo/web" */
-	struct shape_names *names;
-	/* who came first, by id at the source and by MAC */
-	struct strmap vms, macs;
-	int nsuggestions;
-};
-
-static const struct inv_vm *
-vm_of(const struct checker *c, const struct plan_vm *pvm)
-{
-	bool ambiguous;
-
-	return inventory_find(c->inv, &pvm->ref, &ambiguous);
-}
 
 static void
 note_macs(struct checker *c, const struct plan_vm *pvm, const struct inv_vm *vm)
@@ -51,33 +28,68 @@ note_macs(struct checker *c, const struct plan_vm *pvm, const struct inv_vm *vm)
 		strmap_add(&c->macs, shape->nics[i].mac, (void *)pvm);
 }
 
-/* Everything that one vm of the plan can collide with. */
-static void
-checker_init(struct checker *c, const struct plan *plan,
-	     const struct inventory *inv, struct findings *findings)
+const struct inv_vm *
+checker_vm(const struct checker *c, const struct plan_vm *pvm)
 {
-	*c = (struct checker){.plan = plan, .inv = inv, .findings = findings};
+	bool ambiguous;
+
+	return inventory_find(c->inv, &pvm->ref, &ambiguous);
+}
+
+struct checker *
+checker_new(const struct plan *plan, const struct inventory *inv)
+{
+	struct checker *c = mem_new(sizeof(*c));
+
+	c->plan = plan;
+	c->inv = inv;
 	c->arena = arena_new();
-	c->object = arena_printf(findings->arena, "Plan %s/%s",
-				 plan->o.namespace, plan->o.name);
 	c->names = shape_names_new(plan, inv);
 	for (size_t i = 0; i < plan->nvms; i++) {
 		const struct plan_vm *pvm = &plan->vms[i];
-		const struct inv_vm *vm = vm_of(c, pvm);
+		const struct inv_vm *vm = checker_vm(c, pvm);
 
 		if (!vm || strmap_add(&c->vms, vm->id, (void *)pvm))
 			continue;
 		note_macs(c, pvm, vm);
 	}
+	return c;
 }
 
-static void
-checker_done(struct checker *c)
+void
+checker_free(struct checker *c)
 {
+	if (!c)
+		return;
 	shape_names_free(c->names);
 	strmap_done(&c->vms);
 	strmap_done(&c->macs);
 	arena_free(c->arena);
+	free(c);
+}
+
+void
+checker_freep(struct checker **c)
+{
+	checker_free(*c);
+}
+
+const struct shape_names *
+checker_names(const struct checker *c)
+{
+	return c->names;
+}
+
+/* With findings and an object of its own. */
+static struct checker
+checker_for(const struct checker *shared, struct findings *findings)
+{
+	struct checker c = *shared;
+
+	c.findings = findings;
+	c.object = arena_printf(findings->arena, "Plan %s/%s",
+				c.plan->o.namespace, c.plan->o.name);
+	return c;
 }
 
 /* The finding is about this entry of the plan, or a field of it. */
@@ -497,100 +509,22 @@ check_maps(struct checker *c)
 				  &storages);
 }
 
-/* --- what migrations ask for ------------------------------------------- */
-
-static bool
-is_in_plan(const struct checker *c, const struct source_ref *ref)
-{
-	for (size_t i = 0; i < c->plan->nvms; i++) {
-		const struct plan_vm *pvm = &c->plan->vms[i];
-		const struct inv_vm *vm = vm_of(c, pvm);
-
-		if (plan_vm_meant(ref, pvm, vm ? vm->id : NULL,
-				  vm ? vm->name : NULL))
-			return true;
-	}
-	return false;
-}
-
-static const char *
-nearest_key(const struct checker *c, const char *name)
-{
-	const char *nearest = NULL;
-	size_t best = 0, distance;
-
-	for (size_t i = 0; i < c->plan->nvms; i++) {
-		const char *key = c->plan->vms[i].key;
-
-		if (!text_is_near(name, key, &distance) ||
-		    (nearest && distance >= best))
-			continue;
-		nearest = key;
-		best = distance;
-	}
-	return nearest;
-}
-
-static void
-check_asked_ref(struct checker *c, const struct migration *m, const char *field,
-		size_t n, const struct source_ref *ref)
-{
-	const char *wanted = ref->id ? ref->id : ref->name;
-	const char *nearest;
-	struct finding *f;
-
-	/* one that names nothing was reported when it was read */
-	if (!wanted || is_in_plan(c, ref))
-		return;
-	nearest = c->nsuggestions++ < MOST_SUGGESTIONS ? nearest_key(c, wanted)
-						       : NULL;
-	f = findings_add(c->findings, FINDING_ERROR, "VMNotFound",
-			 "%s[%zu] names '%s', which is no vm of the plan%s%s%s",
-			 field, n, wanted, nearest ? "; did you mean '" : "",
-			 nearest ? nearest : "", nearest ? "'?" : "");
-	f->object = arena_printf(c->findings->arena, "Migration %s/%s",
-				 m->o.namespace, m->o.name);
-	f->field = arena_printf(c->findings->arena, "%s[%zu]", field, n);
-	f->pos = ref->pos.file ? ref->pos : m->o.pos;
-}
-
-static void
-check_asked(struct checker *c)
-{
-	for (size_t i = 0; i < c->plan->nmigrations; i++) {
-		const struct migration *m = c->plan->migrations[i];
-
-		for (size_t n = 0; n < m->ncancel; n++)
-			check_asked_ref(c, m, "spec.cancel", n, &m->cancel[n]);
-		for (size_t n = 0; n < m->nvm_cutovers; n++)
-			check_asked_ref(
-			    c, m, "spec.vmCutovers", n,
-			    &(struct source_ref){.id = m->vm_cutovers[n].id,
-						 .pos = m->vm_cutovers[n].pos});
-	}
-}
-
 void
-check_plan(const struct plan *plan, const struct inventory *inv,
-	   struct findings *findings)
+check_plan(const struct checker *shared, struct findings *findings)
 {
-	struct checker c;
+	struct checker c = checker_for(shared, findings);
 
-	checker_init(&c, plan, inv, findings);
 	check_maps(&c);
-	check_asked(&c);
-	for (size_t i = 0; i < plan->nvms; i++)
-		check_vm(&c, &plan->vms[i]);
-	checker_done(&c);
+	checker_asked(&c);
+	for (size_t i = 0; i < c.plan->nvms; i++)
+		check_vm(&c, &c.plan->vms[i]);
 }
 
 void
-check_plan_vm(const struct plan *plan, const struct plan_vm *pvm,
-	      const struct inventory *inv, struct findings *findings)
+check_plan_vm(const struct checker *shared, const struct plan_vm *pvm,
+	      struct findings *findings)
 {
-	struct checker c;
+	struct checker c = checker_for(shared, findings);
 
-	checker_init(&c, plan, inv, findings);
 	check_vm(&c, pvm);
-	checker_done(&c);
 }

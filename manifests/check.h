@@ -6,16 +6,26 @@
 
 #include "manifests/inventory.h"
 #include "manifests/model.h"
+#include "manifests/shape.h"
+
+/* What one vm of a plan can collide with: all others.  Made once a plan, in
+ * linear time, and only read afterwards; it borrows both. */
+struct checker;
+struct checker *checker_new(const struct plan *plan,
+			    const struct inventory *inv);
+void checker_free(struct checker *c); /* NULL is fine */
+void checker_freep(struct checker **c);
+/* The names it found for the vms at the target; borrowed. */
+const struct shape_names *checker_names(const struct checker *c);
 
 /* Forklift's plan conditions (VMNotFound, DuplicateVM, VMNetworksNotMapped,
  * VMStorageNotMapped, TargetNameNotValid, InvalidDiskSizes,
  * VMMultiplePodNetworkMappings, MacConflicts, ...) and the sources' own
  * concerns, for every vm of the plan. */
-void check_plan(const struct plan *plan, const struct inventory *inv,
-		struct findings *findings);
+void check_plan(const struct checker *shared, struct findings *findings);
 
 /* The same for one vm of it. */
-void check_plan_vm(const struct plan *plan, const struct plan_vm *pvm,
-		   const struct inventory *inv, struct findings *findings);
+void check_plan_vm(const struct checker *shared, const struct plan_vm *pvm,
+		   struct findings *findings);
 
 #endif

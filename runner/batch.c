@@ -205,7 +205,8 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	if (check_binding(v, vm, err) < 0)
 		return -1;
 	make_view(b, v, vm, b->inventory,
-		  shape_names_get(b->names, v->run.pvm));
+		  shape_names_get(checker_names(b->checker), v->run.pvm));
+	v->run.view.checker = b->checker;
 	make_schedule(v, opts);
 	if (batch_check_cancelled(b, v, opts->take ? NULL : v->run.state->dir,
 				  err) < 0)
@@ -289,16 +290,17 @@ is_wanted(const struct plan_vm *pvm, const char *const *only)
 static void
 drop_findings_of_finished(struct batch *b)
 {
+	CLEANUP(strmap_done) struct strmap finished = {0};
 	size_t kept = 0;
 
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_FINISHED)
+			strmap_add(&finished, b->vms[i].run.pvm->key,
+				   &b->vms[i]);
 	for (size_t i = 0; i < b->findings.n; i++) {
 		const char *about = b->findings.v[i].vm;
-		bool over = false;
 
-		for (size_t k = 0; about && k < b->nvms; k++)
-			over |= b->vms[k].verdict == BATCH_FINISHED &&
-				strcmp(b->vms[k].run.pvm->key, about) == 0;
-		if (!over)
+		if (!about || !strmap_get(&finished, about))
 			b->findings.v[kept++] = b->findings.v[i];
 	}
 	b->findings.n = kept;
@@ -369,8 +371,8 @@ settle_online(struct batch *b, const struct batch_opts *opts)
 		keep_all_back(b, &why);
 		return;
 	}
-	b->names = shape_names_new(b->plan, b->inventory);
-	check_plan(b->plan, b->inventory, &b->findings);
+	b->checker = checker_new(b->plan, b->inventory);
+	check_plan(b->checker, &b->findings);
 	drop_findings_of_finished(b);
 	settle_all(b, opts);
 }
@@ -484,7 +486,7 @@ batch_free(struct batch *b)
 		mem_closep(&v->run.log_fd);
 		free(v->run.error);
 	}
-	shape_names_free(b->names);
+	checker_free(b->checker);
 	inventory_free(b->inventory);
 	findings_done(&b->findings);
 	free(b->vms);

@@ -41,7 +41,7 @@ struct batch {
 	const struct plan *plan;
 	struct findings findings;
 	struct inventory *inventory; /* NULL when nobody was asked */
-	struct shape_names *names;   /* of its vms at the target */
+	struct checker *checker;     /* of its vms; NULL likewise */
 	struct batch_vm *vms;
 	size_t nvms;
 	char digest[DIGEST_HEX_SIZE]; /* of all that is to be done */

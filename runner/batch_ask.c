@@ -72,6 +72,7 @@ check_vms(void *arg, json_t **ret_answer, struct err *err)
 {
 	const struct checking *c = arg;
 	struct findings f = {.arena = arena_new()};
+	struct stages_checked checked = {0};
 
 	for (size_t i = 0; i < c->batch->nvms; i++) {
 		const struct batch_vm *v = &c->batch->vms[i];
@@ -79,13 +80,15 @@ check_vms(void *arg, json_t **ret_answer, struct err *err)
 
 		if (!batch_is_to_move(v))
 			continue;
-		if (stages_check(&v->run.view, c->read_data, &f, err) < 0)
+		if (stages_check(&v->run.view, c->read_data, &checked, &f,
+				 err) < 0)
 			findings_add(&f, FINDING_ERROR, "CheckFailed", "%s",
 				     err->text);
 		for (size_t k = before; k < f.n; k++)
 			if (!f.v[k].vm)
 				f.v[k].vm = v->run.pvm->key;
 	}
+	stages_checked_done(&checked);
 	*ret_answer = findings_to_json(&f);
 	return 0;
 }

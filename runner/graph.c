@@ -45,9 +45,7 @@ add_step(struct graph *g, const struct view *view, const struct stage *stage,
 	struct step *s;
 	json_t *inputs;
 
-	g->steps = mem_resize(g->steps, (g->nsteps + 1) * sizeof(*g->steps));
 	s = &g->steps[g->nsteps++];
-	memset(s, 0, sizeof(*s));
 	s->id = disk ? mem_printf("%s/%s", stage->name, disk->id)
 		     : mem_strdup(stage->name);
 	s->stage = stage;
@@ -60,6 +58,18 @@ add_step(struct graph *g, const struct view *view, const struct stage *stage,
 	wait_for_stage(g, s, before);
 }
 
+/* Room for all steps at once: they are many where vms are. */
+static size_t
+most_steps(const struct view *view, const struct stage *const *stages,
+	   size_t nstages)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < nstages; i++)
+		n += stages[i]->scope == STAGE_VM ? 1 : view->vm->ndisks;
+	return n;
+}
+
 struct graph *
 graph_of(const struct view *view)
 {
@@ -69,6 +79,8 @@ graph_of(const struct view *view)
 	size_t nstages;
 
 	stages = stages_of(view, &nstages);
+	g->steps =
+	    mem_new(most_steps(view, stages, nstages) * sizeof(*g->steps));
 	for (size_t i = 0; i < nstages; i++) {
 		const struct stage *stage = stages[i];
 		size_t from = g->nsteps;

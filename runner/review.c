@@ -2,8 +2,10 @@
 /* Digests of what is to be done. */
 #include "review.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "manifests/digest.h"
 
 static bool
@@ -15,54 +17,72 @@ is_one_of(const char *digest, const char *const *given)
 	return false;
 }
 
+/* No text holds a zero byte: what is joined by them is joined in one way
+ * only. */
+static void
+add_text(struct digest *d, const char *text)
+{
+	digest_add(d, text, strlen(text) + 1);
+}
+
 /* The attempts so far make two times the same work two pieces of work: what
  * was accepted once is not accepted the next time. */
-static json_t *
-step_of(const struct batch_vm *v, const struct scheduled *s)
+static void
+add_step(struct digest *d, const struct batch_vm *v, const struct scheduled *s)
 {
 	const struct step_history *past =
 	    history_step(v->run.state->history, s->step->id);
+	char attempts[16];
 
-	return json_pack("{s:s, s:s, s:s, s:i}", "step", s->step->id,
-			 "decision", decision_name(s->decision), "fingerprint",
-			 s->step->fingerprint, "attempts",
-			 past ? past->attempts : 0);
+	snprintf(attempts, sizeof(attempts), "%d", past ? past->attempts : 0);
+	add_text(d, s->step->id);
+	add_text(d, decision_name(s->decision));
+	add_text(d, s->step->fingerprint);
+	add_text(d, attempts);
 }
 
-static json_t *
-work_of(const struct batch_vm *v)
+static void
+keep_digest(struct digest *d, char ret[DIGEST_HEX_SIZE])
+{
+	CLEANUP(mem_freep) char *hex = digest_end(d);
+
+	memcpy(ret, hex, DIGEST_HEX_SIZE);
+}
+
+static void
+add_vm_digest(struct batch_vm *v)
 {
 	const struct schedule *s = v->run.schedule;
-	json_t *steps = json_array();
+	struct digest *d = digest_new("sha256");
 
+	add_text(d, "vm");
+	add_text(d, v->run.pvm->key);
+	add_text(d, v->run.view.vm->id);
+	add_text(d, v->run.view.shape->name);
 	for (size_t i = 0; i < s->nsteps; i++)
 		if (scheduled_is_todo(&s->steps[i]))
-			json_array_append_new(steps, step_of(v, &s->steps[i]));
-	return json_pack("{s:s, s:s, s:s, s:o}", "vm", v->run.pvm->key,
-			 "source", v->run.view.vm->id, "target",
-			 v->run.view.shape->name, "steps", steps);
+			add_step(d, v, &s->steps[i]);
+	keep_digest(d, v->digest);
 }
 
 static void
 add_digests(struct batch *b)
 {
-	json_t *all =
-	    json_pack("{s:s, s:s, s:[]}", "namespace", b->plan->o.namespace,
-		      "plan", b->plan->o.name, "vms");
+	struct digest *all = digest_new("sha256");
 
+	add_text(all, "plan");
+	add_text(all, b->plan->o.namespace);
+	add_text(all, b->plan->o.name);
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
-		json_t *work;
 
 		if (v->verdict != BATCH_READY || !v->run.schedule ||
 		    v->run.aim != AIM_RUN)
 			continue;
-		work = work_of(v);
-		digest_json(work, v->digest);
-		json_array_append_new(json_object_get(all, "vms"), work);
+		add_vm_digest(v);
+		add_text(all, v->digest);
 	}
-	digest_json(all, b->digest);
-	json_decref(all);
+	keep_digest(all, b->digest);
 }
 
 static void

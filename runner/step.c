@@ -127,13 +127,17 @@ keep_error(struct child *c, const json_t *error)
 json_t *
 child_receive(struct child *c)
 {
-	CLEANUP(mem_freep) char *text = mem_new(LINK_MESSAGE_MAX);
+	CLEANUP(mem_freep) char *text = NULL;
 	json_t *message, *error;
 	ssize_t got;
 
 	if (c->garbled)
 		return NULL;
-	got = recv(c->socket, text, LINK_MESSAGE_MAX, MSG_DONTWAIT);
+	got = recv(c->socket, NULL, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+	if (got > 0 && (size_t)got <= LINK_MESSAGE_MAX) {
+		text = mem_new((size_t)got);
+		got = recv(c->socket, text, (size_t)got, MSG_DONTWAIT);
+	}
 	c->closed |= got == 0 || (got < 0 && errno == ECONNRESET);
 	if (got <= 0)
 		return NULL;

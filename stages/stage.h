@@ -16,9 +16,11 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "io/process.h"
+#include "manifests/check.h"
 #include "manifests/inventory.h"
 #include "manifests/model.h"
 #include "manifests/shape.h"
+#include "manifests/strmap.h"
 
 /* Everything about one vm that is known before a step runs.  Borrowed. */
 struct view {
@@ -27,6 +29,7 @@ struct view {
 	const struct plan_vm *pvm;
 	const struct inv_vm *vm;
 	const struct inventory *inventory; /* all vms of the source */
+	const struct checker *checker;	   /* of plan and inventory, or NULL */
 	const struct shape *shape;
 	const char *state_dir;	/* of this vm, absolute */
 	const char *state_uuid; /* who claims at the target */
@@ -153,9 +156,16 @@ const struct stage *stages_gc(const struct view *v, bool disks);
 int stages_inventory(const struct endpoint *ep, struct inventory *ret,
 		     struct err *err);
 /* All findings about a vm, endpoints asked; blocking, for a child.
- * `read_data`: also those that take reading all of its disks. */
+ * `read_data`: also those that take reading all of its disks.  `checked` keeps
+ * what is alike for many vms from one to the next; begins as {0}. */
+struct stages_checked {
+	struct strmap scripts; /* name to what is wrong with it, or "" */
+	struct arena *arena;
+};
 int stages_check(const struct view *v, bool read_data,
-		 struct findings *findings, struct err *err);
+		 struct stages_checked *checked, struct findings *findings,
+		 struct err *err);
+void stages_checked_done(struct stages_checked *checked);
 /* Findings about an endpoint or plan this build cannot serve. */
 void stages_check_plan(const struct plan *plan, struct findings *findings);
 

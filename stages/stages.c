@@ -152,33 +152,66 @@ stages_check_plan(const struct plan *plan, struct findings *findings)
 			     "way round");
 }
 
+/* What is wrong with a script, or "": many vms share one. */
+static const char *
+script_error(struct stages_checked *checked, const struct script *script)
+{
+	CLEANUP(mem_freep)
+	char *name = mem_printf("%s/%s", script->o.namespace, script->o.name);
+	const char *text = strmap_get(&checked->scripts, name);
+	struct err err = {0};
+
+	if (text)
+		return text;
+	if (!checked->arena)
+		checked->arena = arena_new();
+	(void)lua_check(script, &err);
+	text = arena_strdup(checked->arena, err.text);
+	strmap_add(&checked->scripts, arena_strdup(checked->arena, name),
+		   (void *)text);
+	return text;
+}
+
+void
+stages_checked_done(struct stages_checked *checked)
+{
+	strmap_done(&checked->scripts);
+	arena_free(checked->arena);
+	checked->arena = NULL;
+}
+
 /* A post-hook's typing error would else show when the target was handed over
  * already. */
 static void
-check_scripts(const struct plan_vm *pvm, struct findings *findings)
+check_scripts(const struct plan_vm *pvm, struct stages_checked *checked,
+	      struct findings *findings)
 {
 	for (size_t i = 0; i < pvm->nhooks; i++) {
 		const struct script *script = pvm->hooks[i].script;
+		const char *text;
 		struct finding *f;
-		struct err err;
 
-		if (!script || !script->lua || lua_check(script, &err) == 0)
+		if (!script || !script->lua)
+			continue;
+		text = script_error(checked, script);
+		if (!*text)
 			continue;
 		f = findings_add(findings, FINDING_CRITICAL, "ScriptNotValid",
-				 "%s", err.text);
+				 "%s", text);
 		f->vm = pvm->key;
 		f->pos = script->o.pos;
 	}
 }
 
 int
-stages_check(const struct view *v, bool read_data, struct findings *findings,
+stages_check(const struct view *v, bool read_data,
+	     struct stages_checked *checked, struct findings *findings,
 	     struct err *err)
 {
 	const struct source_ops *source = source_find(v->plan->source->type);
 	CLEANUP(place_done) struct place p = {0};
 
-	check_scripts(v->pvm, findings);
+	check_scripts(v->pvm, checked, findings);
 	if (fake_is(v->plan->source->type))
 		return 0;
 	if (read_data && source->validate &&

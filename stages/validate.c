@@ -43,18 +43,30 @@ refuse(struct work *w, const struct findings *f, struct err *err)
 		       first->type, first->message, nblocking - 1);
 }
 
+/* Who can collide with whom was found for the whole plan before; this process
+ * has it from its parent. */
+static void
+check_against_others(const struct view *v, struct findings *findings)
+{
+	CLEANUP(checker_freep) struct checker *own = NULL;
+
+	if (!v->checker)
+		own = checker_new(v->plan, v->inventory);
+	check_plan_vm(own ? own : v->checker, v->pvm, findings);
+}
+
 static int
 validate_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	struct findings findings = {.arena = arena_new()};
+	struct stages_checked checked = {0};
 
 	/* before all else: an exit code of its own says that it is taken */
 	if (stages_look_at_mark(w->view, err) < 0)
 		return -1;
 	work_doing(w, "asking source and target");
-	check_plan_vm(w->view->plan, w->view->pvm, w->view->inventory,
-		      &findings);
-	if (stages_check(w->view, true, &findings, err) < 0 ||
+	check_against_others(w->view, &findings);
+	if (stages_check(w->view, true, &checked, &findings, err) < 0 ||
 	    refuse(w, &findings, err) < 0)
 		return -1;
 	*ret_facts =

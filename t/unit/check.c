@@ -42,6 +42,25 @@ tear_down(struct bench *b)
 	test_plan_done(&b->t);
 }
 
+static void
+check_all(struct test_plan *t, struct findings *found)
+{
+	struct checker *c = checker_new(&t->plan, t->inv);
+
+	check_plan(c, found);
+	checker_free(c);
+}
+
+static void
+check_one(struct test_plan *t, const struct plan_vm *pvm,
+	  struct findings *found)
+{
+	struct checker *c = checker_new(&t->plan, t->inv);
+
+	check_plan_vm(c, pvm, found);
+	checker_free(c);
+}
+
 /* Exactly one finding, of this type and category, that says so. */
 static void
 only(struct bench *b, enum finding_category category, const char *type,
@@ -49,7 +68,7 @@ only(struct bench *b, enum finding_category category, const char *type,
 {
 	const struct finding *f = b->found.v;
 
-	check_plan(&b->t.plan, b->t.inv, &b->found);
+	check_all(&b->t, &b->found);
 	is_int(b->found.n, 1, type);
 	for (size_t i = 1; i < b->found.n; i++)
 		tap_diag("%s: %s", b->found.v[i].type, b->found.v[i].message);
@@ -68,9 +87,9 @@ sound(void)
 	struct bench b;
 
 	set_up(&b);
-	check_plan(&b.t.plan, b.t.inv, &b.found);
+	check_all(&b.t, &b.found);
 	is_int(b.found.n, 0, "nothing to say about a sound plan");
-	check_plan_vm(&b.t.plan, b.entry, b.t.inv, &b.found);
+	check_one(&b.t, b.entry, &b.found);
 	is_int(b.found.n, 0, "nor about its vm");
 	tear_down(&b);
 }
@@ -83,7 +102,7 @@ references(void)
 	set_up(&b);
 	b.entry->ref.name = "wbe";
 	b.entry->key = "wbe";
-	check_plan(&b.t.plan, b.t.inv, &b.found);
+	check_all(&b.t, &b.found);
 	is_int(b.found.v[0].pos.line, 10, "the line of the entry");
 	is_str(b.found.v[0].field, "spec.vms[0].name", "the field");
 	is_str(b.found.v[0].vm, "wbe", "the vm");
@@ -98,7 +117,7 @@ references(void)
 	only(&b, FINDING_CRITICAL, "VMNotFound", "no vm with the id '7'");
 	set_up(&b);
 	b.entry->ref.name = NULL;
-	check_plan(&b.t.plan, b.t.inv, &b.found);
+	check_all(&b.t, &b.found);
 	is_int(b.found.n, 0, "what the reader said is not said again");
 	tear_down(&b);
 	set_up(&b);
@@ -106,7 +125,7 @@ references(void)
 	only(&b, FINDING_CRITICAL, "DuplicateVM", "them: '1', '2'");
 	set_up(&b);
 	test_plan_entry(&b.t, "again")->ref.id = "1";
-	check_plan(&b.t.plan, b.t.inv, &b.found);
+	check_all(&b.t, &b.found);
 	is_int(findings_blocking(&b.found, "again"), 1,
 	       "the second is kept "
 	       "back");
@@ -186,7 +205,7 @@ nics(void)
 	only(&b, FINDING_WARN, "SourceStorageNotValid", "no 'nowhere'");
 	set_up(&b);
 	test_plan_map_storage(&b.t, "Dummy storage for source provider x", "");
-	check_plan(&b.t.plan, b.t.inv, &b.found);
+	check_all(&b.t, &b.found);
 	is_int(b.found.n, 0, "the dummy storage is always there");
 	tear_down(&b);
 }
@@ -237,7 +256,7 @@ concerns(void)
 	    b.vm->concerns,
 	    json_pack("{s:s, s:s, s:s}", "category", "Critical", "type",
 		      "DiskTruncated", "message", "half of it"));
-	check_plan(&b.t.plan, b.t.inv, &b.found);
+	check_all(&b.t, &b.found);
 	is_int(findings_blocking(&b.found, "web"), 1,
 	       "the source's concerns keep the vm back");
 	is_str(b.found.v[0].vm, "web", "and bear its name");
@@ -268,7 +287,7 @@ is_linear(void)
 		vms[i].ref.name = vms[i].key = i % 2 ? ids[i] : "missing";
 		vms[i].index = i;
 	}
-	check_plan(&t.plan, t.inv, &found);
+	check_all(&t, &found);
 	is_int(found.n, N / 2, "a hundred thousand vms are checked");
 	findings_done(&found);
 	arena_free(found.arena);

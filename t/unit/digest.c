@@ -43,6 +43,44 @@ test_json(void)
 	json_decref(two);
 }
 
+/* The canonical form is jansson's: fingerprints outlive versions of either. */
+static void
+same_as_jansson(const char *text)
+{
+	json_t *value =
+	    json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	CLEANUP(mem_freep)
+	char *dumped =
+	    json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+	char ours[DIGEST_HEX_SIZE], theirs[DIGEST_HEX_SIZE];
+
+	digest_json(value, ours);
+	digest_bytes(dumped, strlen(dumped), theirs);
+	is_str(ours, theirs, dumped);
+	json_decref(value);
+}
+
+static void
+test_canonical(void)
+{
+	char text[10000];
+
+	same_as_jansson("{}");
+	same_as_jansson("[]");
+	same_as_jansson("[[], {}, null, true, false]");
+	same_as_jansson("[0, -1, 9223372036854775807, -9223372036854775808]");
+	same_as_jansson("[1.5, -0.0, 1e300, 0.1]");
+	same_as_jansson("{\"b\": 1, \"a\": {\"z\": [], \"\": 2}, \"aa\": 3, "
+			"\"B\": 4, \"\\u00e9\": 5}");
+	same_as_jansson("\"\\\" \\\\ \\/ \\b\\f\\n\\r\\t\"");
+	same_as_jansson("\"\\u0000\\u0001\\u001f\\u007f\"");
+	same_as_jansson("\"\\u00e9\\u20ac\\ud83d\\ude00\"");
+	memset(text, 'x', sizeof(text));
+	text[0] = text[sizeof(text) - 2] = '"';
+	text[sizeof(text) - 1] = '\0';
+	same_as_jansson(text);
+}
+
 static void
 test_stream(void)
 {
@@ -61,6 +99,7 @@ main(void)
 {
 	test_bytes();
 	test_json();
+	test_canonical();
 	test_stream();
 	return tap_done();
 }
