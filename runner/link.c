@@ -215,7 +215,7 @@ do_it(struct work *w, json_t **ret_facts, struct err *err)
 
 	if (stages_before(w, err) < 0)
 		return -1;
-	if (w->attempt > 1 && w->stage->probe) {
+	if (w->unsettled && w->stage->probe) {
 		work_doing(w, "looking what the last attempt left");
 		if (w->stage->probe(w, &done, ret_facts, err) < 0)
 			return -1;

@@ -297,6 +297,16 @@ deadline_of(const struct run *r, const struct stage *stage)
 	return stage->deadline_ms ? stage->deadline_ms(policy) : 0;
 }
 
+/* What was done, taken back or asked for anew since is no question, and what
+ * was begun with other inputs is no answer. */
+static bool
+is_unsettled(const struct step_run *s, const struct step_history *past)
+{
+	return past &&
+	       (past->state == HISTORY_OPEN || past->state == HISTORY_FAILED) &&
+	       strcmp(past->fingerprint, s->step->fingerprint) == 0;
+}
+
 static void
 fill_in_work(struct step_run *s, int64_t deadline_ms)
 {
@@ -316,6 +326,7 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 	    .ndisk = s->step->ndisk,
 	    .attempt = past ? past->attempts + 1 : 1,
 	    .redone = past ? past->redone : 0,
+	    .unsettled = is_unsettled(s, past),
 	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
 	    .facts = s->facts_before,
 	    .recorded = s->recorded_before,

@@ -8,10 +8,10 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "io/process.h"
-#include "stages/copy/ledger.h"
 #include "stages/inputs.h"
 #include "stages/overlay.h"
 #include "stages/place.h"
+#include "stages/replica.h"
 
 #define COMMIT_DEADLINE_MS (60 * 60 * 1000)
 
@@ -28,11 +28,10 @@ inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	inputs_converted(v, ret);
 }
 
-/* No comparison, repair or delta after this: the disk is about to differ. */
-static int
-seal(struct work *w, const struct inv_disk *disk, struct err *err)
+int
+replica_seal(const struct view *v, const struct inv_disk *disk, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = place_ledger(w->view, disk);
+	CLEANUP(mem_freep) char *path = place_ledger(v, disk);
 	struct ledger_identity id;
 	struct ledger *l = NULL;
 	int rc;
@@ -75,7 +74,8 @@ commit_all(struct work *w, const struct place *p, const struct overlays *o,
 	   struct err *err)
 {
 	for (size_t i = 0; i < o->n; i++)
-		if (seal(w, p->vm.shape->disks[i].source, err) < 0)
+		if (replica_seal(w->view, p->vm.shape->disks[i].source, err) <
+		    0)
 			return -1;
 	for (size_t i = 0; i < o->n; i++) {
 		work_progress(w, i, o->n);

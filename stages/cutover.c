@@ -11,6 +11,7 @@
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
+#include "stages/replica.h"
 #include "stages/source/source.h"
 
 static void
@@ -173,30 +174,6 @@ copying_done(struct copying *c)
 	free(c->volume_id);
 }
 
-/* A generation is one point in time of the source.  It goes on as long as the
- * epoch does; what changes the epoch begins a new one, and so does somebody
- * who wants the copy made anew. */
-static int
-choose_generation(struct work *w, struct copying *c, struct err *err)
-{
-	const json_t *last = work_recorded(w, "generation");
-	const char *epoch = json_string_value(json_object_get(last, "epoch"));
-	json_int_t number = json_integer_value(json_object_get(last, "number"));
-	json_int_t redone = json_integer_value(json_object_get(last, "redone"));
-
-	if (epoch && strcmp(epoch, w->view->vm->epoch) == 0 &&
-	    redone == w->redone) {
-		c->generation = (uint32_t)number;
-		return 0;
-	}
-	c->generation = (uint32_t)number + 1;
-	return work_record(
-	    w, "generation",
-	    json_pack("{s:I, s:s, s:i}", "number", (json_int_t)c->generation,
-		      "epoch", w->view->vm->epoch, "redone", w->redone),
-	    err);
-}
-
 static int
 make_volume(struct work *w, struct copying *c, struct err *err)
 {
@@ -206,68 +183,6 @@ make_volume(struct work *w, struct copying *c, struct err *err)
 	if (c->place.ops->create_volume(&c->place.vm, w->ndisk, &c->volume_id,
 					&c->fresh, err) < 0)
 		return err_wrap(err, "making the volume");
-	return 0;
-}
-
-static enum ledger_digest
-digest_of(enum proof proof)
-{
-	switch (proof) {
-	case PROOF_SHA256:
-		return LEDGER_SHA256;
-	case PROOF_XXH3:
-		return LEDGER_XXH3;
-	case PROOF_NONE:
-		break;
-	}
-	return LEDGER_NO_DIGEST;
-}
-
-/* A ledger of another volume knows nothing of this one and goes, as does one
- * that cannot be read, and one without digests when some are wanted.  Else it
- * keeps the digest it was begun with: a policy that changes does not make
- * copied data worth less. */
-static int
-heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
-{
-	struct ledger *old = NULL;
-	bool stale;
-
-	if (!fs_exists(path))
-		return 0;
-	if (ledger_open_readonly(path, &old, err) < 0)
-		return err->sys == EBADMSG ? fs_remove(path, err) : -1;
-	stale = strcmp(ledger_identity(old)->target, id->target) != 0 ||
-		(ledger_identity(old)->digest == LEDGER_NO_DIGEST &&
-		 id->digest != LEDGER_NO_DIGEST);
-	if (!stale)
-		id->digest = ledger_identity(old)->digest;
-	ledger_close(old);
-	return stale ? fs_remove(path, err) : 0;
-}
-
-static int
-open_ledger(struct work *w, struct copying *c, struct err *err)
-{
-	CLEANUP(mem_freep)
-	char *path = place_ledger(w->view, w->disk);
-	struct ledger_identity id = {
-	    .size_bytes = w->disk->capacity_bytes,
-	    .digest = digest_of(w->view->plan->policy->proof),
-	    .target_is_blank = c->fresh,
-	};
-
-	if (ledger_put_id(id.vm, w->view->vm->id, err) < 0 ||
-	    ledger_put_id(id.disk, w->disk->id, err) < 0 ||
-	    ledger_put_id(id.target, c->volume_id, err) < 0 ||
-	    heed_old_ledger(path, &id, err) < 0 ||
-	    ledger_open(path, &id, &c->ledger, err) < 0)
-		return -1;
-	if (ledger_damaged_pages(c->ledger))
-		work_log(w, LOG_LEVEL_WARNING,
-			 "%llu pages of the ledger were damaged; their blocks "
-			 "are copied again",
-			 (unsigned long long)ledger_damaged_pages(c->ledger));
 	return 0;
 }
 
@@ -327,36 +242,19 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	return ledger_set_applied(c->ledger, c->generation, err);
 }
 
-static json_t *
-copy_facts(const struct work *w, const struct copying *c,
-	   const struct copy_progress *p)
-{
-	char root[65] = "";
-	struct err ignored;
-
-	if (ledger_root(c->ledger, root, &ignored) < 0)
-		root[0] = '\0';
-	return json_pack(
-	    "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "volume",
-	    c->volume->path, "format", c->volume->format, "volumeId",
-	    c->volume_id, "size", (json_int_t)w->disk->capacity_bytes,
-	    "generation", (json_int_t)c->generation, "read",
-	    (json_int_t)p->read_bytes, "written", (json_int_t)p->written_bytes,
-	    "zero", (json_int_t)p->zero_bytes, "kept",
-	    (json_int_t)p->skipped_bytes, "root", root);
-}
-
 static int
 copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
 	  struct err *err)
 {
 	struct copy_progress progress;
 
-	if (choose_generation(w, c, err) < 0 || make_volume(w, c, err) < 0 ||
-	    open_ledger(w, c, err) < 0 || open_ends(w, c, err) < 0 ||
-	    move_bytes(w, c, &progress, err) < 0)
+	if (replica_generation(w, &c->generation, err) < 0 ||
+	    make_volume(w, c, err) < 0 ||
+	    replica_ledger(w, c->volume_id, c->fresh, &c->ledger, err) < 0 ||
+	    open_ends(w, c, err) < 0 || move_bytes(w, c, &progress, err) < 0)
 		return -1;
-	*ret_facts = copy_facts(w, c, &progress);
+	*ret_facts = replica_facts(w, c->volume, c->volume_id, c->ledger,
+				   c->generation, &progress);
 	return 0;
 }
 

@@ -13,10 +13,12 @@ bool fake_is(const char *endpoint_type);
 int fake_inventory(const struct endpoint *ep, struct inventory *ret,
 		   struct err *err);
 /* The pipeline and its compensations under the same names and with the same
- * inputs, but with nothing behind it. */
+ * inputs, but with a world behind them that fits into the state directory. */
 const struct stage *const *fake_stages(size_t *ret_n);
 
-/* What stages.h asks of real endpoints. */
+/* What stages.c and inputs.c ask of real endpoints. */
+char *fake_epoch(const struct view *v); /* caller frees */
+int fake_look_at_mark(const struct view *v, struct err *err);
 int fake_may_undo(const struct view *v, struct err *err);
 int fake_may_remove(const struct view *v, struct err *err);
 const struct stage *fake_gc(bool disks);

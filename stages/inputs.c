@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "stages/fake.h"
 #include "stages/place.h"
 
 void
@@ -27,9 +28,17 @@ add_disk(const struct inv_disk *disk, const struct volume *volume, json_t *ret)
 		      volume ? volume->format : ""));
 }
 
+char *
+inputs_epoch(const struct view *v)
+{
+	return fake_is(v->plan->source->type) ? fake_epoch(v)
+					      : mem_strdup(v->vm->epoch);
+}
+
 void
 inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
 {
+	CLEANUP(mem_freep) char *epoch = inputs_epoch(v);
 	CLEANUP(place_done) struct place p = {0};
 	struct err ignored;
 
@@ -37,7 +46,7 @@ inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	(void)place_open(v, &p, &ignored);
 	json_object_set_new(ret, "format version", json_integer(INPUTS_FORMAT));
 	inputs_set(ret, "source vm", v->vm->id);
-	inputs_set(ret, INPUTS_EPOCH, v->vm->epoch);
+	inputs_set(ret, INPUTS_EPOCH, epoch);
 	for (size_t i = 0; i < v->vm->ndisks; i++)
 		if (!disk || disk == &v->vm->disks[i])
 			add_disk(&v->vm->disks[i],

@@ -18,6 +18,8 @@ void inputs_replica(const struct view *v, const struct inv_disk *disk,
 void inputs_converted(const struct view *v, json_t *ret);
 /* The target vm's shape but for its disks' contents. */
 void inputs_shape(const struct view *v, json_t *ret);
+/* What stretch of the source's life it is now; caller frees. */
+char *inputs_epoch(const struct view *v);
 void inputs_set(json_t *ret, const char *name, const char *value);
 
 #endif

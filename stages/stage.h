@@ -45,8 +45,11 @@ struct work {
 	size_t ndisk;		     /* its number, when there is one */
 	int attempt;		     /* counts from 1 over all runs */
 	int redone;		     /* how often it was asked for anew */
-	int64_t mono_deadline_ms;    /* 0: none */
-	const json_t *facts;	     /* step id to the result of that step */
+	/* An earlier attempt with the same inputs was begun, and nobody heard
+	 * that it succeeded: it may have done all of it, a part, or nothing. */
+	bool unsettled;
+	int64_t mono_deadline_ms; /* 0: none */
+	const json_t *facts;	  /* step id to the result of that step */
 	const json_t
 	    *recorded; /* what earlier attempts of this step recorded */
 	struct work_link *link; /* to the parent; runner/step.c */

@@ -10,6 +10,7 @@
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
+#include "stages/replica.h"
 
 static bool
 verify_applies(const struct view *v)
@@ -127,23 +128,31 @@ check_copy(struct work *w, const struct ledger *ledger,
 	return 0;
 }
 
-static int
-verify_run(struct work *w, json_t **ret_facts, struct err *err)
+int
+replica_verify(struct work *w, const struct volume *volume, json_t **ret_facts,
+	       struct err *err)
 {
-	CLEANUP(place_done) struct place p = {0};
 	struct ledger *ledger;
 	int rc;
 
 	work_catch_stop(w);
-	if (place_open(w->view, &p, err) < 0 ||
-	    open_ledger(w, &ledger, err) < 0)
+	if (open_ledger(w, &ledger, err) < 0)
 		return -1;
-	rc = check_copy(w, ledger, &p.volumes[w->ndisk], err);
+	rc = check_copy(w, ledger, volume, err);
 	if (rc == 0)
-		rc = serve_and_compare(w, ledger, &p.volumes[w->ndisk],
-				       ret_facts, err);
+		rc = serve_and_compare(w, ledger, volume, ret_facts, err);
 	ledger_close(ledger);
 	return rc;
+}
+
+static int
+verify_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+
+	if (place_open(w->view, &p, err) < 0)
+		return -1;
+	return replica_verify(w, &p.volumes[w->ndisk], ret_facts, err);
 }
 
 const struct stage stage_verify = {

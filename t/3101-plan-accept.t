@@ -10,12 +10,12 @@ requires jq
 # begin UNTIL [SETTINGS [FAULTS]]: a first run, as far as that stage
 begin() {
 	rm -rf "$PALLETJACK_STATE"
-	fake_manifest "vms: \"2\", seed: \"1\", diskSize: 1Mi, faults: \"$2\"" \
+	fake_manifest "vms: \"2\", seed: \"1\", diskSize: 2Mi, faults: \"$2\"" \
 		'{bootTest: once}' vm-00001 vm-00002
 	palletjack run --until "$1" m.yaml
 }
 grow() {
-	sed -i 's/diskSize: 1Mi/diskSize: 2Mi/' m.yaml
+	sed -i 's/diskSize: 2Mi/diskSize: 4Mi/' m.yaml
 }
 digest() {
 	palletjack plan m.yaml "$@" | sed -n 's/^digest: //p'
@@ -83,7 +83,7 @@ check 'the digest of all is a licence for all' '
 check_exit 3 'a licence is for one time: the same edit again wants another' '
 	begin verify && grow && old=$(digest) &&
 	palletjack run m.yaml --until verify --accept "$old" &&
-	sed -i "s/diskSize: 2Mi/diskSize: 1Mi/" m.yaml &&
+	sed -i "s/diskSize: 4Mi/diskSize: 2Mi/" m.yaml &&
 	palletjack run m.yaml --until verify --accept "$(digest)" && grow &&
 	test "$(copies)" -eq 3 && palletjack run m.yaml --accept "$old"
 '
@@ -95,7 +95,7 @@ check_exit 6 'a copy stops halfway' 'begin verify cutover/disk-0:half'
 check 'plan says how far it is; going on wants no licence' '
 	words cutover/disk-0 | grep "^resume (50 %; failed before: " &&
 	grow && words cutover/disk-0 | grep "wants --accept$" &&
-	sed -i "s/diskSize: 2Mi/diskSize: 1Mi/" m.yaml &&
+	sed -i "s/diskSize: 4Mi/diskSize: 2Mi/" m.yaml &&
 	palletjack run m.yaml && test "$(fake_state)" = finished
 '
 check 'a source that ran meanwhile is copied again without one' '

@@ -28,11 +28,20 @@ check 'by default the source is given back, and the command is said' '
 	grep -q "vm-00001: the source runs again; to try again: palletjack run m.yaml --vm vm-00001" err &&
 	test "$(fake_state)" = stopped && test "$(fake_state vm-00002)" = finished
 '
-check 'the next run stops it again, and repeats no copy for the same epoch' '
+check 'the next run stops it again, and copies what may have changed meanwhile' '
+	palletjack plan m.yaml --vm vm-00001 |
+		grep "cutover/disk-0 *run (changed: source epoch)" &&
 	mend && palletjack run m.yaml && power >got && cat got &&
 	printf "%s\n" "source off" "source on" "source off" "mark started" \
 		"target on" >want && cmp_ok want got &&
 	test "$(fake_log | grep -c "^cutover\$")" -eq 2 &&
+	test "$(fake_log | grep -c "^cutover/disk-0\$")" -eq 2 &&
+	grep -a "^vm-00001 disk-0 block 0 of seed 0, started 1 times$" \
+		"$state/fake.disk-0"
+'
+check 'a source that was off anyway did not run: no copy is repeated' '
+	fail_with "" vm-00001:convert:fail && sed -i "s/power: \"on\", //" m.yaml &&
+	exits 6 palletjack run m.yaml && mend && palletjack run m.yaml &&
 	test "$(fake_log | grep -c "^cutover/disk-0\$")" -eq 1
 '
 check 'a source that ran meanwhile is copied again' '

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the fake endpoint's steps suffer because their settings say so. */
+#ifndef STAGES_FAKE_FAULTS_H
+#define STAGES_FAKE_FAULTS_H
+
+#include "stages/stage.h"
+
+/* ERR_USER names what is wrong with settings.faults. */
+int fake_faults_check(const struct endpoint *ep, struct err *err);
+/* Fails, dies or never returns, when that is asked for this step. */
+int fake_suffer(struct work *w, struct err *err);
+/* How long the step is to take. */
+unsigned long fake_delay_ms(const struct work *w);
+bool fake_stops_halfway(const struct work *w);
+
+#endif

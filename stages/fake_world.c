@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The world of the fake endpoint: its log, what runs, and who has the vm. */
+#include "stages/fake_world.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "stages/fake.h"
+
+#define FILE_MAX ((size_t)1024 * 1024)
+
+char *
+fake_path(const struct view *v, const char *what)
+{
+	return mem_printf("%s/fake.%s", v->state_dir, what);
+}
+
+static int
+add_line(const struct view *v, const char *what, const char *line,
+	 struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fake_path(v, what);
+	CLEANUP(mem_closep)
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(err, "cannot open '%s'", path);
+	if (fs_write_all(fd, line, strlen(line), err) < 0)
+		return err_wrap(err, "'%s'", path);
+	if (fsync(fd) < 0)
+		return err_sys(err, "cannot sync '%s'", path);
+	return 0;
+}
+
+/* All lines of a file of the world; nothing where there is none. */
+static void
+read_lines(const struct view *v, const char *what, struct buf *ret)
+{
+	CLEANUP(mem_freep) char *path = fake_path(v, what);
+	struct err ignored;
+
+	(void)fs_read(path, FILE_MAX, true, ret, &ignored);
+}
+
+/* What stands behind the word that the line begins with, or NULL. */
+static const char *
+behind(const char *line, const char *word)
+{
+	size_t len = strlen(word);
+
+	return strncmp(line, word, len) == 0 && line[len] == ' '
+		   ? line + len + 1
+		   : NULL;
+}
+
+int
+fake_log_add(const struct work *w, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *line =
+	    mem_printf("%s %d %s\n", w->step, w->attempt, w->view->state_uuid);
+
+	return add_line(w->view, "log", line, err);
+}
+
+int
+fake_log_last(const struct work *w)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	char *rest = NULL;
+	int last = 0;
+
+	read_lines(w->view, "log", &text);
+	if (!text.data)
+		return 0;
+	for (char *line = strtok_r(text.data, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		const char *attempt = behind(line, w->step);
+
+		if (attempt)
+			last = (int)strtol(attempt, NULL, 10);
+	}
+	return last;
+}
+
+/* Power and the hand-over mark. */
+
+static bool
+runs_at_first(const struct endpoint *ep)
+{
+	return strcmp(endpoint_setting(ep, "power", "off"), "on") == 0;
+}
+
+static const char *
+state_at_first(const struct view *v, const char *what)
+{
+	if (strcmp(what, "mark") == 0)
+		return "none";
+	if (strcmp(what, "source") == 0 && runs_at_first(v->plan->source))
+		return "on";
+	return "off";
+}
+
+char *
+fake_state(const struct view *v, const char *what)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	const char *now = state_at_first(v, what);
+	char *rest = NULL;
+
+	read_lines(v, "power", &text);
+	if (!text.data)
+		return mem_strdup(now);
+	for (char *line = strtok_r(text.data, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		const char *state = behind(line, what);
+
+		if (state)
+			now = state;
+	}
+	return mem_strdup(now);
+}
+
+bool
+fake_is_now(const struct view *v, const char *what, const char *state)
+{
+	CLEANUP(mem_freep) char *now = fake_state(v, what);
+
+	return strcmp(now, state) == 0;
+}
+
+int
+fake_change(const struct view *v, const char *what, const char *state,
+	    struct err *err)
+{
+	CLEANUP(mem_freep) char *line = mem_printf("%s %s\n", what, state);
+	const char *other = strcmp(what, "source") == 0 ? "target" : "source";
+
+	if (fake_is_now(v, what, state))
+		return 0;
+	if (strcmp(state, "on") == 0 && fake_is_now(v, other, "on"))
+		return err_set(err, ERR_BUG, "the %s runs, the %s must not",
+			       other, what);
+	return add_line(v, "power", line, err);
+}
+
+/* A source that was given back ran, and nobody knows what it wrote. */
+char *
+fake_epoch(const struct view *v)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	unsigned starts = 0;
+	char *rest = NULL;
+
+	read_lines(v, "power", &text);
+	if (text.data)
+		for (char *line = strtok_r(text.data, "\n", &rest); line;
+		     line = strtok_r(NULL, "\n", &rest))
+			starts += strcmp(line, "source on") == 0;
+	if (starts == 0)
+		return mem_strdup(v->vm->epoch);
+	return mem_printf("%s, started %u times", v->vm->epoch, starts);
+}
+
+int
+fake_look_at_mark(const struct view *v, struct err *err)
+{
+	if (fake_is_now(v, "mark", "none"))
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the fake target has been handed over, it may have run: "
+		       "nothing writes its disks; 'palletjack rollback' gives "
+		       "the source back, after it 'palletjack gc --disks' "
+		       "removes the disks");
+}
+
+int
+fake_may_undo(const struct view *v, struct err *err)
+{
+	if (v->may_discard || fake_is_now(v, "mark", "none") ||
+	    fake_is_now(v, "mark", "rolled-back"))
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the target was handed over and may have run; "
+		       "'palletjack rollback --discard-target-writes' says "
+		       "that what it wrote may be lost");
+}
+
+int
+fake_may_remove(const struct view *v, struct err *err)
+{
+	if (fake_is_now(v, "mark", "none") ||
+	    fake_is_now(v, "mark", "rolled-back"))
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the target was handed over and is the vm now: its "
+		       "disks are removed only after 'palletjack rollback'");
+}

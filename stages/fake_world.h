@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The world of the fake endpoint: files in the vm's state directory.
+ *
+ *	fake.log	a line for every step that ran to its end: step,
+ *			attempt, and what all keys of its hooks begin with
+ *	fake.power	a line for each change of "source", "target" and
+ *			"mark", in their order; the last of each is how it is
+ *	fake.vm		the vm as it is defined at the target
+ *	fake.DISK	a disk at the target, fake.DISK.id which one it is
+ *	fake.overlay	what the conversion made and nobody committed yet */
+#ifndef STAGES_FAKE_WORLD_H
+#define STAGES_FAKE_WORLD_H
+
+#include "stages/stage.h"
+
+char *fake_path(const struct view *v, const char *what); /* caller frees */
+
+/* Adds this attempt to the log. */
+int fake_log_add(const struct work *w, struct err *err);
+/* The last attempt of this step that the log knows, 0 for none. */
+int fake_log_last(const struct work *w);
+
+/* How "source", "target" or "mark" is now; caller frees. */
+char *fake_state(const struct view *v, const char *what);
+bool fake_is_now(const struct view *v, const char *what, const char *state);
+/* Synced.  Source and target never run at once: whoever asks for that is
+ * wrong (ERR_BUG). */
+int fake_change(const struct view *v, const char *what, const char *state,
+		struct err *err);
+
+#endif

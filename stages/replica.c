@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One disk's replica as copying sees it. */
+#include "stages/replica.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "stages/inputs.h"
+#include "stages/place.h"
+
+int
+replica_generation(struct work *w, uint32_t *ret, struct err *err)
+{
+	CLEANUP(mem_freep) char *now = inputs_epoch(w->view);
+	const json_t *last = work_recorded(w, "generation");
+	const char *epoch = json_string_value(json_object_get(last, "epoch"));
+	json_int_t number = json_integer_value(json_object_get(last, "number"));
+	json_int_t redone = json_integer_value(json_object_get(last, "redone"));
+
+	if (epoch && strcmp(epoch, now) == 0 && redone == w->redone) {
+		*ret = (uint32_t)number;
+		return 0;
+	}
+	*ret = (uint32_t)number + 1;
+	return work_record(
+	    w, "generation",
+	    json_pack("{s:I, s:s, s:i}", "number", (json_int_t)*ret, "epoch",
+		      now, "redone", w->redone),
+	    err);
+}
+
+static enum ledger_digest
+digest_of(enum proof proof)
+{
+	switch (proof) {
+	case PROOF_SHA256:
+		return LEDGER_SHA256;
+	case PROOF_XXH3:
+		return LEDGER_XXH3;
+	case PROOF_NONE:
+		break;
+	}
+	return LEDGER_NO_DIGEST;
+}
+
+/* One that stays keeps the digest it was begun with: a policy that changes
+ * does not make copied data worth less. */
+static int
+heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
+{
+	struct ledger *old = NULL;
+	bool stale;
+
+	if (!fs_exists(path))
+		return 0;
+	if (ledger_open_readonly(path, &old, err) < 0)
+		return err->sys == EBADMSG ? fs_remove(path, err) : -1;
+	stale = strcmp(ledger_identity(old)->target, id->target) != 0 ||
+		(ledger_identity(old)->digest == LEDGER_NO_DIGEST &&
+		 id->digest != LEDGER_NO_DIGEST);
+	if (!stale)
+		id->digest = ledger_identity(old)->digest;
+	ledger_close(old);
+	return stale ? fs_remove(path, err) : 0;
+}
+
+int
+replica_ledger(struct work *w, const char *volume_id, bool fresh,
+	       struct ledger **ret, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *path = place_ledger(w->view, w->disk);
+	struct ledger_identity id = {
+	    .size_bytes = w->disk->capacity_bytes,
+	    .digest = digest_of(w->view->plan->policy->proof),
+	    .target_is_blank = fresh,
+	};
+
+	if (ledger_put_id(id.vm, w->view->vm->id, err) < 0 ||
+	    ledger_put_id(id.disk, w->disk->id, err) < 0 ||
+	    ledger_put_id(id.target, volume_id, err) < 0 ||
+	    heed_old_ledger(path, &id, err) < 0 ||
+	    ledger_open(path, &id, ret, err) < 0)
+		return -1;
+	if (ledger_damaged_pages(*ret))
+		work_log(w, LOG_LEVEL_WARNING,
+			 "%llu pages of the ledger were damaged; their blocks "
+			 "are copied again",
+			 (unsigned long long)ledger_damaged_pages(*ret));
+	return 0;
+}
+
+json_t *
+replica_facts(const struct work *w, const struct volume *volume,
+	      const char *volume_id, const struct ledger *ledger,
+	      uint32_t generation, const struct copy_progress *p)
+{
+	char root[65] = "";
+	struct err ignored;
+
+	if (ledger_root(ledger, root, &ignored) < 0)
+		root[0] = '\0';
+	return json_pack(
+	    "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "volume",
+	    volume->path, "format", volume->format, "volumeId", volume_id,
+	    "size", (json_int_t)w->disk->capacity_bytes, "generation",
+	    (json_int_t)generation, "read", (json_int_t)p->read_bytes,
+	    "written", (json_int_t)p->written_bytes, "zero",
+	    (json_int_t)p->zero_bytes, "kept", (json_int_t)p->skipped_bytes,
+	    "root", root);
+}

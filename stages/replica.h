@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One disk's replica as copying sees it: its generation, its ledger, what is
+ * on record of it.  The same for every endpoint. */
+#ifndef STAGES_REPLICA_H
+#define STAGES_REPLICA_H
+
+#include "stages/copy/copy.h"
+#include "stages/stage.h"
+#include "stages/target/target.h"
+
+/* The generation that a copy begun now belongs to; recorded before its first
+ * byte.  A generation is one point in time of the source: it goes on as long
+ * as the epoch does; what changes the epoch begins a new one, and so does
+ * somebody who wants the copy made anew. */
+int replica_generation(struct work *w, uint32_t *ret, struct err *err);
+
+/* Opens or makes the disk's ledger for the volume of that id; `fresh`: it was
+ * made just now.  A ledger of another volume knows nothing of this one and
+ * goes, as does one that cannot be read, and one without digests when some are
+ * wanted. */
+int replica_ledger(struct work *w, const char *volume_id, bool fresh,
+		   struct ledger **ret, struct err *err);
+
+/* No comparison, repair or delta after this: the disk is about to differ.
+ * Fine where there is no ledger. */
+int replica_seal(const struct view *v, const struct inv_disk *disk,
+		 struct err *err);
+
+/* What a finished copy leaves on record. */
+json_t *replica_facts(const struct work *w, const struct volume *volume,
+		      const char *volume_id, const struct ledger *ledger,
+		      uint32_t generation, const struct copy_progress *p);
+
+/* Reads the volume back and compares it with the disk's ledger. */
+int replica_verify(struct work *w, const struct volume *volume,
+		   json_t **ret_facts, struct err *err);
+
+#endif
