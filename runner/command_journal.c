@@ -31,6 +31,19 @@ journal_path(const char *given)
 	return mem_strdup(given);
 }
 
+static void
+say_report(const char *path, const struct journal_report *r)
+{
+	printf("%s: %zu records, %zu bytes, all checksums hold", path,
+	       r->nrecords, r->bytes);
+	if (r->ncompacted)
+		printf("; %zu older records are compacted into the first two",
+		       r->ncompacted);
+	if (r->torn)
+		printf("; a torn tail follows, which the next run cuts");
+	printf("\n");
+}
+
 static int
 look_at(const char *given, bool show)
 {
@@ -46,11 +59,7 @@ look_at(const char *given, bool show)
 	    0)
 		return complain_err(&err);
 	if (!show)
-		printf("%s: %zu records, %zu bytes, all checksums hold%s\n",
-		       path, report.nrecords, report.bytes,
-		       report.torn ? "; a torn tail follows, which the next "
-				     "run cuts"
-				   : "");
+		say_report(path, &report);
 	return 0;
 }
 
@@ -89,6 +98,9 @@ const struct command command_journal = {
     .usage = "check|show DIR|FILE...",
     .help = "  check  read it whole and verify the chain of checksums\n"
 	    "  show   print its records, one JSON object a line\n\n"
-	    "DIR is a vm's state directory. Nothing is changed.\n",
+	    "DIR is a vm's state directory. Nothing is changed. A journal "
+	    "that grew beyond 1 MiB\nis compacted by the run that writes it: "
+	    "two records, 'open' and 'state', then stand\nfor all older "
+	    "ones.\n",
     .run = run,
 };

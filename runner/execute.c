@@ -66,8 +66,10 @@ run_write_down(struct run *r, struct vm_run *vm, const char *type,
 	struct err err;
 
 	journal_add(vm->state->journal, type, fields);
-	if (journal_sync(vm->state->journal, &err) == 0)
+	if (journal_sync(vm->state->journal, &err) == 0) {
+		state_tidy(vm->state);
 		return 0;
+	}
 	err_wrap(&err, "%s", vm->pvm->key);
 	run_break(r, &err);
 	return -1;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "history_json.h"
 #include "stages/stage.h"
 
 /* Before the name of a stage: the step that takes it back. */
@@ -99,7 +100,8 @@ step_of(struct history *h, const json_t *record)
 }
 
 static void
-add_writer(struct history *h, const json_t *process)
+add_writer(struct history *h, const struct step_history *s,
+	   const json_t *process)
 {
 	struct process_id id;
 
@@ -107,7 +109,19 @@ add_writer(struct history *h, const json_t *process)
 		return;
 	h->writers =
 	    mem_resize(h->writers, (h->nwriters + 1) * sizeof(*h->writers));
-	h->writers[h->nwriters++] = id;
+	h->writers[h->nwriters++] = (struct writer){id, s->id};
+}
+
+/* The run has seen that all it began for this step are gone. */
+static void
+drop_writers(struct history *h, const struct step_history *s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->nwriters; i++)
+		if (h->writers[i].step != s->id)
+			h->writers[kept++] = h->writers[i];
+	h->nwriters = kept;
 }
 
 static int
@@ -239,7 +253,7 @@ fold_intent(struct history *h, const json_t *r)
 	s->inputs = json_incref(json_object_get(r, "inputs"));
 	keep(&s->begun, text_of(r, "time"));
 	keep(&s->ended, NULL);
-	add_writer(h, json_object_get(r, "process"));
+	add_writer(h, s, json_object_get(r, "process"));
 }
 
 /* Another step found that this one's effect is gone. */
@@ -280,7 +294,7 @@ fold_record(struct history *h, const json_t *r)
 	if (strcmp(key, WORK_VOID) == 0 && json_is_string(value))
 		void_step(h, json_string_value(value), s->id);
 	/* whatever it is called: what names a process may write */
-	add_writer(h, value);
+	add_writer(h, s, value);
 }
 
 static void
@@ -289,6 +303,8 @@ fold_result(struct history *h, const json_t *r)
 	struct step_history *s = step_of(h, r), *undone = undone_by(h, s);
 	const json_t *error = json_object_get(r, "error");
 
+	if (json_is_true(json_object_get(r, "alone")))
+		drop_writers(h, s);
 	/* a step whose process could not even be made has no intent */
 	if (!s->begun)
 		keep(&s->begun, text_of(r, "time"));
@@ -333,6 +349,8 @@ history_visit(void *arg, const json_t *r, struct err *err)
 
 	if (strcmp(type, "open") == 0)
 		return fold_open(h, r, err);
+	if (strcmp(type, "state") == 0)
+		return history_from_json(h, json_object_get(r, "state"), err);
 	if (strcmp(type, "bind") == 0)
 		fold_bind(h, r);
 	else if (strcmp(type, "run") == 0)

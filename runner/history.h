@@ -38,6 +38,13 @@ struct step_history {
 	char *error;
 };
 
+/* A process that may still write for this vm: begun, not known to have
+ * ended. */
+struct writer {
+	struct process_id id;
+	const char *step; /* its id; borrowed from the history */
+};
+
 struct history {
 	int version;	   /* 0: the journal is empty */
 	char *uuid;	   /* of the state directory */
@@ -47,9 +54,7 @@ struct history {
 	char *inventory_digest;
 	struct step_history **steps;
 	size_t nsteps;
-	/* Processes that may still write for this vm: begun, not known to
-	 * have ended. */
-	struct process_id *writers;
+	struct writer *writers;
 	size_t nwriters;
 	char *finished; /* when its last step was done, or NULL */
 	/* A rollback: begun, done, and with the permission to lose what the

@@ -3,6 +3,7 @@
 #include "journal.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +19,8 @@
 #define SUM_TAIL (sizeof(SUM_KEY) - 1 + SUM_SIZE + 2) /* ,"sum":"..."} */
 /* what can be torn when nothing was confirmed yet: one record */
 #define FIRST_BATCH_MAX 4096
-#define JOURNAL_MAX ((size_t)256 * 1024 * 1024)
+/* what a compacted journal begins with */
+#define HEAD_RECORDS 2
 
 struct journal {
 	int fd;
@@ -42,7 +44,9 @@ struct replay {
 	const char *text;
 	size_t len;
 	size_t good; /* end of the last good record */
-	json_int_t seq;
+	size_t nrecords;
+	json_int_t first, seq; /* of the first and of the last good record */
+	bool compacted;
 	char sum[DIGEST_HEX_SIZE];
 	journal_visit_fn *visit;
 	void *arg;
@@ -72,6 +76,19 @@ decode_line(const char *line, size_t len, const char *previous,
 	return json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 }
 
+/* The chain vouches for the numbers: only the first is not known before. */
+static void
+note_record(struct replay *r, const json_t *record)
+{
+	if (r->nrecords++ == 0) {
+		r->seq = json_integer_value(json_object_get(record, "seq")) - 1;
+		r->first = r->seq + 1;
+		r->compacted =
+		    json_is_true(json_object_get(record, "compacted"));
+	}
+	r->seq++;
+}
+
 /* Replays records until the end or the first line that is not good. */
 static int
 replay_good(struct replay *r, struct err *err)
@@ -88,13 +105,13 @@ replay_good(struct replay *r, struct err *err)
 		record = decode_line(line, (size_t)(end - line), r->sum, sum);
 		if (!record)
 			return 0;
+		note_record(r, record);
 		rc = r->visit ? r->visit(r->arg, record, err) : 0;
 		json_decref(record);
 		if (rc < 0)
 			return err_wrap(err, "journal '%s', byte %zu", r->path,
 					r->good);
 		memcpy(r->sum, sum, sizeof(sum));
-		r->seq++;
 		r->good = (size_t)(end + 1 - r->text);
 	}
 }
@@ -123,6 +140,17 @@ has_later_batch(const struct replay *r)
 	return false;
 }
 
+/* What was written aside cannot be torn, only damaged. */
+static bool
+is_head_damaged(const struct replay *r)
+{
+	long long first;
+
+	if (r->nrecords > 0)
+		return r->compacted && r->nrecords < HEAD_RECORDS;
+	return sscanf(r->text, "{\"seq\":%lld,", &first) == 1 && first != 1;
+}
+
 static int
 replay(struct replay *r, struct err *err)
 {
@@ -135,11 +163,11 @@ replay(struct replay *r, struct err *err)
 			       "the file from a backup, or set the whole "
 			       "state directory aside to start this vm afresh",
 			       r->path);
-	if (r->good < r->len && has_later_batch(r))
+	if (is_head_damaged(r) || (r->good < r->len && has_later_batch(r)))
 		return err_set(
 		    err, ERR_FAIL,
-		    "journal '%s' is damaged at byte %zu (record %lld), and "
-		    "confirmed records follow; nothing is done to this vm. "
+		    "journal '%s' is damaged at byte %zu (record %lld), where "
+		    "all was confirmed; nothing is done to this vm. "
 		    "Restore the file from a backup, or set the whole state "
 		    "directory aside to start this vm afresh",
 		    r->path, r->good, (long long)r->seq + 1);
@@ -163,7 +191,8 @@ journal_read(const char *path, journal_visit_fn *visit, void *arg,
 	if (replay(&r, err) < 0)
 		return -1;
 	if (ret) {
-		ret->nrecords = (size_t)r.seq;
+		ret->nrecords = r.nrecords;
+		ret->ncompacted = r.compacted ? (size_t)r.first - 1 : 0;
 		ret->bytes = r.good;
 		ret->torn = r.len - r.good;
 	}
@@ -171,15 +200,33 @@ journal_read(const char *path, journal_visit_fn *visit, void *arg,
 }
 
 static int
-open_file(struct journal *j, struct err *err)
+sync_name(const struct journal *j, struct err *err)
 {
 	CLEANUP(mem_freep) char *dir = fs_dirname(j->path);
-	bool is_new = !fs_exists(j->path);
 
+	return fs_sync_dir(dir, err);
+}
+
+static int
+open_file(struct journal *j, struct err *err)
+{
 	j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (j->fd < 0)
-		return err_sys(err, "cannot open journal '%s'", j->path);
-	return is_new ? fs_sync_dir(dir, err) : 0;
+	return j->fd < 0 ? err_sys(err, "cannot open journal '%s'", j->path)
+			 : 0;
+}
+
+/* What is good may have been written and never synced, and so may the name of
+ * a file to which nothing was appended yet. */
+static int
+settle_file(const struct journal *j, const struct replay *r, struct err *err)
+{
+	/* nobody was told about a torn tail: its step runs again */
+	if ((r->good < r->len && ftruncate(j->fd, (off_t)r->good) < 0) ||
+	    (r->len > 0 && fdatasync(j->fd) < 0))
+		return err_sys(err, "cannot trim journal '%s'", j->path);
+	if (r->nrecords <= (r->compacted ? HEAD_RECORDS : 0))
+		return sync_name(j, err);
+	return 0;
 }
 
 int
@@ -200,15 +247,8 @@ journal_open(const char *path, journal_visit_fn *visit, void *arg,
 		goto fail;
 	r.text = text.data;
 	r.len = text.len;
-	if (replay(&r, err) < 0)
+	if (replay(&r, err) < 0 || settle_file(j, &r, err) < 0)
 		goto fail;
-	/* Nobody was told about a torn tail: its step runs again.  What is
-	 * good may have been written and never synced. */
-	if ((r.good < r.len && ftruncate(j->fd, (off_t)r.good) < 0) ||
-	    (r.len > 0 && fdatasync(j->fd) < 0)) {
-		err_sys(err, "cannot trim journal '%s'", path);
-		goto fail;
-	}
 	j->seq = r.seq;
 	j->confirmed = r.good;
 	memcpy(j->sum, r.sum, sizeof(r.sum));
@@ -240,29 +280,39 @@ journal_tee(struct journal *j, int fd, const char *vm)
 	j->tee_vm = mem_strdup(vm);
 }
 
-void
-journal_add(struct journal *j, const char *type, json_t *fields)
+/* Adds one line to `out` and moves `sum` on; the record is a new reference. */
+static json_t *
+encode(struct buf *out, json_int_t seq, json_int_t batch, const char *type,
+       json_t *fields, char sum[DIGEST_HEX_SIZE])
 {
 	char time[CLOCK_TEXT_SIZE];
 	json_t *record = json_object();
-	size_t begin = j->pending.len;
 	char *line;
 
-	if (begin == 0)
-		j->batch = j->seq + 1;
-	json_object_set_new(record, "seq", json_integer(++j->seq));
-	json_object_set_new(record, "batch", json_integer(j->batch));
+	json_object_set_new(record, "seq", json_integer(seq));
+	json_object_set_new(record, "batch", json_integer(batch));
 	json_object_set_new(record, "time",
 			    json_string(clock_format(clock_wall_ms(), time)));
 	json_object_set_new(record, "type", json_string(type));
 	json_object_update(record, fields);
 	line = json_dumps(record, JSON_COMPACT);
 	line[strlen(line) - 1] = '\0'; /* the closing brace comes last */
-	sum_of(j->sum, line, strlen(line), j->sum);
-	buf_printf(&j->pending, "%s" SUM_KEY "%s\"}\n", line, j->sum);
+	sum_of(sum, line, strlen(line), sum);
+	buf_printf(out, "%s" SUM_KEY "%s\"}\n", line, sum);
 	free(line);
-	json_array_append_new(j->unconfirmed, record);
 	json_decref(fields);
+	return record;
+}
+
+void
+journal_add(struct journal *j, const char *type, json_t *fields)
+{
+	if (j->pending.len == 0)
+		j->batch = j->seq + 1;
+	j->seq++;
+	json_array_append_new(
+	    j->unconfirmed,
+	    encode(&j->pending, j->seq, j->batch, type, fields, j->sum));
 }
 
 static int
@@ -283,9 +333,9 @@ visit_confirmed(struct journal *j, struct err *err)
 
 /* The stream is a courtesy: a reader that went away costs nothing. */
 static void
-tee_pending(struct journal *j)
+tee_lines(struct journal *j, char *line)
 {
-	char *line = j->pending.data, *end;
+	char *end;
 	struct err ignored;
 
 	for (; (end = strchr(line, '\n')); line = end + 1) {
@@ -317,6 +367,19 @@ check_place(const struct journal *j, struct err *err)
 		       j->path);
 }
 
+/* What could not be read again is better not written. */
+static int
+check_room(const struct journal *j, struct err *err)
+{
+	if (j->confirmed + j->pending.len <= JOURNAL_MAX)
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "journal '%s' would be longer than %zu MiB, and it "
+		       "could not be compacted; its log says why: make room "
+		       "where it is and run again",
+		       j->path, JOURNAL_MAX / 1024 / 1024);
+}
+
 int
 journal_sync(struct journal *j, struct err *err)
 {
@@ -326,7 +389,7 @@ journal_sync(struct journal *j, struct err *err)
 			       j->path);
 	if (j->pending.len == 0)
 		return 0;
-	if (check_place(j, err) < 0) {
+	if (check_place(j, err) < 0 || check_room(j, err) < 0) {
 		j->poisoned = true;
 		return -1;
 	}
@@ -340,7 +403,84 @@ journal_sync(struct journal *j, struct err *err)
 	}
 	j->confirmed += j->pending.len;
 	if (j->tee >= 0)
-		tee_pending(j);
+		tee_lines(j, j->pending.data);
 	buf_reset(&j->pending);
 	return visit_confirmed(j, err);
+}
+
+size_t
+journal_size(const struct journal *j)
+{
+	return j->confirmed;
+}
+
+/* Compaction. */
+
+static void
+encode_head(struct journal *j, json_t *open, json_t *state, struct buf *ret,
+	    char ret_sum[DIGEST_HEX_SIZE])
+{
+	json_int_t seq = j->seq + 1;
+
+	ret_sum[0] = '\0';
+	json_object_set_new(open, "compacted", json_true());
+	json_decref(encode(ret, seq, seq, "open", open, ret_sum));
+	json_decref(encode(ret, seq + 1, seq + 1, "state",
+			   json_pack("{s:o}", "state", state), ret_sum));
+}
+
+/* A whole file under another name; -1 for the descriptor when it is not. */
+static int
+write_aside(const char *aside, const struct buf *text, struct err *err)
+{
+	CLEANUP(mem_closep)
+	int fd = open(aside, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
+		      0600);
+	int whole;
+
+	if (fd < 0)
+		return err_sys(err, "cannot create '%s'", aside);
+	if (fs_write_all(fd, text->data, text->len, err) < 0)
+		return err_wrap(err, "'%s'", aside);
+	if (fsync(fd) < 0)
+		return err_sys(err, "cannot sync '%s'", aside);
+	whole = fd;
+	fd = -1;
+	return whole;
+}
+
+int
+journal_compact(struct journal *j, json_t *open, json_t *state, struct err *err)
+{
+	CLEANUP(mem_freep) char *aside = mem_printf("%s.new", j->path);
+	CLEANUP(buf_done) struct buf text = {0};
+	char sum[DIGEST_HEX_SIZE];
+	int fd;
+
+	encode_head(j, open, state, &text, sum);
+	if (j->poisoned || j->pending.len > 0)
+		return err_set(err, ERR_BUG, "'%s' is not synced", j->path);
+	if (check_place(j, err) < 0)
+		return -1;
+	fd = write_aside(aside, &text, err);
+	if (fd < 0 || rename(aside, j->path) < 0) {
+		if (fd >= 0)
+			err_sys(err, "cannot rename '%s'", aside);
+		mem_closep(&fd);
+		unlink(aside);
+		return -1;
+	}
+	close(j->fd);
+	j->fd = fd;
+	j->seq += HEAD_RECORDS;
+	j->confirmed = text.len;
+	memcpy(j->sum, sum, sizeof(sum));
+	if (sync_name(j, err) < 0) {
+		/* after a power cut either file may have the name */
+		j->poisoned = true;
+		return -1;
+	}
+	if (j->tee >= 0)
+		tee_lines(j, text.data);
+	return 0;
 }

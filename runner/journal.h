@@ -12,7 +12,12 @@
  *
  * Damage confined to the last batch is a torn tail: those records were never
  * confirmed to anybody, they are cut.  Damage anywhere else is an error with
- * its offset: we do not guess about machines that may already have moved. */
+ * its offset: we do not guess about machines that may already have moved.
+ *
+ * A journal that grew is compacted: another file of two records takes its
+ * place, "open" with "compacted": true and "state" with all that the old
+ * records amounted to.  Its `seq` goes on from theirs, its chain begins anew.
+ * It was whole before it got its name, so no part of these two can be torn. */
 #ifndef RUNNER_JOURNAL_H
 #define RUNNER_JOURNAL_H
 
@@ -21,7 +26,13 @@
 
 #include "base/err.h"
 
-#define JOURNAL_VERSION 1
+/* 1: never compacted.  A program refuses what is newer than it knows; what
+ * only adds to records raises nothing, what older programs would read wrongly
+ * does. */
+#define JOURNAL_VERSION 2
+
+/* No journal is longer: what would be is not written. */
+#define JOURNAL_MAX ((size_t)256 * 1024 * 1024)
 
 struct journal;
 
@@ -31,8 +42,9 @@ typedef int journal_visit_fn(void *arg, const json_t *record, struct err *err);
 /* What reading one found. */
 struct journal_report {
 	size_t nrecords;
-	size_t bytes; /* of good records */
-	size_t torn;  /* bytes of a torn tail behind them */
+	size_t ncompacted; /* records that went into its first two, or 0 */
+	size_t bytes;	   /* of good records */
+	size_t torn;	   /* bytes of a torn tail behind them */
 };
 
 /* Opens or creates it, replays it and cuts a torn tail.  Only the holder of
@@ -47,6 +59,13 @@ void journal_add(struct journal *j, const char *type, json_t *fields);
 /* Appends the batch and syncs: when this returns 0 a power cut keeps it.
  * After a failure every further call fails: what the file holds is unknown. */
 int journal_sync(struct journal *j, struct err *err);
+
+size_t journal_size(const struct journal *j); /* bytes confirmed */
+/* Puts these two records in place of all there are, with nothing pending;
+ * takes both references.  -1: the old ones are there still and it may go on,
+ * or nobody knows, and then every further journal_sync fails. */
+int journal_compact(struct journal *j, json_t *open, json_t *state,
+		    struct err *err);
 
 /* Also writes each confirmed record to this stream descriptor, with the vm's
  * name in it (--events); -1 stops that. */

@@ -42,6 +42,7 @@ struct step_run {
 	int64_t begun_ms;
 	int deadline_timer, retry_timer, mute_timer;
 	bool deadline_passed;
+	bool alone; /* all that it began are seen to be gone */
 };
 
 struct vm_work {

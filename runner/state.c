@@ -18,12 +18,18 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "history_json.h"
 
 #define WHO_SIZE 256
 #define LOCK_DEADLINE_MS 10000
 #define WRITERS_DEADLINE_MS 30000
 #define KILL_DEADLINE_MS 10000
+/* Longer journals are compacted where that makes them this many times
+ * shorter: so what compacting costs is little against what was written. */
+#define COMPACT_FROM ((size_t)1024 * 1024)
+#define COMPACT_TIMES 4
 
 char *
 state_root(const char *option, struct err *err)
@@ -255,7 +261,7 @@ static int
 end_leftovers(struct vm_state *s, struct err *err)
 {
 	for (size_t i = 0; i < s->history->nwriters; i++)
-		if (process_kill_group(&s->history->writers[i],
+		if (process_kill_group(&s->history->writers[i].id,
 				       KILL_DEADLINE_MS, err) < 0)
 			return -1;
 	return 0;
@@ -321,16 +327,56 @@ load_uuid(struct vm_state *s, struct err *err)
 	return fs_write(path, s->uuid, strlen(s->uuid), 0600, err);
 }
 
+static json_t *
+open_record(const char *uuid, const char *plan)
+{
+	return json_pack("{s:i, s:s, s:s}", "version", JOURNAL_VERSION, "uuid",
+			 uuid, "plan", plan);
+}
+
 static int
 begin_journal(struct vm_state *s, const struct plan *plan, struct err *err)
 {
+	CLEANUP(mem_freep)
+	char *name = mem_printf("%s/%s", plan->o.namespace, plan->o.name);
+
 	if (s->history->version)
 		return 0;
-	journal_add(s->journal, "open",
-		    json_pack("{s:i, s:s, s:s+++}", "version", JOURNAL_VERSION,
-			      "uuid", s->uuid, "plan", plan->o.namespace, "/",
-			      plan->o.name, ""));
+	journal_add(s->journal, "open", open_record(s->uuid, name));
 	return journal_sync(s->journal, err);
+}
+
+/* Its records amount to this. */
+static int
+compact(struct vm_state *s, struct err *err)
+{
+	json_t *state = history_to_json(s->history);
+	size_t size = json_dumpb(state, NULL, 0, JSON_COMPACT);
+
+	if (journal_size(s->journal) / COMPACT_TIMES < size) {
+		json_decref(state);
+		return 0;
+	}
+	return journal_compact(
+	    s->journal, open_record(s->uuid, s->history->plan), state, err);
+}
+
+void
+state_tidy(struct vm_state *s)
+{
+	size_t size = journal_size(s->journal);
+	struct err err;
+
+	if (size < COMPACT_FROM || size < s->tidy_from)
+		return;
+	/* it may be full of what is needed, or the disk be full: not again
+	 * before it is twice as long */
+	s->tidy_from = size * 2;
+	if (compact(s, &err) < 0)
+		log_line(LOG_LEVEL_WARNING, s->dir,
+			 "its journal stays as long as it is: %s", err.text);
+	else if (journal_size(s->journal) < size)
+		s->tidy_from = 0;
 }
 
 static int
@@ -359,6 +405,7 @@ state_take(const char *dir, const struct plan *plan, struct vm_state **ret,
 		state_release(s);
 		return -1;
 	}
+	state_tidy(s);
 	*ret = s;
 	return 0;
 }

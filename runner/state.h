@@ -38,6 +38,7 @@ struct vm_state {
 	int writers;		 /* -1 when only read */
 	struct journal *journal; /* NULL when only read */
 	struct history *history; /* follows the journal as it is written */
+	size_t tidy_from;	 /* state_tidy's own */
 };
 
 /* Looks without touching: a directory that is not there gives an empty
@@ -49,6 +50,11 @@ int state_peek(const char *dir, struct vm_state **ret, struct err *err);
  * ends what an earlier run left behind, takes the second lock. */
 int state_take(const char *dir, const struct plan *plan, struct vm_state **ret,
 	       struct err *err);
+/* Compacts the journal when it is over 1 MiB and four times what it amounts
+ * to; with both locks, nothing pending.  It may stay as it is, with a warning.
+ * Called after each record: so while it can be compacted, a journal never
+ * grows beyond the larger of 1 MiB and eight times what it amounts to. */
+void state_tidy(struct vm_state *s);
 void state_release(struct vm_state *s); /* NULL is fine */
 
 #endif

@@ -109,6 +109,18 @@ may_try_again(const struct step_run *s, const struct err *err)
 		s->paused_ms < policy->retry.total_ms);
 }
 
+/* What it came to: {`key`: value}; takes the reference. */
+static int
+write_result(struct step_run *s, const char *key, json_t *value)
+{
+	json_t *fields =
+	    json_pack("{s:s, s:o}", "step", s->step->id, key, value);
+
+	if (s->alone)
+		json_object_set_new(fields, "alone", json_true());
+	return run_write_down(s->run, s->vm, "result", fields);
+}
+
 static void
 step_failed(struct step_run *s, struct err *err)
 {
@@ -125,9 +137,7 @@ step_failed(struct step_run *s, struct err *err)
 	if (s->run->broken)
 		json_decref(error);
 	else
-		run_write_down(s->run, s->vm, "result",
-			       json_pack("{s:s, s:o}", "step", s->step->id,
-					 "error", error));
+		write_result(s, "error", error);
 	if (may_try_again(s, err)) {
 		pause_step(s, err);
 		return;
@@ -145,9 +155,7 @@ step_done(struct step_run *s)
 	json_t *facts = s->child.facts ? s->child.facts : json_object();
 
 	s->child.facts = NULL;
-	if (run_write_down(s->run, s->vm, "result",
-			   json_pack("{s:s, s:O}", "step", s->step->id, "facts",
-				     facts)) == 0) {
+	if (write_result(s, "facts", json_incref(facts)) == 0) {
 		s->phase = PHASE_DONE;
 		emit_step(s, EVENT_STEP_DONE,
 			  json_string_value(json_object_get(facts, "say")));
@@ -201,7 +209,8 @@ step_ended(void *arg)
 	if (step_end_helpers(s, &still_there) < 0) {
 		err = still_there;
 		rc = -1;
-	}
+	} else
+		s->alone = !process_lives(&s->child.id);
 	if (rc < 0)
 		step_failed(s, &err);
 	else
@@ -353,7 +362,7 @@ step_begin(struct step_run *s)
 
 	s->tries++;
 	s->begun_ms = clock_mono_ms();
-	s->deadline_passed = false;
+	s->deadline_passed = s->alone = false;
 	fill_in_work(s, deadline_ms);
 	if (child_start(&opts, step_do, &s->work, &s->child, &err) < 0) {
 		drop_work(s);
