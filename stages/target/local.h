@@ -9,7 +9,9 @@
  *     domain.xml  nvram.fd        the definition, UEFI's variables
  *     start                       starts it with plain QEMU
  *     running.lock                held by whoever runs it
- *     qemu.pid  qemu.json  qemu.log  qmp.sock  console.log
+ *     starting.lock               held by the run that starts it
+ *     qemu.pid  qemu.json  qemu.log  qmp.sock
+ *     console.pipe  console.log  console.log.1   the newest of its console
  *   PATH/CLASS/VM/                disks of that storage class, with a claim
  *                                 and a mark of their own beside them
  */
@@ -17,11 +19,13 @@
 #define TARGET_LOCAL_H
 
 #include "base/vec.h"
+#include "io/process.h"
 #include "stages/target/target.h"
 
 #define LOCAL_CLAIM "palletjack.json"
 #define LOCAL_MARK "handover.json"
 #define LOCAL_LOCK "running.lock"
+#define LOCAL_STARTING "starting.lock"
 #define LOCAL_QMP "qmp.sock"
 #define LOCAL_PROCESS "qemu.json"
 #define LOCAL_PIDFILE "qemu.pid"
@@ -29,6 +33,8 @@
 #define LOCAL_DOMAIN "domain.xml"
 #define LOCAL_NVRAM "nvram.fd"
 #define LOCAL_CONSOLE "console.log"
+#define LOCAL_CONSOLE_OLD "console.log.1"
+#define LOCAL_PIPE "console.pipe"
 #define LOCAL_LOG "qemu.log"
 
 /* Every directory that holds something of the vm, the home first. */
@@ -77,8 +83,12 @@ int local_owned(const struct target_vm *t, bool *ret, struct err *err);
 int local_undefine(const struct target_vm *t, struct err *err);
 int local_remove(const struct target_vm *t, struct err *err);
 
-/* local_power.c */
+/* local_start.c */
 int local_start(const struct target_vm *t, json_t **ret_facts, struct err *err);
+
+/* local_power.c */
+/* -1: there is no record of who runs it that one could trust. */
+int local_recorded_process(const struct target_vm *t, struct process_id *ret);
 int local_power_state(const struct target_vm *t, enum power_state *ret,
 		      struct err *err);
 int local_stop(const struct target_vm *t, int64_t grace_ms, struct err *err);

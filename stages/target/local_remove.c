@@ -102,8 +102,10 @@ static int
 remove_dir(const struct target_vm *t, const char *dir, struct err *err)
 {
 	static const char *const made[] = {
-	    LOCAL_START, LOCAL_DOMAIN,	LOCAL_NVRAM,   LOCAL_CONSOLE, LOCAL_LOG,
-	    LOCAL_QMP,	 LOCAL_PROCESS, LOCAL_PIDFILE, LOCAL_LOCK,    NULL};
+	    LOCAL_START, LOCAL_DOMAIN,	 LOCAL_NVRAM,	    LOCAL_CONSOLE,
+	    LOCAL_LOG,	 LOCAL_QMP,	 LOCAL_PROCESS,	    LOCAL_PIDFILE,
+	    LOCAL_LOCK,	 LOCAL_STARTING, LOCAL_CONSOLE_OLD, LOCAL_PIPE,
+	    NULL};
 	static const char *const last[] = {LOCAL_MARK, LOCAL_CLAIM, NULL};
 
 	if (remove_volumes(t, dir, err) < 0 ||

@@ -133,3 +133,16 @@ qmp_execute(const char *dir, const char *name, const char *command,
 	buf_done(&q.in);
 	return rc;
 }
+
+pid_t
+qmp_peer(const char *dir, const char *name)
+{
+	struct err ignored;
+	CLEANUP(mem_closep) int fd = connect_monitor(dir, name, &ignored);
+	struct ucred who = {0};
+	socklen_t len = sizeof(who);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return 0;
+	return who.pid;
+}

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -14,5 +15,8 @@
  * deadline is ERR_RETRY. */
 int qmp_execute(const char *dir, const char *name, const char *command,
 		int64_t mono_deadline_ms, json_t **ret, struct err *err);
+
+/* Who answers there; 0: nobody, or nobody of this PID namespace. */
+pid_t qmp_peer(const char *dir, const char *name);
 
 #endif

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of the hand-over: source and target never run at once. */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "stages/source/source.h"
@@ -147,6 +151,69 @@ test_source_comes_back(void)
 	like(err.text, "stopped again", "and that is told");
 }
 
+/* Who runs the vm, as the record has it; 0: nobody. */
+static pid_t
+recorded(void)
+{
+	CLEANUP(mem_freep) char *path = local_path(&place.vm, LOCAL_PROCESS);
+	json_t *json = json_load_file(path, 0, NULL);
+	struct process_id id = {0};
+	bool alive =
+	    json && process_id_from_json(json, &id) == 0 && process_lives(&id);
+
+	json_decref(json);
+	return alive ? id.pid : 0;
+}
+
+/* A run was killed while its start was under way, and the next one starts,
+ * too, and an operator types the script's name: of all who start at once one
+ * does, the others wait for it. */
+static void
+test_many_starters(void)
+{
+	enum { STARTERS = 6 };
+	pid_t starters[STARTERS], hand;
+	json_t *facts = NULL;
+	int failed = 0, status;
+
+	fresh_start();
+	is_int(place.ops->mark(&place.vm, HANDOVER_STARTED, &err), 0,
+	       "handed over");
+	for (int i = 0; i < STARTERS; i++) {
+		starters[i] = fork();
+		if (starters[i] == 0) {
+			if (place.ops->start(&place.vm, &facts, &err) < 0) {
+				tap_diag("%s", err.text);
+				_exit(1);
+			}
+			_exit(recorded() ? 0 : 2);
+		}
+	}
+	hand = fork();
+	if (hand == 0) {
+		CLEANUP(mem_freep)
+		char *script = local_path(&place.vm, LOCAL_START);
+
+		/* a terminal's job; its words go to nobody */
+		(void)setpgid(0, 0);
+		(void)!freopen("/dev/null", "w", stderr);
+		execl(script, script, (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < STARTERS; i++)
+		failed += waitpid(starters[i], &status, 0) < 0 || status != 0;
+	is_int(failed, 0, "six at once: each finds it running, and by whom");
+	is_int(power(), POWER_STATE_ON, "it runs");
+	ok(recorded() != 0, "the record is of who runs it");
+	is_int(place.ops->stop(&place.vm, 0, &err), 0, "stop it");
+	/* the hand may still wait for its turn, and would have it now */
+	(void)kill(-hand, SIGKILL);
+	(void)waitpid(hand, &status, 0);
+	for (int i = 0; i < 200 && recorded(); i++)
+		poll(NULL, 0, 50);
+	is_int(recorded(), 0, "there was but one");
+}
+
 int
 main(void)
 {
@@ -159,6 +226,7 @@ main(void)
 	test_source_runs();
 	test_start();
 	test_source_comes_back();
+	test_many_starters();
 	forget_vm();
 	return tap_done();
 }
