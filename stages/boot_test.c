@@ -30,7 +30,7 @@ static const char hopeless[] =
     "Boot failed: not a bootable disk|BdsDxe: No bootable option|"
     "BOOTMGR is missing|^\\(initramfs\\)";
 
-enum outcome { PENDING, PASSED, FAILED, ENDED, TIMED_OUT };
+enum outcome { PENDING, PASSED, FAILED, ENDED, TIMED_OUT, TOO_MUCH };
 
 struct probe {
 	regex_t good, bad;
@@ -168,6 +168,8 @@ watch(struct probe *p, const struct process *qemu, const char *console,
 		outcome = look(p);
 		if (outcome != PENDING)
 			return outcome;
+		if (p->console.len >= CONSOLE_MAX)
+			return TOO_MUCH;
 		if (ended)
 			return ENDED;
 		if (clock_mono_ms() >= until)
@@ -282,6 +284,13 @@ conclude(const struct work *w, const struct probe *p, enum outcome outcome,
 			       "boot test failed: the guest switched itself "
 			       "off; its last line: %s",
 			       last);
+	case TOO_MUCH:
+		why =
+		    mem_printf("the guest said more than %zu MiB without "
+			       "'%s'; its last line: %s",
+			       CONSOLE_MAX >> 20,
+			       w->view->plan->policy->boot_probe.serial, last);
+		return inconclusive(w, why, ret_facts, err);
 	default:
 		why =
 		    mem_printf("'%s' did not come in time; the console's "

@@ -65,6 +65,26 @@ static const char script_guard[] =
     "\texit 1\n"
     "} >&2\n";
 
+/* A guest may write to its console for years: two files of at most 16 MiB are
+ * kept of it, by a shell that ends with QEMU.  It never makes QEMU wait for a
+ * reader: the pipe is open for writing before QEMU opens it, and for reading
+ * as long as the shell lives.  dd, because it writes what it reads at once;
+ * it counts reads, and fewer than it was to make mean that QEMU is gone. */
+static const char script_console[] =
+    "rm -f " LOCAL_PIPE " && mkfifo -m 600 " LOCAL_PIPE " || exit\n"
+    "exec 8<>" LOCAL_PIPE "\n"
+    "(\n"
+    "\tumask 077\n"
+    "\ttest ! -s " LOCAL_CONSOLE " || mv -f " LOCAL_CONSOLE
+    " " LOCAL_CONSOLE_OLD "\n"
+    "\twhile n=$(LC_ALL=C dd bs=64 count=262144 2>&1 >" LOCAL_CONSOLE ") &&\n"
+    "\t\ttest $((${n%% *})) -eq 262144\n"
+    "\tdo\n"
+    "\t\tmv -f " LOCAL_CONSOLE " " LOCAL_CONSOLE_OLD "\n"
+    "\tdone\n"
+    ") <" LOCAL_PIPE " >/dev/null 2>&1 8>&- 9>&- &\n"
+    "exec 8>" LOCAL_PIPE "\n";
+
 static char *
 script_text(const struct target_vm *t, const char *home, char **argv)
 {
@@ -76,7 +96,7 @@ script_text(const struct target_vm *t, const char *home, char **argv)
 		   "cd ",
 		   t->shape->name);
 	add_quoted(&b, home);
-	buf_printf(&b, " || exit\n%s", script_guard);
+	buf_printf(&b, " || exit\n%s%s", script_guard, script_console);
 	/* a mark that says "left off" is made to say that it may have run */
 	buf_adds(&b, "sed -i 's/\"state\": \"left-off\"/\"state\": "
 		     "\"started\"/' " LOCAL_MARK " && sync . " LOCAL_MARK
@@ -102,6 +122,7 @@ write_script(const struct target_vm *t, const char *home,
 	/* short: a socket's address holds 108 bytes, and the script changes
 	 * to the home first */
 	by_script.qmp = LOCAL_QMP;
+	by_script.serial = LOCAL_PIPE;
 	by_script.pidfile = LOCAL_PIDFILE;
 	argv = qemu_argv(&by_script);
 	text = script_text(t, home, argv);

@@ -88,6 +88,13 @@ test_inconclusive(void)
 	policy.boot_probe.inconclusive = INCONCLUSIVE_PASS;
 	is_int(boot(FAKE "sleep 60"), 0, "unless the policy says so");
 	is_str(result("result"), "inconclusive", "and then it is told");
+	policy.boot_probe.inconclusive = INCONCLUSIVE_HOLD;
+	policy.deadlines.boot_test_ms = 60000;
+	is_int(boot(FAKE "yes 'the same again and again' >\"$c\""), -1,
+	       "a guest that never stops talking");
+	like(err.text, "more than 32 MiB without 'GUEST-UP'",
+	     "does not fill the disk");
+	policy.boot_probe.inconclusive = INCONCLUSIVE_PASS;
 	policy.boot_probe.serial = NULL;
 	is_int(boot("exit 1"), 0, "nothing to wait for: not even booted");
 	policy.boot_probe.inconclusive = INCONCLUSIVE_HOLD;

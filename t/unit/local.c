@@ -350,6 +350,70 @@ test_script(void)
 	is_int(run_script(fake, &said), -1, "rolled back: no start");
 }
 
+static void
+put_script(const char *path, const char *text)
+{
+	(void)fs_write(path, text, strlen(text), 0755, &err);
+}
+
+static long long
+size_in_home(const char *name)
+{
+	CLEANUP(mem_freep) char *path = in_home(name);
+	struct stat st;
+
+	return stat(path, &st) < 0 ? -1 : (long long)st.st_size;
+}
+
+/* What was said last is in the newer file, and in the older what came before;
+ * the shell that keeps them ends with QEMU. */
+static void
+test_console(void)
+{
+	CLEANUP(mem_freep) char *fake = mem_printf("%s/talks", tap_dir());
+	CLEANUP(mem_freep) char *qemu = fs_path(fake, "qemu-system-x86_64");
+	CLEANUP(mem_freep) char *console = NULL;
+	CLEANUP(buf_done) struct buf said = {0}, text = {0};
+	const long long most = 16LL << 20;
+	json_t *facts = NULL;
+
+	fresh_target();
+	(void)fs_mkdirs(fake, 0755, &err);
+	put_script(
+	    qemu,
+	    "#!/bin/sh\n"
+	    "for a; do case $a in file,id=console,*) c=${a##*path=};; esac; "
+	    "done\n"
+	    "sleep 0.2\n" /* as QEMU takes its time to open it */
+	    "exec >>\"$c\"\n"
+	    "head -c 40000000 /dev/zero\n"
+	    "echo goodbye\n");
+	(void)ops->claim(&mine, &err);
+	(void)ops->create_vm(&mine, &facts, &err);
+	json_decref(facts);
+	(void)ops->mark(&mine, HANDOVER_STARTED, &err);
+	is_int(run_script(fake, &said), 0, "a guest that talks");
+	console = in_home(LOCAL_CONSOLE);
+	for (int i = 0; i < 200 && !strstr(text.data ? text.data : "", "good");
+	     i++) {
+		char *end;
+
+		buf_reset(&text);
+		poll(NULL, 0, 50);
+		(void)fs_read(console, 32 << 20, true, &text, &err);
+		end = text.len > 8 ? text.data + text.len - 8 : NULL;
+		if (end)
+			buf_cut(&text, text.len - 8);
+	}
+	like(text.data ? text.data : "", "goodbye", "its last words are kept");
+	ok(size_in_home(LOCAL_CONSOLE) <= most &&
+	       size_in_home(LOCAL_CONSOLE_OLD) <= most &&
+	       size_in_home(LOCAL_CONSOLE_OLD) > 0,
+	   "of the rest 32 MiB at most");
+	is_int(run_script(fake, &said), 0, "start it again");
+	ok(size_in_home(LOCAL_CONSOLE_OLD) > 0, "the console before is kept");
+}
+
 /* The whole way with the real QEMU: no operating system, but a machine. */
 static void
 test_power(void)
@@ -523,6 +587,7 @@ main(void)
 	test_qcow2_volume();
 	test_other_format();
 	test_script();
+	test_console();
 	test_power();
 	test_start_shapes();
 	test_check();
