@@ -10,7 +10,7 @@
 static int
 removal_allowed(const struct history *h, struct err *err)
 {
-	const struct step_history *cutover = history_step(h, "cutover");
+	const struct step_history *cutover = history_past(h, "cutover");
 	const char *power =
 	    cutover
 		? json_string_value(json_object_get(cutover->recorded, "power"))

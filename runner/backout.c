@@ -18,7 +18,7 @@ has_begun(const struct history *h, const char *step)
 static bool
 is_power_known(const struct history *h, const char *state)
 {
-	const struct step_history *cutover = history_step(h, "cutover");
+	const struct step_history *cutover = history_past(h, "cutover");
 	const char *power =
 	    cutover
 		? json_string_value(json_object_get(cutover->recorded, "power"))
@@ -56,9 +56,11 @@ say_given_back(const struct vm_run *vm, const char *args)
 
 	if (has_begun(vm->state->history, "commit"))
 		fprintf(stderr,
-			"%s: the source runs again, so the converted disks are "
-			"behind it; to start afresh: palletjack rollback%s "
-			"--vm %s, then palletjack gc --disks%s --vm %s\n",
+			"%s: the source runs again; to try again: palletjack "
+			"run%s --vm %s; where its disks have changed "
+			"meanwhile, that says how to set the committed disks "
+			"aside and copy anew (--accept); to give up: "
+			"palletjack rollback%s --vm %s\n",
 			key, args, key, args, key);
 	else
 		fprintf(stderr,

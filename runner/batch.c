@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "batch_ask.h"
+#include "batch_schedule.h"
 #include "batch_state.h"
 #include "record.h"
 #include "command.h"
@@ -50,20 +51,8 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	    .shape = shape_of_named(b->arena, b->plan, v->run.pvm, vm, name),
 	    .state_dir = v->run.state->dir,
 	    .state_uuid = v->run.state->uuid,
+	    .aside = v->run.state->history->aside,
 	};
-}
-
-static void
-make_schedule(struct batch_vm *v, const struct batch_opts *opts)
-{
-	struct schedule_opts how = {.view = &v->run.view, .redo = opts->redo};
-
-	graph_free(v->run.graph);
-	schedule_free(v->run.schedule);
-	v->run.graph = graph_of(&v->run.view);
-	v->run.schedule =
-	    schedule_of(&how, v->run.graph, v->run.state->history);
-	v->verdict = v->run.schedule->ntodo ? BATCH_READY : BATCH_FINISHED;
 }
 
 /* For what is not a run: what was made is what the records say. */
@@ -109,7 +98,7 @@ try_records(struct batch *b, struct batch_vm *v, const struct batch_opts *opts)
 	if (!v->recorded || v->recorded->nvms != 1)
 		return;
 	make_view(b, v, &v->recorded->vms[0], v->recorded, "");
-	make_schedule(v, opts);
+	batch_schedule(v, opts);
 }
 
 static int
@@ -160,36 +149,6 @@ check_all_findings(const struct batch *b, const struct batch_vm *v,
 	return check_findings(&b->findings, NULL, v->run.pvm, err);
 }
 
-/* A commit that was begun is to be finished, whatever the plan says now: until
- * then the disk is neither the replica nor the converted guest. */
-static int
-check_commit(const struct batch_vm *v, struct err *err)
-{
-	const struct step_history *commit =
-	    history_step(v->run.state->history, "commit");
-
-	if (!commit || commit->state == HISTORY_DONE ||
-	    commit->state == HISTORY_UNDONE)
-		return 0;
-	for (size_t i = 0; i < v->run.graph->nsteps; i++)
-		if (strcmp(v->run.graph->steps[i].id, "commit") == 0)
-			return 0;
-	return err_set(err, ERR_FAIL,
-		       "the commit of its conversion was begun and is not "
-		       "finished, and the plan no longer converts: take "
-		       "skipGuestConversion out again until it is");
-}
-
-static int
-check_refused(const struct batch_vm *v, struct err *err)
-{
-	const struct scheduled *r = v->run.schedule->refused;
-
-	if (!r)
-		return 0;
-	return err_set(err, ERR_FAIL, "%s: %s", r->step->id, r->why);
-}
-
 static int
 settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
        struct err *err)
@@ -207,13 +166,11 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	make_view(b, v, vm, b->inventory,
 		  shape_names_get(checker_names(b->checker), v->run.pvm));
 	v->run.view.checker = b->checker;
-	make_schedule(v, opts);
+	batch_schedule(v, opts);
 	if (batch_check_cancelled(b, v, opts->take ? NULL : v->run.state->dir,
 				  err) < 0)
 		return -1;
-	if (check_commit(v, err) < 0)
-		return -1;
-	return check_refused(v, err);
+	return batch_check_schedule(v, err);
 }
 
 /* A rollback was cut short: a run finishes it before anything else. */
@@ -346,9 +303,7 @@ check_offline(const struct batch_vm *v, struct err *err)
 		return err_set(err, ERR_NOT_READY,
 			       "nothing is recorded about it yet; plan "
 			       "without --offline asks the source");
-	if (check_commit(v, err) < 0)
-		return -1;
-	return check_refused(v, err);
+	return batch_check_schedule(v, err);
 }
 
 static void
@@ -485,6 +440,7 @@ batch_free(struct batch *b)
 		inventory_free(v->recorded);
 		mem_closep(&v->run.log_fd);
 		free(v->run.error);
+		free(v->renew);
 	}
 	checker_free(b->checker);
 	inventory_free(b->inventory);

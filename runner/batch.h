@@ -29,7 +29,9 @@ struct batch_vm {
 	struct inventory *recorded; /* what the state directory remembers */
 	enum batch_verdict verdict;
 	struct err error; /* of BATCH_BACK */
-	struct due due;	  /* known of what is not finished */
+	/* Why all is begun anew beside the disks that are there, or NULL. */
+	char *renew;
+	struct due due; /* known of what is not finished */
 	/* Of what is to be done for it; empty when nothing is, or when
 	 * something else than a missing --accept keeps it back. */
 	char digest[DIGEST_HEX_SIZE];

@@ -32,10 +32,24 @@ keep_redo(struct batch_vm *v, struct err *err)
 	return journal_sync(v->run.state->journal, err);
 }
 
+/* From here on what was done to the disks that are there is past, in this run
+ * and in every later one, and nobody is asked again. */
+static int
+keep_renewal(struct batch_vm *v, struct err *err)
+{
+	if (!v->renew)
+		return 0;
+	journal_add(v->run.state->journal, "renew",
+		    json_pack("{s:b, s:s}", "aside", v->run.view.aside > 0,
+			      "because", v->renew));
+	return journal_sync(v->run.state->journal, err);
+}
+
 int
 batch_keep_record(struct batch_vm *v, struct err *err)
 {
-	if (record_keep(v->run.state, &v->run.view, v->recorded, err) < 0)
+	if (record_keep(v->run.state, &v->run.view, v->recorded, err) < 0 ||
+	    keep_renewal(v, err) < 0)
 		return -1;
 	return keep_redo(v, err);
 }

@@ -20,7 +20,7 @@ struct asking {
 static const char *
 too_late(const struct asking *a, const struct history *h)
 {
-	const struct step_history *cutover = history_step(h, "cutover");
+	const struct step_history *cutover = history_past(h, "cutover");
 
 	if (h->finished)
 		return "it is finished";

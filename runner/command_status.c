@@ -56,7 +56,7 @@ static char *
 wait_text(const struct view_of_vm *v)
 {
 	const struct step_history *cutover =
-	    history_step(v->state->history, "cutover");
+	    history_past(v->state->history, "cutover");
 
 	if (v->state->history->finished || v->state->history->rollback_begun ||
 	    v->due.cancelled[0] ||

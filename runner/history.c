@@ -75,7 +75,7 @@ keep(char **slot, const char *text)
 }
 
 const struct step_history *
-history_step(const struct history *h, const char *id)
+history_past(const struct history *h, const char *id)
 {
 	for (size_t i = 0; i < h->nsteps; i++)
 		if (strcmp(h->steps[i]->id, id) == 0)
@@ -83,11 +83,19 @@ history_step(const struct history *h, const char *id)
 	return NULL;
 }
 
+const struct step_history *
+history_step(const struct history *h, const char *id)
+{
+	const struct step_history *s = history_past(h, id);
+
+	return s && s->state != HISTORY_NEVER ? s : NULL;
+}
+
 static struct step_history *
 step_of(struct history *h, const json_t *record)
 {
 	const char *id = text_of(record, "step");
-	struct step_history *s = (struct step_history *)history_step(h, id);
+	struct step_history *s = (struct step_history *)history_past(h, id);
 
 	if (s)
 		return s;
@@ -232,7 +240,7 @@ undone_by(const struct history *h, const struct step_history *s)
 {
 	if (strncmp(s->id, UNDO, strlen(UNDO)) != 0)
 		return NULL;
-	return (struct step_history *)history_step(h, s->id + strlen(UNDO));
+	return (struct step_history *)history_past(h, s->id + strlen(UNDO));
 }
 
 static void
@@ -281,6 +289,46 @@ fold_redo(struct history *h, const json_t *r)
 	keep(&s->error, NULL);
 	json_decref(s->facts);
 	s->facts = NULL;
+}
+
+/* Of a stage from the one on that sets the disks aside? */
+static bool
+is_renewed(const char *id)
+{
+	const struct stage *const *all;
+	size_t n, len = strcspn(id, "/");
+	bool behind = false;
+
+	all = stages_all(&n);
+	for (size_t i = 0; i < n; i++) {
+		behind |= all[i] == &stage_set_aside;
+		if (strncmp(all[i]->name, id, len) == 0 && !all[i]->name[len])
+			return behind;
+	}
+	return false;
+}
+
+/* What was done to disks that are nobody's any more is no fact.  How often it
+ * was tried is, and how the source was before it was first stopped. */
+static void
+fold_renew(struct history *h, const json_t *r)
+{
+	h->renewals++;
+	h->aside = json_is_true(json_object_get(r, "aside")) ? h->renewals : 0;
+	for (size_t i = 0; i < h->nsteps; i++) {
+		struct step_history *s = h->steps[i];
+
+		if (!is_renewed(s->id))
+			continue;
+		s->state = HISTORY_NEVER;
+		s->begun_seq = s->done_seq = 0;
+		s->fingerprint[0] = '\0';
+		json_decref(s->inputs);
+		json_decref(s->facts);
+		s->inputs = s->facts = NULL;
+		keep(&s->ended, NULL);
+		keep(&s->error, NULL);
+	}
 }
 
 static void
@@ -367,6 +415,8 @@ history_visit(void *arg, const json_t *r, struct err *err)
 		fold_intent(h, r);
 	else if (strcmp(type, "redo") == 0)
 		fold_redo(h, r);
+	else if (strcmp(type, "renew") == 0)
+		fold_renew(h, r);
 	else if (strcmp(type, "record") == 0)
 		fold_record(h, r);
 	else if (strcmp(type, "result") == 0)

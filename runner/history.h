@@ -61,6 +61,10 @@ struct history {
 	 * target wrote. */
 	char *rollback_begun, *rolled_back;
 	bool may_discard;
+	/* How often all from the first copy on was begun anew, and the number
+	 * under which the disks made before then are set aside; 0: they are
+	 * not. */
+	int renewals, aside;
 	bool removal_begun; /* of the disks: not one of them is to be trusted */
 	char *run_begun, *run_ended;
 	char *run_error; /* why the last run stopped here, or NULL */
@@ -76,8 +80,12 @@ void history_free(struct history *h); /* NULL is fine */
  * format is ERR_FAIL. */
 int history_visit(void *arg, const json_t *record, struct err *err);
 
-/* NULL when it was never begun. */
+/* NULL when it was never begun, or not since all was begun anew. */
 const struct step_history *history_step(const struct history *h,
+					const char *id);
+/* The same, but what was begun before all was begun anew is found, too: its
+ * attempts, and what it recorded. */
+const struct step_history *history_past(const struct history *h,
 					const char *id);
 /* The request of this kind that is in force; borrowed or NULL. */
 json_t *history_request(const struct history *h, const char *kind);

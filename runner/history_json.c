@@ -96,10 +96,11 @@ history_to_json(const struct history *h)
 {
 	json_t *steps = json_array(), *writers = json_array();
 	json_t *json =
-	    json_pack("{s:b, s:b, s:s, s:O, s:o, s:o}", "mayDiscard",
+	    json_pack("{s:b, s:b, s:i, s:i, s:s, s:O, s:o, s:o}", "mayDiscard",
 		      h->may_discard, "removalBegun", h->removal_begun,
-		      "runClass", err_class_name(h->run_class), "requests",
-		      h->requests, "writers", writers, "steps", steps);
+		      "renewals", h->renewals, "aside", h->aside, "runClass",
+		      err_class_name(h->run_class), "requests", h->requests,
+		      "writers", writers, "steps", steps);
 
 	put_texts(json, h, of_history, NFIELDS(of_history));
 	for (size_t i = 0; i < h->nwriters; i++)
@@ -175,7 +176,7 @@ writer_from_json(const struct history *h, const json_t *json,
 		 struct writer *ret)
 {
 	const char *step = json_string_value(json_object_get(json, "step"));
-	const struct step_history *s = step ? history_step(h, step) : NULL;
+	const struct step_history *s = step ? history_past(h, step) : NULL;
 
 	if (!s)
 		return -1;
@@ -213,6 +214,10 @@ history_from_json(struct history *h, const json_t *json, struct err *err)
 	get_texts(json, h, of_history, NFIELDS(of_history));
 	h->may_discard = json_is_true(json_object_get(json, "mayDiscard"));
 	h->removal_begun = json_is_true(json_object_get(json, "removalBegun"));
+	/* compacted by a version that knew of no renewals, there were none */
+	h->renewals =
+	    (int)json_integer_value(json_object_get(json, "renewals"));
+	h->aside = (int)json_integer_value(json_object_get(json, "aside"));
 	h->run_class = class_of(json, "runClass");
 	json_decref(h->requests);
 	h->requests = json_deep_copy(requests);

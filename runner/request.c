@@ -254,7 +254,7 @@ why_ignored(const struct vm_state *state, enum request_kind kind,
 	    const json_t *request)
 {
 	const struct history *h = state->history;
-	const struct step_history *cutover = history_step(h, "cutover");
+	const struct step_history *cutover = history_past(h, "cutover");
 
 	if (request_is_expired(request))
 		return "it has expired";

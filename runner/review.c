@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "batch_schedule.h"
 #include "manifests/digest.h"
 
 static bool
@@ -31,7 +32,7 @@ static void
 add_step(struct digest *d, const struct batch_vm *v, const struct scheduled *s)
 {
 	const struct step_history *past =
-	    history_step(v->run.state->history, s->step->id);
+	    history_past(v->run.state->history, s->step->id);
 	char attempts[16];
 
 	snprintf(attempts, sizeof(attempts), "%d", past ? past->attempts : 0);
@@ -91,10 +92,18 @@ ask_for_licence(struct batch_vm *v)
 	const struct scheduled *s = v->run.schedule->accept;
 
 	v->verdict = BATCH_BACK;
-	err_set(&v->error, ERR_NOT_READY,
-		"%s would copy again what is copied already (%s); if that is "
-		"meant: --accept %.*s",
-		s->step->id, s->why, REVIEW_SHOWN, v->digest);
+	if (v->renew)
+		err_set(&v->error, ERR_NOT_READY,
+			"%s; the disk at the target is committed: it would be "
+			"set aside and all copied anew; if that is meant: "
+			"--accept %.*s",
+			v->renew, REVIEW_SHOWN, v->digest);
+	else
+		err_set(&v->error, ERR_NOT_READY,
+			"%s would copy again what is copied already (%s); if "
+			"that is "
+			"meant: --accept %.*s",
+			s->step->id, s->why, REVIEW_SHOWN, v->digest);
 }
 
 /* The schedule as it is once what needs accepting is accepted. */
@@ -104,12 +113,11 @@ give_licence(struct batch_vm *v, const struct batch_opts *opts)
 	struct schedule_opts how = {
 	    .view = &v->run.view,
 	    .redo = opts->redo,
+	    .renew = v->renew,
 	    .accepted = true,
 	};
 
-	schedule_free(v->run.schedule);
-	v->run.schedule =
-	    schedule_of(&how, v->run.graph, v->run.state->history);
+	batch_schedule_as(v, &how);
 }
 
 static int

@@ -23,6 +23,32 @@ struct making {
 	struct schedule *schedule;
 };
 
+/* What is begun anew has no past. */
+static const struct step_history *
+past_of(const struct making *m, const struct step *step)
+{
+	const struct stage *const *all;
+	size_t n;
+
+	if (!m->opts->renew)
+		return history_step(m->history, step->id);
+	all = stages_all(&n);
+	for (size_t i = 0; i < n; i++) {
+		if (all[i] == &stage_set_aside)
+			break;
+		if (strcmp(all[i]->name, step->stage->name) == 0)
+			return history_step(m->history, step->id);
+	}
+	return NULL;
+}
+
+/* The step of this name, if it has begun. */
+static const struct step_history *
+begun(const struct making *m, const char *id)
+{
+	return m->opts->renew ? NULL : history_step(m->history, id);
+}
+
 const char *
 decision_name(enum decision d)
 {
@@ -167,7 +193,7 @@ is_redone(const struct making *m, size_t position)
 {
 	const struct step *step = &m->graph->steps[position];
 
-	if (!history_step(m->history, step->id))
+	if (!past_of(m, step))
 		return false;
 	if (is_named(m, step))
 		return true;
@@ -188,10 +214,34 @@ sealed_by(const struct making *m, size_t position)
 
 		if ((strcmp(s->stage->name, "commit") == 0 ||
 		     strcmp(s->stage->name, "start") == 0) &&
-		    history_step(m->history, s->id))
+		    past_of(m, s))
 			return s;
 	}
 	return NULL;
+}
+
+/* From the start's intent on it may have run, and only people know what of. */
+#define BEGIN_AFRESH                                                        \
+	"; 'palletjack rollback --discard-target-writes' gives the source " \
+	"back, 'palletjack gc --disks' then removes the disks, and a run "  \
+	"begins afresh"
+
+/* What copies, and with it all that came of it, is asked for anew. */
+static bool
+is_wanted_anew(const struct making *m)
+{
+	for (size_t i = 0; i < m->graph->nsteps; i++)
+		if (m->graph->steps[i].stage->copied &&
+		    is_named(m, &m->graph->steps[i]))
+			return true;
+	return false;
+}
+
+static void
+want_renewal(const struct making *m, const char *why)
+{
+	if (!m->schedule->renew)
+		m->schedule->renew = mem_strdup(why);
 }
 
 static void
@@ -208,6 +258,24 @@ redo(const struct making *m, size_t position, struct scheduled *to,
 	to->decision = DECISION_REFUSED;
 	buf_printf(why, "; %s has begun, and was made of what is there now",
 		   sealed->id);
+	if (begun(m, "start"))
+		buf_adds(why, BEGIN_AFRESH);
+	else if (is_wanted_anew(m))
+		want_renewal(m, "cutover asked for anew");
+	else
+		buf_adds(why, "; --redo cutover sets that aside and copies "
+			      "anew");
+}
+
+/* The first of what is begun anew: the licence is for all of it. */
+static const struct stage *
+stage_that_renews(const struct making *m)
+{
+	for (size_t i = 0; i < m->graph->nsteps; i++)
+		if (strcmp(m->graph->steps[i].stage->name,
+			   stage_set_aside.name) == 0)
+			return m->graph->steps[i].stage;
+	return NULL;
 }
 
 static bool
@@ -226,8 +294,10 @@ was_edited(const struct step *step, const struct step_history *past)
 static bool
 needs_accept(const struct making *m, const struct scheduled *s)
 {
-	const struct step_history *past = history_step(m->history, s->step->id);
+	const struct step_history *past = past_of(m, s->step);
 
+	if (m->opts->renew && s->step->stage == stage_that_renews(m))
+		return !m->opts->accepted;
 	if (!s->step->stage->copied || m->opts->accepted || !past)
 		return false;
 	if (s->decision == DECISION_REDO && past->state == HISTORY_AGAIN)
@@ -244,10 +314,10 @@ needs_accept(const struct making *m, const struct scheduled *s)
 /* From the commit's intent on the replica is gone: what would write or read
  * it again needs another disk. */
 static bool
-is_beyond_repeat(const struct step *step, const struct history *h)
+is_beyond_repeat(const struct making *m, const struct step *step)
 {
-	const struct step_history *commit = history_step(h, "commit");
-	const struct step_history *start = history_step(h, "start");
+	const struct step_history *commit = begun(m, "commit");
+	const struct step_history *start = begun(m, "start");
 
 	if (!step->stage->writes_disks)
 		return false;
@@ -259,26 +329,28 @@ is_beyond_repeat(const struct step *step, const struct history *h)
 /* A step nobody asked for in time: a hook or a check added to the manifest
  * when what it comes before has already happened. */
 static bool
-is_too_late(const struct graph *g, size_t position, const struct history *h)
+is_too_late(const struct making *m, size_t position)
 {
+	const struct graph *g = m->graph;
+
 	for (size_t i = position + 1; i < g->nsteps; i++) {
 		const char *stage = g->steps[i].stage->name;
 
 		if ((strcmp(stage, "commit") == 0 ||
 		     strcmp(stage, "start") == 0) &&
-		    history_step(h, g->steps[i].id))
-			return !history_step(h, g->steps[position].id);
+		    past_of(m, &g->steps[i]))
+			return !past_of(m, &g->steps[position]);
 	}
 	return false;
 }
 
 /* From the start's intent on the target's definition is its operator's. */
 static bool
-is_handed_over(const struct step *step, const struct history *h)
+is_handed_over(const struct making *m, const struct step *step)
 {
-	const struct step_history *past = history_step(h, step->id);
+	const struct step_history *past = past_of(m, step);
 
-	return !step->stage->writes_disks && history_step(h, "start") &&
+	return !step->stage->writes_disks && begun(m, "start") &&
 	       strcmp(step->stage->name, "start") != 0 &&
 	       past->state == HISTORY_DONE;
 }
@@ -302,13 +374,11 @@ static void
 distrust(const struct making *m, size_t position, struct scheduled *to,
 	 struct buf *why)
 {
-	const struct step_history *past =
-	    history_step(m->history, to->step->id);
+	const struct step_history *past = past_of(m, to->step);
 
 	for (size_t i = 0; i < position; i++) {
 		const struct scheduled *before = &m->schedule->steps[i];
-		const struct step_history *its =
-		    history_step(m->history, before->step->id);
+		const struct step_history *its = past_of(m, before->step);
 
 		if (!rests_on(to->step, before->step) ||
 		    (before->decision == DECISION_SKIP &&
@@ -330,13 +400,34 @@ leave_alone(struct scheduled *s, struct buf *why, const char *because)
 	s->decision = DECISION_SKIP;
 }
 
+/* Before the start's intent all can be made anew beside what is there. */
 static void
-refuse(struct scheduled *s, struct buf *why)
+refuse(const struct making *m, struct scheduled *s, struct buf *why)
 {
 	s->decision = DECISION_REFUSED;
+	if (!begun(m, "start") && strcmp(s->step->id, "commit") != 0) {
+		CLEANUP(mem_freep)
+		char *what = mem_printf("%s: %s", s->step->id,
+					why->len ? why->data : "");
+
+		want_renewal(m, what);
+	}
 	buf_adds(why, "; the target's disk is no longer the replica (it was "
-		      "converted in place or handed over), and copying into a "
-		      "new volume is not in this build yet");
+		      "converted in place or handed over)");
+	if (begun(m, "start"))
+		buf_adds(why, BEGIN_AFRESH);
+}
+
+static void
+say_what_is_set_aside(const struct making *m, struct buf *why)
+{
+	CLEANUP(mem_freep) char *what = stages_aside_text(m->opts->view);
+
+	buf_reset(why);
+	buf_printf(why,
+		   "%s, and the disk there is committed: sets aside %s, kept "
+		   "until 'gc --disks', and all is copied anew",
+		   m->opts->renew, what);
 }
 
 static void
@@ -346,7 +437,9 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 	struct scheduled *to = &m->schedule->steps[position];
 
 	to->step = &m->graph->steps[position];
-	to->decision = decide(m, to->step, history_step(h, to->step->id), why);
+	to->decision = decide(m, to->step, past_of(m, to->step), why);
+	if (m->opts->renew && to->step->stage == stage_that_renews(m))
+		say_what_is_set_aside(m, why);
 	if (to->decision == DECISION_SKIP && !h->finished)
 		distrust(m, position, to, why);
 	if (h->finished)
@@ -355,12 +448,12 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 		redo(m, position, to, why);
 	else if ((to->decision == DECISION_CHANGED ||
 		  to->decision == DECISION_RESUME) &&
-		 is_beyond_repeat(to->step, h))
-		refuse(to, why);
+		 is_beyond_repeat(m, to->step))
+		refuse(m, to, why);
 	else if (to->decision == DECISION_CHANGED &&
-		 is_handed_over(to->step, h))
+		 is_handed_over(m, to->step))
 		leave_alone(to, why, "the vm is handed over");
-	if (!h->finished && is_too_late(m->graph, position, h)) {
+	if (!h->finished && is_too_late(m, position)) {
 		to->decision = DECISION_SKIP;
 		buf_reset(why);
 		buf_adds(why, "too late: what it comes before has begun");
@@ -420,5 +513,6 @@ schedule_free(struct schedule *s)
 	for (size_t i = 0; i < s->nsteps; i++)
 		free(s->steps[i].why);
 	free(s->steps);
+	free(s->renew);
 	free(s);
 }

@@ -36,6 +36,9 @@ struct schedule {
 	size_t ntodo;			 /* neither skipped nor refused */
 	const struct scheduled *refused; /* the first, or NULL */
 	const struct scheduled *accept;	 /* the first that needs it, or NULL */
+	/* Why all from the first copy on must be begun anew beside what is
+	 * there, or NULL; what is refused is refused for that.  Owned. */
+	char *renew;
 };
 
 struct schedule_opts {
@@ -43,6 +46,8 @@ struct schedule_opts {
 	/* Stages to be done anew, NULL ends; NULL: none.  What comes after one
 	 * that writes the disks is done anew with it. */
 	const char *const *redo;
+	/* All from `set-aside` on is begun anew, for this reason; or NULL. */
+	const char *renew;
 	bool accepted; /* what needs accepting is accepted */
 };
 

@@ -320,9 +320,9 @@ static void
 fill_in_work(struct step_run *s, int64_t deadline_ms)
 {
 	const struct history *h = s->vm->state->history;
-	const struct step_history *past = history_step(h, s->step->id);
+	const struct step_history *past = history_past(h, s->step->id);
 	const struct step_history *about =
-	    s->step->about ? history_step(h, s->step->about) : past;
+	    s->step->about ? history_past(h, s->step->about) : past;
 
 	s->facts_before = history_facts(h);
 	s->recorded_before =

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "stages/fake_aside.h"
 #include "stages/fake_disk.h"
 #include "stages/fake_faults.h"
 #include "stages/fake_world.h"
@@ -174,6 +175,7 @@ static int
 gc_disks(struct work *w, json_t **ret_facts, struct err *err)
 {
 	if (fake_may_remove(w->view, err) < 0 ||
+	    fake_remove_aside(w->view, err) < 0 ||
 	    fake_remove_disks(w, ret_facts, err) < 0)
 		return -1;
 	return fake_change(w->view, "mark", "none", err);
@@ -202,6 +204,7 @@ static const struct act {
 } acts[] = {
     {"validate", STAGE_VM, run_real, NULL},
     {"pre-hook", STAGE_VM, run_real, NULL},
+    {"set-aside", STAGE_VM, fake_set_aside, NULL},
     {"cutover", STAGE_VM, cutover, is_cut_over},
     {"cutover", STAGE_DISK, fake_copy, NULL},
     {"verify", STAGE_DISK, fake_verify, NULL},

@@ -22,5 +22,6 @@ int fake_look_at_mark(const struct view *v, struct err *err);
 int fake_may_undo(const struct view *v, struct err *err);
 int fake_may_remove(const struct view *v, struct err *err);
 const struct stage *fake_gc(bool disks);
+char *fake_aside_text(const struct view *v);
 
 #endif

@@ -28,7 +28,8 @@ place_open(const struct view *v, struct place *ret, struct err *err)
 		   .pvm = v->pvm,
 		   .vm = v->vm,
 		   .shape = v->shape,
-		   .state_uuid = v->state_uuid},
+		   .state_uuid = v->state_uuid,
+		   .aside = v->aside},
 	};
 	ret->volumes = mem_new((v->shape->ndisks + 1) * sizeof(*ret->volumes));
 	for (size_t i = 0; i < v->shape->ndisks; i++)

@@ -33,6 +33,9 @@ struct view {
 	const struct shape *shape;
 	const char *state_dir;	/* of this vm, absolute */
 	const char *state_uuid; /* who claims at the target */
+	/* Under which number the disks made so far are set aside before all is
+	 * copied anew; 0: they are not. */
+	int aside;
 	bool may_discard; /* what the target wrote may be lost: rollback */
 };
 
@@ -145,6 +148,10 @@ int stages_before(struct work *w, struct err *err);
 /* The target's hand-over mark (ERR_FAIL), then its claim (ERR_HELD). */
 int stages_look_at_mark(const struct view *v, struct err *err);
 
+/* What the disks are called once they are set aside ("target/web/disk-0.raw as
+ * disk-0.aside-1.raw, ..."); pure, caller frees. */
+char *stages_aside_text(const struct view *v);
+
 /* May the vm be given back to its source?  ERR_FAIL when its target may have
  * run and that is not meant to be lost; ERR_HELD when it is another's. */
 int stages_may_undo(const struct view *v, struct err *err);
@@ -172,9 +179,9 @@ void stages_checked_done(struct stages_checked *checked);
 /* Findings about an endpoint or plan this build cannot serve. */
 void stages_check_plan(const struct plan *plan, struct findings *findings);
 
-extern const struct stage stage_validate, stage_pre_hook, stage_cutover,
-    stage_copy, stage_verify, stage_convert, stage_boot_test, stage_commit,
-    stage_create_vm, stage_start, stage_post_hook, stage_cleanup, stage_gc,
-    stage_gc_disks;
+extern const struct stage stage_validate, stage_pre_hook, stage_set_aside,
+    stage_cutover, stage_copy, stage_verify, stage_convert, stage_boot_test,
+    stage_commit, stage_create_vm, stage_start, stage_post_hook, stage_cleanup,
+    stage_gc, stage_gc_disks;
 
 #endif

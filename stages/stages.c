@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "lua/host.h"
 #include "stages/fake.h"
@@ -14,9 +16,10 @@
 
 /* The pipeline (design: section 1); fake.c has the same names. */
 static const struct stage *const pipeline[] = {
-    &stage_validate,  &stage_pre_hook, &stage_cutover,	 &stage_copy,
-    &stage_verify,    &stage_convert,  &stage_boot_test, &stage_commit,
-    &stage_create_vm, &stage_start,    &stage_post_hook, &stage_cleanup,
+    &stage_validate, &stage_pre_hook,  &stage_set_aside, &stage_cutover,
+    &stage_copy,     &stage_verify,    &stage_convert,	 &stage_boot_test,
+    &stage_commit,   &stage_create_vm, &stage_start,	 &stage_post_hook,
+    &stage_cleanup,
 };
 
 #define NSTAGES (sizeof(pipeline) / sizeof(pipeline[0]))
@@ -71,6 +74,26 @@ stages_may_remove(const struct view *v, struct err *err)
 	if (place_open(v, &p, err) < 0)
 		return -1;
 	return gc_may_remove(&p, err);
+}
+
+char *
+stages_aside_text(const struct view *v)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct err ignored;
+
+	if (fake_is(v->plan->target->type))
+		return fake_aside_text(v);
+	if (place_open(v, &p, &ignored) < 0)
+		return mem_strdup("");
+	for (size_t i = 0; i < v->shape->ndisks; i++) {
+		CLEANUP(mem_freep) char *aside = p.ops->aside(&p.vm, i);
+
+		buf_printf(&b, "%s%s as %s", i ? ", " : "", p.volumes[i].path,
+			   fs_basename(aside));
+	}
+	return buf_steal(&b);
 }
 
 const struct stage *

@@ -107,10 +107,9 @@ check_exit 3 'unless something else changed with it' '
 	begin verify && grow && sed -i "s/seed: \"1\"/seed: \"2\"/" m.yaml &&
 	palletjack run m.yaml
 '
-check 'after the commit a changed disk is refused, and no licence helps' '
-	begin commit && grow &&
+check 'after the start a changed disk is refused, and no licence helps' '
+	begin create-vm start:fail && exits 6 palletjack run m.yaml && grow &&
 	words cutover/disk-0 | grep "^refused (.*no longer the replica" &&
-	words create-vm | grep "^run (new)\|^blocked by" &&
 	exits 6 palletjack run m.yaml --accept "$(digest)" &&
 	test "$(copies)" -eq 1
 '

@@ -50,10 +50,10 @@ check 'a source that ran meanwhile is copied again' '
 	palletjack run m.yaml &&
 	test "$(fake_log | grep -c "^cutover/disk-0\$")" -eq 2
 '
-check 'behind the commit it is said that only a fresh start helps' '
+check 'behind the commit it is said what else may be wanted' '
 	fail_with "" vm-00001:create-vm:fail && exits 6 palletjack run m.yaml 2>err;
 	cat err; test "$(power | tail -1)" = "source on" &&
-	grep -q "palletjack rollback m.yaml --vm vm-00001, then palletjack gc --disks" err
+	grep -q "to try again: palletjack run m.yaml --vm vm-00001; .*(--accept); to give up: palletjack rollback m.yaml" err
 '
 check 'exhausted retries are a failure, too' '
 	fail_with "" vm-00001:verify:retry && exits 5 palletjack run m.yaml &&

@@ -6,6 +6,8 @@
  *     handover.json               the hand-over mark, once handed over
  *     disk-0.raw  disk-0.raw.id   a volume, and what identifies its contents
  *     overlays/                   scratch of conversion and boot test
+ *     disk-0.aside-1.raw          what was committed before it was copied anew,
+ *     overlays.aside-1/  ...      and what belonged to it
  *     domain.xml  nvram.fd        the definition, UEFI's variables
  *     start                       starts it with plain QEMU
  *     running.lock                held by whoever runs it
@@ -78,8 +80,17 @@ int local_check(const struct target_vm *t, struct findings *findings,
 int local_create_vm(const struct target_vm *t, json_t **ret_facts,
 		    struct err *err);
 
+/* local_aside.c */
+char *local_aside(const struct target_vm *t, size_t n);
+/* It is to be, and is not yet. */
+bool local_is_to_set_aside(const struct target_vm *t, size_t n);
+int local_set_aside(const struct target_vm *t, struct err *err);
+/* What was ever set aside in this directory, which bears our claim. */
+int local_remove_aside(const char *dir, struct err *err);
+
 /* local_remove.c */
 int local_owned(const struct target_vm *t, bool *ret, struct err *err);
+int local_must_be_off(const struct target_vm *t, struct err *err);
 int local_undefine(const struct target_vm *t, struct err *err);
 int local_remove(const struct target_vm *t, struct err *err);
 

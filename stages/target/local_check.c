@@ -81,7 +81,8 @@ add_need(const struct target_vm *t, size_t n, uint64_t *likely, uint64_t *most)
 				 : capacity;
 
 	local_volume(t, n, &v);
-	if (stat(v.path, &st) == 0)
+	/* what is set aside first keeps its space */
+	if (!local_is_to_set_aside(t, n) && stat(v.path, &st) == 0)
 		has = (uint64_t)st.st_blocks * 512;
 	*likely += allocated > has ? allocated - has : 0;
 	*most += capacity > has ? capacity - has : 0;

@@ -30,8 +30,8 @@ local_owned(const struct target_vm *t, bool *ret, struct err *err)
 	return rc;
 }
 
-static int
-must_be_off(const struct target_vm *t, struct err *err)
+int
+local_must_be_off(const struct target_vm *t, struct err *err)
 {
 	enum power_state state;
 
@@ -62,7 +62,7 @@ local_undefine(const struct target_vm *t, struct err *err)
 	CLEANUP(mem_freep) char *home = local_home(t);
 
 	if (local_check_names(t, err) < 0 || local_must_own(t, err) < 0 ||
-	    must_be_off(t, err) < 0)
+	    local_must_be_off(t, err) < 0)
 		return -1;
 	return remove_names(home, names, err);
 }
@@ -109,6 +109,7 @@ remove_dir(const struct target_vm *t, const char *dir, struct err *err)
 	static const char *const last[] = {LOCAL_MARK, LOCAL_CLAIM, NULL};
 
 	if (remove_volumes(t, dir, err) < 0 ||
+	    local_remove_aside(dir, err) < 0 ||
 	    remove_names(dir, made, err) < 0 ||
 	    remove_names(dir, last, err) < 0)
 		return -1;
@@ -122,7 +123,7 @@ local_remove(const struct target_vm *t, struct err *err)
 	int rc = local_check_names(t, err);
 
 	if (rc == 0)
-		rc = must_be_off(t, err);
+		rc = local_must_be_off(t, err);
 	local_dirs_of(t, &d);
 	/* the home last: it is the one whose mark the start script reads */
 	for (size_t i = d.list.n; rc == 0 && i > 0; i--) {

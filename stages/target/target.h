@@ -22,6 +22,7 @@ struct target_vm {
 	const struct inv_vm *vm;
 	const struct shape *shape;
 	const char *state_uuid; /* of the vm's state directory: who claims */
+	int aside; /* the number its disks are set aside under; 0: none */
 };
 
 /* What the hand-over mark says.  With one, no run writes the disks. */
@@ -64,6 +65,13 @@ struct target_ops {
 	 * another id means other contents.  *ret_fresh: it was made now. */
 	int (*create_volume)(const struct target_vm *t, size_t n, char **ret_id,
 			     bool *ret_fresh, struct err *err);
+
+	/* Where set_aside puts that disk; pure, caller frees. */
+	char *(*aside)(const struct target_vm *t, size_t n);
+	/* Takes disks, definition and overlays out of the way, so that all can
+	 * be made anew; they stay until remove().  Needs our claim, no mark,
+	 * and a vm that does not run; idempotent. */
+	int (*set_aside)(const struct target_vm *t, struct err *err);
 
 	/* A directory for overlays, on storage with room; caller frees. */
 	char *(*scratch)(const struct target_vm *t);

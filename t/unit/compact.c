@@ -118,7 +118,7 @@ any_record(const char **ret)
 {
 	const char *step = any_step();
 
-	switch (roll(16)) {
+	switch (roll(17)) {
 	case 0:
 		*ret = "run";
 		return json_pack("{s:i}", "pid", 7);
@@ -160,6 +160,9 @@ any_record(const char **ret)
 				 roll(2) ? "power" : "snapshot", "value", "n",
 				 (int)roll(99));
 	case 10:
+		*ret = "renew";
+		return json_pack("{s:b}", "aside", roll(2));
+	case 11:
 		*ret = "of a later program";
 		return json_pack("{s:i}", "n", 1);
 	default:
@@ -392,7 +395,7 @@ test_damage(void)
 static void
 test_fields(void)
 {
-	is_int((long long)sizeof(struct history), 152,
+	is_int((long long)sizeof(struct history), 160,
 	       "history_json.c knows all fields of a history");
 	is_int((long long)sizeof(struct step_history), 168,
 	       "and all of a step's");
