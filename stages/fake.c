@@ -25,7 +25,9 @@ take_time(struct work *w)
 
 	for (unsigned long spent = 0; spent < total; spent += SLICE_MS) {
 		work_progress(w, spent, total);
-		poll(NULL, 0, SLICE_MS);
+		poll(
+		    NULL, 0,
+		    total - spent < SLICE_MS ? (int)(total - spent) : SLICE_MS);
 	}
 }
 

@@ -20,23 +20,6 @@ fake_path(const struct view *v, const char *what)
 	return mem_printf("%s/fake.%s", v->state_dir, what);
 }
 
-static int
-add_line(const struct view *v, const char *what, const char *line,
-	 struct err *err)
-{
-	CLEANUP(mem_freep) char *path = fake_path(v, what);
-	CLEANUP(mem_closep)
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return err_sys(err, "cannot open '%s'", path);
-	if (fs_write_all(fd, line, strlen(line), err) < 0)
-		return err_wrap(err, "'%s'", path);
-	if (fsync(fd) < 0)
-		return err_sys(err, "cannot sync '%s'", path);
-	return 0;
-}
-
 /* All lines of a file of the world; nothing where there is none. */
 static void
 read_lines(const struct view *v, const char *what, struct buf *ret)
@@ -61,11 +44,20 @@ behind(const char *line, const char *word)
 int
 fake_log_add(const struct work *w, struct err *err)
 {
+	CLEANUP(mem_freep) char *path = fake_path(w->view, "log");
 	CLEANUP(mem_freep)
 	char *line =
 	    mem_printf("%s %d %s\n", w->step, w->attempt, w->view->state_uuid);
+	CLEANUP(mem_closep)
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
-	return add_line(w->view, "log", line, err);
+	if (fd < 0)
+		return err_sys(err, "cannot open '%s'", path);
+	if (fs_write_all(fd, line, strlen(line), err) < 0)
+		return err_wrap(err, "'%s'", path);
+	if (fsync(fd) < 0)
+		return err_sys(err, "cannot sync '%s'", path);
+	return 0;
 }
 
 int
@@ -138,7 +130,8 @@ int
 fake_change(const struct view *v, const char *what, const char *state,
 	    struct err *err)
 {
-	CLEANUP(mem_freep) char *line = mem_printf("%s %s\n", what, state);
+	CLEANUP(mem_freep) char *path = fake_path(v, "power");
+	CLEANUP(buf_done) struct buf text = {0};
 	const char *other = strcmp(what, "source") == 0 ? "target" : "source";
 
 	if (fake_is_now(v, what, state))
@@ -146,7 +139,10 @@ fake_change(const struct view *v, const char *what, const char *state,
 	if (strcmp(state, "on") == 0 && fake_is_now(v, other, "on"))
 		return err_set(err, ERR_BUG, "the %s runs, the %s must not",
 			       other, what);
-	return add_line(v, "power", line, err);
+	/* whole or not at all, as a switch is */
+	read_lines(v, "power", &text);
+	buf_printf(&text, "%s %s\n", what, state);
+	return fs_write(path, text.data, text.len, 0600, err);
 }
 
 /* A source that was given back ran, and nobody knows what it wrote. */

@@ -1,15 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The run, or its child, is killed at every write, sync, rename and message in
-# turn; the next run always ends in the same place.  With LONG=1 also after
-# each of them.
+# turn (progress, what it is doing, records, results); the next run always ends
+# in the same place: the journal's fold, the target's bytes, what ran when, and
+# the outcome.  The plan has every stage; two disk blocks are two checkpoints.
+# With LONG=1 also after each of them.
 . "${0%/*}/lib.sh"
 . "${0%/*}/fake.sh"
 test_begin 'a run killed anywhere goes on from there'
 requires jq
 requires_fault
 
-fake_manifest 'vms: "1"' '{bootTest: once, retry: {first: 1ms, max: 1ms}}'
+fake_manifest 'vms: "1", power: "on", diskSize: 2Mi, stepMillis: "1"' \
+	'{bootTest: once, retry: {first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}}'
 fake_steps | sort >steps
 
 # faulty NAME=VALUE...: a run under these faults, anywhere in the state
@@ -21,7 +24,13 @@ faulty() {
 
 check 'undisturbed' '
 	faulty FAULT_LOG="$PWD/points" && fake_fold >want
+	fake_target >target && cat target
 	fake_log | sort | cmp_ok steps -
+'
+check 'that was every stage that there is' '
+	sed -n "/ pipeline\[\]/,/};/p" "$TOP/stages/stages.c" |
+		grep -o "&stage_" | wc -l >got
+	wc -l <steps | cmp_ok got -
 '
 
 # resumes: the run after a killed one ends where the undisturbed one did
@@ -33,6 +42,7 @@ resumes() {
 	}
 	palletjack journal check "$PALLETJACK_STATE/t/p/vm-00001" &&
 		fake_fold | cmp_ok want - || return 1
+	fake_target | cmp_ok target - || return 1
 	fake_log | sort -u | cmp_ok steps - || return 1
 	# only the step whose result was being written can have run twice
 	test "$(fake_log | sort | uniq -d | wc -l)" -le 1
@@ -75,7 +85,8 @@ if test -n "$LONG"; then
 	check 'killed after any of them' "kill_at after $all"
 	tried=$((tried + $(echo "$all" | wc -w)))
 fi
-echo "# $tried points tried"
+echo "# $tried points tried: killed before and in the middle of" \
+	"$(cut -d' ' -f1 points | sort | uniq -c | tr -s ' \n' ' ')"
 
 check 'what was confirmed is never done again' '
 	last=$(grep -n "^fsync.*/journal$" points | tail -n 3 | head -n 1 |

@@ -92,6 +92,15 @@ fake_fold() {
 			| select(.step != null)]}'
 }
 
+# What of the first vm is at the target, and what ran when: must be the same
+# whatever happened to the run.
+fake_target() (
+	cd "$PALLETJACK_STATE/t/p/${1:-vm-00001}" || exit 1
+	cat fake.power fake.vm
+	sha256sum fake.disk-*[0-9]
+	ls fake.*
+)
+
 # with_fault NAME=VALUE... COMMAND...: the command with t/fault.c preloaded.
 with_fault() {
 	env LD_PRELOAD="${PALLETJACK%/*}/t/fault.so" \

@@ -277,6 +277,20 @@ rename(const char *from, const char *to)
 }
 
 int
+renameat2(int from_dir, const char *from, int to_dir, const char *to,
+	  unsigned flags)
+{
+	enum outcome fate = judge("rename", to, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(renameat2)(from_dir, from, to_dir, to, flags);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
 unlink(const char *path)
 {
 	enum outcome fate = judge("unlink", path, NULL, 0);
