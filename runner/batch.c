@@ -90,8 +90,14 @@ try_records(struct batch *b, struct batch_vm *v, const struct batch_opts *opts)
 	v->verdict = BATCH_READY;
 	if (v->run.state->history->finished)
 		v->verdict = BATCH_FINISHED;
-	if (aim_allowed(AIM_RUN, v->run.state->history, &err) < 0 ||
-	    record_load(v->run.state, true, &v->recorded, &err) < 0) {
+	if (aim_allowed(AIM_RUN, v->run.state->history, &err) < 0) {
+		keep_back(v, &err);
+		return;
+	}
+	/* to run it there is no more to know; only plan shows its steps */
+	if (v->verdict == BATCH_FINISHED && opts->take)
+		return;
+	if (record_load(v->run.state, true, &v->recorded, &err) < 0) {
 		keep_back(v, &err);
 		return;
 	}

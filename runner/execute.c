@@ -176,6 +176,8 @@ vm_end(struct run *r, struct vm_run *vm)
 	else
 		json_decref(fields);
 	run_emit(r, &e);
+	if (vm->outcome == ERR_NONE)
+		history_forget(vm->state->history);
 }
 
 /* All before it is done. */
@@ -510,6 +512,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	r.pools[POOL_CONVERSIONS].limit = policy->limits.conversions;
 	for (size_t i = 0; i < nvms; i++)
 		prepare_vm(&r, &vms[i]);
+	mem_trim();
 	rc = catch_signals(&r, err);
 	if (rc == 0) {
 		run_watch_requests(&r);

@@ -59,6 +59,16 @@ history_free(struct history *h)
 	free(h);
 }
 
+void
+history_forget(struct history *h)
+{
+	for (size_t i = 0; i < h->nsteps; i++) {
+		json_decref(h->steps[i]->inputs);
+		json_decref(h->steps[i]->facts);
+		h->steps[i]->inputs = h->steps[i]->facts = NULL;
+	}
+}
+
 static const char *
 text_of(const json_t *record, const char *key)
 {

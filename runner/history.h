@@ -76,6 +76,10 @@ struct history {
 struct history *history_new(void);
 void history_free(struct history *h); /* NULL is fine */
 
+/* Lets go of what only a schedule reads, of a vm that is done with: one
+ * run's vms are many. */
+void history_forget(struct history *h);
+
 /* A journal_visit_fn; arg is the history.  A record of a newer version of the
  * format is ERR_FAIL. */
 int history_visit(void *arg, const json_t *record, struct err *err);

@@ -120,7 +120,9 @@ keep_error(struct child *c, const json_t *error)
 	const char *text = json_string_value(json_object_get(error, "text"));
 	const char *class = json_string_value(json_object_get(error, "class"));
 
-	err_set(&c->error, err_class_parse(class ? class : ""), "%s",
+	if (!c->error)
+		c->error = mem_new(sizeof(*c->error));
+	err_set(c->error, err_class_parse(class ? class : ""), "%s",
 		text ? text : "");
 }
 
@@ -190,12 +192,14 @@ describe_death(int status, struct err *err)
 int
 child_end(struct child *c, struct err *err)
 {
+	CLEANUP(mem_freep) struct err *said = NULL;
 	struct err ignored;
 	json_t *message;
 	int status = 0;
 
 	while ((message = child_receive(c)))
 		json_decref(message);
+	said = steal(&c->error);
 	while (waitpid(c->id.pid, &status, 0) < 0 && errno == EINTR)
 		;
 	(void)process_kill_group(&c->id, 5000, &ignored);
@@ -214,11 +218,10 @@ child_end(struct child *c, struct err *err)
 			       "with the vm's log");
 	if (!c->has_result)
 		return describe_death(status, err);
-	if (c->error.class != ERR_NONE) {
-		*err = c->error;
-		return -1;
-	}
-	return 0;
+	if (!said)
+		return 0;
+	*err = *said;
+	return -1;
 }
 
 int

@@ -21,11 +21,11 @@ struct child {
 	int socket;
 	/* What it said so far. */
 	bool has_result;
-	bool closed;   /* it can say nothing more */
-	bool garbled;  /* it said what is no message: end it */
-	bool was_mute; /* it closed its end and lived on, so it was ended */
-	json_t *facts; /* of a success; may be NULL */
-	struct err error;
+	bool closed;	   /* it can say nothing more */
+	bool garbled;	   /* it said what is no message: end it */
+	bool was_mute;	   /* it closed its end and lived on, so it was ended */
+	json_t *facts;	   /* of a success; may be NULL */
+	struct err *error; /* or of a failure: it is large, and rare */
 };
 
 struct child_opts {

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,12 @@ mem_printf(const char *fmt, ...)
 	s = mem_vprintf(fmt, ap);
 	va_end(ap);
 	return s;
+}
+
+void
+mem_trim(void)
+{
+	malloc_trim(0);
 }
 
 void

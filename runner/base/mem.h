@@ -26,6 +26,9 @@ char *mem_vprintf(const char *fmt, va_list ap)
 		stolen_;                         \
 	})
 
+/* Gives what was freed back to the system: for a process that is about to fork
+ * often, which costs by the page. */
+void mem_trim(void);
 void mem_freep(void *p);  /* CLEANUP(mem_freep) char *s */
 void mem_closep(int *fd); /* CLEANUP(mem_closep) int fd = -1 */
 
