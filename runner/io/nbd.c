@@ -2,27 +2,28 @@
 /* NBD servers on unix sockets, and one question to them. */
 #include "io/nbd.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <libnbd.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
-#define DIR_PREFIX "palletjack-nbd."
+#define DIR_PREFIX "palletjack-nbd-"
+#define MAKE_DIR_TRIES 10
 #define DEFAULT_DEADLINE_MS 30000
 
 static const char *
@@ -34,8 +35,9 @@ runtime_dir(void)
 	return dir && *dir && strlen(dir) < 50 ? dir : "/tmp";
 }
 
-/* Socket directories name their maker; what a killed one left is swept by the
- * next. */
+/* Whoever made a socket's directory holds a lock on it while it lives, which a
+ * process number would not tell across namespaces.  What a killed one left is
+ * swept by the next. */
 static void
 sweep(const char *parent)
 {
@@ -45,33 +47,92 @@ sweep(const char *parent)
 
 	while (dir && (entry = readdir(dir))) {
 		CLEANUP(mem_freep) char *path = NULL;
+		CLEANUP(mem_closep) int fd = -1;
 		struct stat st;
-		int pid;
 
-		if (sscanf(entry->d_name, DIR_PREFIX "%d.", &pid) != 1)
+		if (strncmp(entry->d_name, DIR_PREFIX, strlen(DIR_PREFIX)) != 0)
 			continue;
 		path = fs_path(parent, entry->d_name);
-		if (kill(pid, 0) < 0 && errno == ESRCH &&
-		    lstat(path, &st) == 0 && st.st_uid == geteuid())
+		fd =
+		    open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+		    flock(fd, LOCK_EX | LOCK_NB) == 0)
 			(void)fs_remove_tree(path, &ignored);
 	}
 	if (dir)
 		closedir(dir);
 }
 
-static char *
-socket_dir(struct err *err)
+/* Locks a directory made this moment: 1; 0: a sweep was faster. */
+static int
+lock_dir(const char *path, int *ret_lock, struct err *err)
 {
-	char *dir = mem_printf("%s/" DIR_PREFIX "%d.XXXXXX", runtime_dir(),
-			       (int)getpid());
+	CLEANUP(mem_closep)
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat mine, there;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return err_sys(err, "cannot open '%s'", path);
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			   ? 0
+			   : err_sys(err, "cannot lock '%s'", path);
+	if (fstat(fd, &mine) < 0 || stat(path, &there) < 0 ||
+	    mine.st_ino != there.st_ino)
+		return 0;
+	*ret_lock = fd;
+	fd = -1;
+	return 1;
+}
+
+static int
+make_dir(struct nbd_server *s, struct err *err)
+{
+	int locked = 0;
 
 	sweep(runtime_dir());
-	if (mkdtemp(dir))
-		return dir;
-	err_sys(err, "cannot make a directory for an NBD socket in '%s'",
-		runtime_dir());
-	free(dir);
-	return NULL;
+	for (int i = 0; locked == 0 && i < MAKE_DIR_TRIES; i++) {
+		CLEANUP(mem_freep)
+		char *dir =
+		    mem_printf("%s/" DIR_PREFIX "XXXXXX", runtime_dir());
+
+		if (!mkdtemp(dir))
+			return err_sys(err,
+				       "cannot make a directory for an NBD "
+				       "socket in '%s'",
+				       runtime_dir());
+		locked = lock_dir(dir, &s->lock, err);
+		if (locked > 0)
+			s->dir = steal(&dir);
+		else
+			(void)rmdir(dir);
+	}
+	if (locked == 0)
+		return err_set(err, ERR_RETRY,
+			       "directories for an NBD socket made in '%s' go "
+			       "away at once: something sweeps it",
+			       runtime_dir());
+	return locked > 0 ? 0 : -1;
+}
+
+/* A URI's characters, whatever the path has. */
+static char *
+socket_uri(const char *path)
+{
+	struct buf uri = {0};
+
+	buf_adds(&uri, "nbd+unix:///?socket=");
+	for (; *path; path++) {
+		unsigned char c = (unsigned char)*path;
+
+		if (c < 0x80 && (isalnum(c) || strchr("-._~/", c)))
+			buf_add(&uri, path, 1);
+		else
+			buf_printf(&uri, "%%%02X", c);
+	}
+	return buf_steal(&uri);
 }
 
 static bool
@@ -177,11 +238,10 @@ nbd_serve(const char *const *argv, const struct nbd_serve_opts *opts,
 	CLEANUP(mem_freep) char *socket = NULL;
 	CLEANUP(mem_closep) int log = -1;
 
-	s.dir = socket_dir(err);
-	if (!s.dir)
+	if (make_dir(&s, err) < 0)
 		return -1;
 	socket = fs_path(s.dir, "s");
-	s.uri = mem_printf("nbd+unix:///?socket=%s", socket);
+	s.uri = socket_uri(socket);
 	log = open_log(opts, s.dir, err);
 	filled = with_socket(argv, socket);
 	how.argv = filled;
@@ -245,8 +305,10 @@ nbd_server_stop(struct nbd_server *s)
 	struct err ignored;
 
 	process_end(&s->process, 10000);
-	if (s->dir)
+	if (s->dir) {
 		(void)fs_remove_tree(s->dir, &ignored);
+		close(s->lock);
+	}
 	free(s->dir);
 	free(s->uri);
 	*s = (struct nbd_server){.process = {.pidfd = -1}};

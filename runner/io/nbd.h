@@ -15,6 +15,7 @@ struct nbd_server {
 	struct process process;
 	char *uri; /* nbd+unix:///?socket=... ; owned */
 	char *dir; /* private directory of the socket; owned, removed by stop */
+	int lock;  /* held on dir, which says that its maker lives */
 };
 
 struct nbd_serve_opts {
