@@ -136,13 +136,15 @@ static void
 out_of_range(struct walk *w, const struct field *f, const struct node *n,
 	     const struct field_path *path)
 {
-	if (f->max > 0)
+	if (f->type == FIELD_INT)
 		complain(w, FINDING_ERROR, "FieldNotValid", n->pos, path,
-			 "must be from %g to %g; it is %s", f->min, f->max,
+			 "must be a whole number from %lld to %lld; it is %s",
+			 (long long)f->min, (long long)field_int_max(f),
 			 n->text);
 	else
 		complain(w, FINDING_ERROR, "FieldNotValid", n->pos, path,
-			 "must be %g or more; it is %s", f->min, n->text);
+			 "must be a number from %g to %g; it is %s", f->min,
+			 f->max, n->text);
 }
 
 static bool
@@ -244,7 +246,7 @@ walk_scalar(struct walk *w, const struct field *f, const struct node *n,
 					     : node_to_json(n);
 	if (f->type == FIELD_WORD)
 		wrong_word(w, f, n, path);
-	else if (!strcmp(wrong, "is out of range"))
+	else if (!strcmp(wrong, FIELD_OUT_OF_RANGE))
 		out_of_range(w, f, n, path);
 	else
 		wrong_value(w, f, n, path, wrong);

@@ -54,7 +54,8 @@ struct field {
 	const char *const *words; /* NULL-terminated */
 	const struct field *item; /* of a list or map; its name is not used */
 	const struct field *sub;
-	double min, max; /* max 0: no limits */
+	double min, max; /* max 0: what an int, or int64_t, holds; a
+	                    FIELD_NUMBER always has one */
 	field_check_fn *check;
 	/* Forklift's condition (Critical) when it is missing or wrong. */
 	const char *condition;
@@ -110,6 +111,9 @@ json_t *field_walk(struct walk *w, const struct field *table,
 /* Decodes a scalar; NULL or what it must be. */
 const char *field_decode(const struct field *f, const struct node *n,
 			 struct arena *arena, void *at);
+/* What it is when the field's limits are to be told. */
+#define FIELD_OUT_OF_RANGE "is out of range"
+int64_t field_int_max(const struct field *f);
 /* "a string", "a duration such as 90s or 1h30m" */
 const char *field_type_name(const struct field *f);
 /* The value that a value of the wrong case or spelling was meant to be. */

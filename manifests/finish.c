@@ -379,21 +379,47 @@ check_pattern(struct reader *r, const struct run_policy *policy)
 	    "spec.bootProbe.serial", "is no regular expression: %s", text);
 }
 
+/* "spec.vms[*].luks" and "spec.vms[3].luks" to "spec.vms[].luks". */
+static char *
+with_every_entry(const char *path)
+{
+	struct buf text = {0};
+
+	for (; *path; path++) {
+		buf_add(&text, path, 1);
+		if (*path == '[')
+			path += strspn(path + 1, "0123456789*");
+	}
+	return buf_steal(&text);
+}
+
 /* A path that names nothing waives nothing, and its author thinks it does. */
 static void
-check_waive(struct reader *r, const struct run_policy *policy)
+check_waived(struct reader *r, const struct run_policy *policy, size_t i)
 {
-	for (size_t i = 0; i < policy->nwaive; i++) {
-		const char *path = policy->waive[i];
+	const char *path = policy->waive[i];
+	CLEANUP(mem_freep) char *every = with_every_entry(path);
+	const char *field =
+	    arena_printf(r->findings->arena, "spec.waive[%zu]", i);
 
-		if (!path || kinds_find_path(path))
-			continue;
+	if (!strcmp(path, "spec"))
 		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
-		    policy->o.pos, "spec.waive",
+		    policy->o.pos, field,
+		    "names 'spec', which would waive everything, what nobody "
+		    "has thought of too: name the fields");
+	else if (strcmp(every, path) != 0 && kinds_find_path(every))
+		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
+		    policy->o.pos, field,
+		    "names '%s', which is no field; one entry or a pattern of "
+		    "them cannot be named: write %s, which stands for every "
+		    "entry",
+		    path, every);
+	else if (strncmp(path, "spec.", 5) != 0 || !kinds_find_path(path))
+		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
+		    policy->o.pos, field,
 		    "names '%s', which is no field; write paths such as "
 		    "spec.transferNetwork or spec.vms[].luks",
 		    path);
-	}
 }
 
 static void
@@ -405,7 +431,9 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 	json_object_foreach(policy->deadlines.stage, name, value)
 	    check_stage_name(r, policy, name);
 	check_pattern(r, policy);
-	check_waive(r, policy);
+	for (size_t i = 0; i < policy->nwaive; i++)
+		if (policy->waive[i])
+			check_waived(r, policy, i);
 	if (policy->proof == PROOF_NONE && policy->verify != VERIFY_NONE)
 		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
 		    policy->o.pos, "spec.proof",

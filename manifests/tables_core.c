@@ -222,7 +222,7 @@ find_in(const struct field *table, const char *path)
 			return f;
 		if (f->type == FIELD_LIST && !strncmp(path + len, "[].", 3))
 			return find_in(inner->sub, path + len + 3);
-		if (path[len] == '.')
+		if (path[len] == '.' && f->type != FIELD_LIST)
 			return find_in(inner->sub, path + len + 1);
 	}
 	return NULL;

@@ -147,6 +147,7 @@ static const struct field retry_fields[] = {
      .type = FIELD_NUMBER,
      .dflt = "2",
      .min = 1,
+     .max = 1000,
      POLICY(retry.factor),
      .doc = "each wait is so much longer"},
     {.name = "max",

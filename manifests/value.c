@@ -2,6 +2,7 @@
 /* Single values: is it what the field takes, and what goes into the model. */
 #include "manifests/field.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -88,22 +89,24 @@ decode_word(const struct field *f, const struct node *n, struct arena *arena,
 	return "is none of its words";
 }
 
-static bool
-in_range(const struct field *f, double value)
+int64_t
+field_int_max(const struct field *f)
 {
 	if (f->max > 0)
-		return value >= f->min && value <= f->max;
-	return value >= f->min;
+		return (int64_t)f->max;
+	return f->size == sizeof(int64_t) ? INT64_MAX : INT32_MAX;
 }
 
+/* 1.5 and integers that no int64_t holds are floats to YAML. */
 static const char *
 decode_int(const struct field *f, const struct node *n, void *at)
 {
+	if (n->type == NODE_FLOAT)
+		return FIELD_OUT_OF_RANGE;
 	if (n->type != NODE_INT)
 		return "must be a whole number";
-	if (!in_range(f, (double)n->integer) ||
-	    (f->size != sizeof(int64_t) && n->integer > INT32_MAX))
-		return "is out of range";
+	if (n->integer < (int64_t)f->min || n->integer > field_int_max(f))
+		return FIELD_OUT_OF_RANGE;
 	if (at && f->size == sizeof(int64_t))
 		*(int64_t *)at = n->integer;
 	else if (at)
@@ -119,8 +122,8 @@ decode_number(const struct field *f, const struct node *n, double *at)
 	if (n->type != NODE_INT && n->type != NODE_FLOAT)
 		return "must be a number";
 	value = n->type == NODE_INT ? (double)n->integer : n->real;
-	if (!in_range(f, value))
-		return "is out of range";
+	if (value < f->min || (f->max > 0 && value > f->max))
+		return FIELD_OUT_OF_RANGE;
 	if (at)
 		*at = value;
 	return NULL;
@@ -131,9 +134,10 @@ decode_duration(const struct node *n, int64_t *at)
 {
 	int64_t ms;
 
-	if (n->type != NODE_STRING || clock_parse_duration(n->text, &ms) < 0 ||
-	    ms < 0)
-		return "must be a duration such as 90s or 1h30m";
+	if (n->type != NODE_STRING || clock_parse_duration(n->text, &ms) < 0)
+		return n->type == NODE_STRING && errno == ERANGE
+			   ? "is too long: at most 2500000000h"
+			   : "must be a duration such as 90s or 1h30m";
 	if (at)
 		*at = ms;
 	return NULL;
@@ -146,7 +150,9 @@ decode_quantity(const struct node *n, uint64_t *at)
 
 	if ((n->type != NODE_STRING && n->type != NODE_INT) ||
 	    units_parse_quantity(n->text, &bytes) < 0)
-		return "must be a quantity such as 512Mi or 10G";
+		return n->type == NODE_STRING && errno == ERANGE
+			   ? "is too much: less than 8Ei"
+			   : "must be a quantity such as 512Mi or 10G";
 	if (at)
 		*at = bytes;
 	return NULL;

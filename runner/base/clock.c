@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,7 @@ clock_parse_duration(const char *text, int64_t *ret_ms)
 	double total = 0, number, unit;
 	char *end;
 
+	errno = EINVAL;
 	if (strcmp(text, "0") == 0) {
 		*ret_ms = 0;
 		return 0;
@@ -142,8 +144,10 @@ clock_parse_duration(const char *text, int64_t *ret_ms)
 			return -1;
 		total += number * unit;
 	}
-	if (!(total < 9e15))
+	if (!(total <= CLOCK_DURATION_MAX_H * 3600e3)) {
+		errno = ERANGE;
 		return -1;
+	}
 	*ret_ms = llround(total);
 	return 0;
 }

@@ -16,6 +16,8 @@ const char *clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]);
 int clock_parse(const char *text, int64_t *ret_wall_ms);
 
 /* "90s", "1h30m", "500ms" as Go's time.ParseDuration; 0 or -1. */
+/* errno ERANGE: longer than that. */
+#define CLOCK_DURATION_MAX_H 2500000000
 int clock_parse_duration(const char *text, int64_t *ret_ms);
 /* For people: "350 ms", "4.2 s", "3 min 10 s", "2 h 5 min". */
 const char *clock_format_duration(int64_t ms, char text[CLOCK_TEXT_SIZE]);

@@ -3,6 +3,7 @@
 #include "base/units.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ units_parse_quantity(const char *text, uint64_t *ret_bytes)
 	long double number;
 	char *end;
 
+	errno = EINVAL;
 	if (*plain == '+')
 		plain++;
 	if (!isdigit((unsigned char)*plain) && *plain != '.')
@@ -50,8 +52,10 @@ units_parse_quantity(const char *text, uint64_t *ret_bytes)
 		if (strcmp(end, suffixes[i].suffix) != 0)
 			continue;
 		number = ceill(number * suffixes[i].factor);
-		if (!(number >= 0 && number < 9.2e18L))
+		if (!(number >= 0 && number < 9.2e18L)) {
+			errno = ERANGE;
 			return -1;
+		}
 		*ret_bytes = (uint64_t)number;
 		return 0;
 	}

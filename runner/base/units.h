@@ -9,6 +9,7 @@
 
 /* "10Gi", "500M", "1.5Ti", "1e9", "4096": a whole number of bytes (fractions
  * round up, as Kubernetes does); 0 or -1. */
+/* errno ERANGE: more than we count. */
 int units_parse_quantity(const char *text, uint64_t *ret_bytes);
 
 /* "1.5 GiB", "512 KiB", "17 B" */

@@ -265,7 +265,72 @@ static const struct {
      "names Plan 'default/gone', which is not in the manifest\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
      "metadata: {name: x}\nspec: {limits: {inFlight: 0}}\n",
-     "spec.limits.inFlight must be 1 or more; it is 0\n"},
+     "Error FieldNotValid m.yaml:4:27: RunPolicy default/x: "
+     "spec.limits.inFlight must be a whole number from 1 to 2147483647; it is "
+     "0\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {inFlight: -1}}\n",
+     "Error FieldNotValid m.yaml:4:27: RunPolicy default/x: "
+     "spec.limits.inFlight must be a whole number from 1 to 2147483647; it is "
+     "-1\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {inFlight: 2147483648}}\n",
+     "Error FieldNotValid m.yaml:4:27: RunPolicy default/x: "
+     "spec.limits.inFlight must be a whole number from 1 to 2147483647; it is "
+     "2147483648\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {inFlight: 99999999999}}\n",
+     "Error FieldNotValid m.yaml:4:27: RunPolicy default/x: "
+     "spec.limits.inFlight must be a whole number from 1 to 2147483647; it is "
+     "99999999999\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {inFlight: 99999999999999999999}}\n",
+     "Error FieldNotValid m.yaml:4:27: RunPolicy default/x: "
+     "spec.limits.inFlight must be a whole number from 1 to 2147483647; it is "
+     "99999999999999999999\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {inFlight: -99999999999999999999}}\n",
+     "Error FieldNotValid m.yaml:4:27: RunPolicy default/x: "
+     "spec.limits.inFlight must be a whole number from 1 to 2147483647; it is "
+     "-99999999999999999999\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {inFlight: 1.5}}\n",
+     "spec.limits.inFlight must be a whole number from 1 to 2147483647; it is "
+     "1.5\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {inFlight: '5'}}\n",
+     "spec.limits.inFlight must be a whole number; it is '5'\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waves: [{name: a, vms: [b], maxFailures: "
+     "-1}]}\n",
+     "spec.waves[0].maxFailures must be a whole number from 0 to 2147483647; "
+     "it is -1\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {retry: {factor: 0.5}}\n",
+     "spec.retry.factor must be a number from 1 to 1000; it is 0.5\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {retry: {factor: 1e300}}\n",
+     "spec.retry.factor must be a number from 1 to 1000; it is 1e300\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {deadlines: {vm: -5m}}\n",
+     "spec.deadlines.vm must be a duration such as 90s or 1h30m; it is "
+     "'-5m'\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {deadlines: {vm: 99999999999999h}}\n",
+     "spec.deadlines.vm is too long: at most 2500000000h; it is "
+     "'99999999999999h'\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {limits: {bandwidth: -1}}\n",
+     "spec.limits.bandwidth must be a quantity such as 512Mi or 10G; it is "
+     "'-1'\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {checkpoint: {bytes: 99999999999Ti}}\n",
+     "spec.checkpoint.bytes is too much: less than 8Ei; it is "
+     "'99999999999Ti'\n"},
+    {"apiVersion: forklift.konveyor.io/v1beta1\nkind: Hook\n"
+     "metadata: {name: x}\nspec: {image: x, deadline: -1}\n",
+     "spec.deadline must be a whole number from 0 to 9223372036854775807; it "
+     "is -1\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
      "metadata: {name: x}\nspec: {retry: {first: 5}}\n",
      "spec.retry.first must be a duration such as 90s or 1h30m; it is '5'\n"},
@@ -281,7 +346,37 @@ static const struct {
      "spec.bootProbe.serial is no regular expression: "},
     {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
      "metadata: {name: x}\nspec: {waive: [spec.transferNetwrk]}\n",
-     "spec.waive names 'spec.transferNetwrk', which is no field"},
+     "spec.waive[0] names 'spec.transferNetwrk', which is no field"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: ['spec.vms[*].luks']}\n",
+     "spec.waive[0] names 'spec.vms[*].luks', which is no field; one entry or "
+     "a pattern of them cannot be named: write spec.vms[].luks, which stands "
+     "for every entry"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: ['spec.vms[0].luks']}\n",
+     "spec.waive[0] names 'spec.vms[0].luks', which is no field; one entry or "
+     "a pattern of them cannot be named: write spec.vms[].luks, which stands "
+     "for every entry"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: [spec.diskBus, spec.vms.luks]}\n",
+     "spec.waive[1] names 'spec.vms.luks', which is no field"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: ['spec.*']}\n",
+     "spec.waive[0] names 'spec.*', which is no field"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: ['spec.vms[].luks.']}\n",
+     "spec.waive[0] names 'spec.vms[].luks.', which is no field"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: [spec]}\n",
+     "spec.waive[0] names 'spec', which would waive everything, what nobody "
+     "has thought of too: name the fields"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: [metadata.name]}\n",
+     "spec.waive[0] names 'metadata.name', which is no field"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
+     "metadata: {name: x}\nspec: {waive: ['spec.vms[].luks', spec.map, "
+     "spec.limits]}\n",
+     ""},
     {"apiVersion: palletjack.io/v1alpha1\nkind: RunPolicy\n"
      "metadata: {name: x}\nspec: {bootTest: off, proof: none, verify: none}\n",
      ""},

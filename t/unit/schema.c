@@ -114,6 +114,11 @@ add_schema(struct buf *out, int depth, const struct field *f)
 		add_line(out, depth, "nullable: true");
 	if (f->min > 0)
 		add_line(out, depth, "minimum: %g", f->min);
+	if (f->type == FIELD_NUMBER)
+		add_line(out, depth, "maximum: %g", f->max);
+	else if (f->type == FIELD_INT && f->size != sizeof(int64_t))
+		add_line(out, depth, "maximum: %lld",
+			 (long long)field_int_max(f));
 	add_enum(out, depth, f);
 	if (f->item) {
 		add_line(
