@@ -159,7 +159,7 @@ static const struct field retry_fields[] = {
      .type = FIELD_DURATION,
      .dflt = "1h",
      POLICY(retry.total_ms),
-     .doc = "all waits of a step together, in one run"},
+     .doc = "all waits of a step together, over all runs"},
     {.name = NULL},
 };
 

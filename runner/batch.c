@@ -19,6 +19,7 @@
 #include "command.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
+#include "retries.h"
 #include "review.h"
 
 /* One vm. */
@@ -340,14 +341,16 @@ settle_online(struct batch *b, const struct batch_opts *opts)
 
 /* Last, when nothing speaks against the run any more: what it goes by. */
 static void
-keep_records(struct batch *b)
+keep_records(struct batch *b, const struct batch_opts *opts)
 {
 	struct err err;
 
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
-		if (batch_is_to_move(v) && batch_keep_record(v, &err) < 0)
+		if (batch_is_to_move(v) &&
+		    (retries_check(&v->run, opts->redo, &err) < 0 ||
+		     batch_keep_record(v, &err) < 0))
 			keep_back(v, &err);
 	}
 }
@@ -388,7 +391,7 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 	if (review(b, opts, err) < 0)
 		return -1;
 	if (opts->take)
-		keep_records(b);
+		keep_records(b, opts);
 	return 0;
 }
 

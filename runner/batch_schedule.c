@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "retries.h"
 
 void
 batch_schedule_as(struct batch_vm *v, const struct schedule_opts *how)
@@ -21,7 +22,8 @@ batch_schedule_as(struct batch_vm *v, const struct schedule_opts *how)
 void
 batch_schedule(struct batch_vm *v, const struct batch_opts *opts)
 {
-	struct schedule_opts how = {.view = &v->run.view, .redo = opts->redo};
+	const char **redo = retries_redo(&v->run, opts->redo);
+	struct schedule_opts how = {.view = &v->run.view, .redo = redo};
 
 	free(v->renew);
 	v->renew = NULL;
@@ -32,6 +34,7 @@ batch_schedule(struct batch_vm *v, const struct batch_opts *opts)
 		v->run.view.aside = v->run.state->history->renewals + 1;
 		batch_schedule_as(v, &how);
 	}
+	free(redo);
 	v->verdict = v->run.schedule->ntodo ? BATCH_READY : BATCH_FINISHED;
 }
 

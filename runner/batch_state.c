@@ -2,6 +2,7 @@
 /* What a vm's state directory remembers and takes in, before work. */
 #include "batch_state.h"
 #include "record.h"
+#include "retries.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ batch_keep_record(struct batch_vm *v, struct err *err)
 	if (record_keep(v->run.state, &v->run.view, v->recorded, err) < 0 ||
 	    keep_renewal(v, err) < 0)
 		return -1;
+	retries_renew(&v->run);
 	return keep_redo(v, err);
 }
 

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "batch.h"
 #include "command.h"
+#include "retries.h"
 #include "review.h"
 #include "state.h"
 
@@ -138,6 +139,13 @@ say_next_cutover(const struct options *o, const struct vm_run *ready,
 	fprintf(stderr, "\n");
 }
 
+static void
+say_kept_back(const struct batch_vm *v, const char *args)
+{
+	retries_say(&v->run, args);
+	backout_say_kept_back(&v->run, &v->due, args);
+}
+
 /* `rollback` and `gc` know plans by their names only. */
 static void
 say_where_it_stands(const struct options *o, const struct batch *b,
@@ -154,7 +162,7 @@ say_where_it_stands(const struct options *o, const struct batch *b,
 		/* what another run holds is that run's to tell */
 		if (v->verdict == BATCH_BACK && v->run.state &&
 		    v->error.class != ERR_HELD)
-			backout_say_kept_back(&v->run, &v->due, args);
+			say_kept_back(v, args);
 	}
 	for (size_t i = 0; i < nready; i++) {
 		if (ready[i].outcome == ERR_NONE ||
@@ -162,6 +170,7 @@ say_where_it_stands(const struct options *o, const struct batch *b,
 			continue;
 		fprintf(stderr, "%s: log: %s/log/run.log\n", ready[i].pvm->key,
 			ready[i].state->dir);
+		retries_say(&ready[i], args);
 		backout_say(&ready[i], args);
 	}
 }
@@ -442,7 +451,8 @@ const struct command command_run = {
 	"  --vm NAME       only this vm of the plan; may be repeated\n"
 	"  --until STAGE   stop after this stage\n"
 	"  --redo STAGE    do it anew, and with a stage that writes disks "
-	"what came after it\n"
+	"what came after it; of a\n                  step that has used "
+	"its retries up: give it fresh ones, repeat nothing\n"
 	"  --expect DIGEST do only what 'plan' printed this digest of, else "
 	"nothing (exit 3)\n"
 	"  --accept DIGEST copy again what is copied already, where 'plan' "

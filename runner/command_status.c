@@ -79,6 +79,9 @@ step_to_json(const struct step_history *s)
 				    json_pack("{s:s, s:s}", "class",
 					      err_class_name(s->error_class),
 					      "text", s->error));
+	if (s->used_up)
+		json_object_set_new(step, "retriesUsedUp",
+				    json_string(s->used_up));
 	if (s->facts)
 		json_object_set(step, "facts", s->facts);
 	return step;
@@ -133,6 +136,8 @@ print_step(const struct step_history *s)
 		printf("  %d attempts", s->attempts);
 	if (s->error)
 		printf("  %s", s->error);
+	if (s->used_up)
+		printf("  (its retries are used up)");
 	printf("\n");
 }
 

@@ -246,6 +246,17 @@ is_behind(const struct stage *stage, const char *until)
 	return false;
 }
 
+/* Taking back and cleaning up is asked for each time anew. */
+static void
+count_retries(struct step_run *s)
+{
+	const struct step_history *past =
+	    history_step(s->vm->state->history, s->step->id);
+
+	if (past && s->vm->aim == AIM_RUN)
+		s->retries = (struct retries){past->tried, past->paused_ms};
+}
+
 static void
 prepare_steps(struct run *r, struct vm_run *vm, const struct graph *g,
 	      const struct schedule *schedule)
@@ -262,6 +273,7 @@ prepare_steps(struct run *r, struct vm_run *vm, const struct graph *g,
 		s->vm = vm;
 		s->step = &g->steps[i];
 		s->child.pidfd = s->child.socket = -1;
+		count_retries(s);
 		s->skip = schedule->steps[i].decision == DECISION_SKIP;
 		if (!s->skip && until && is_behind(s->step->stage, until))
 			s->phase = PHASE_LEFT;
@@ -290,7 +302,7 @@ turn_back(struct run *r, struct vm_run *vm)
 	free(w->steps);
 	w->graph = aim_graph(aim, &vm->view);
 	w->schedule = aim_schedule(aim, w->graph, vm->state->history);
-	w->stopping = false;
+	w->stopping = w->abandoned = false;
 	prepare_steps(r, vm, w->graph, w->schedule);
 	return true;
 }

@@ -32,6 +32,7 @@ step_history_free(struct step_history *s)
 	free(s->begun);
 	free(s->ended);
 	free(s->error);
+	free(s->used_up);
 	free(s);
 }
 
@@ -52,6 +53,7 @@ history_free(struct history *h)
 	free(h->finished);
 	free(h->rollback_begun);
 	free(h->rolled_back);
+	free(h->source_stopped);
 	free(h->run_begun);
 	free(h->run_ended);
 	free(h->run_error);
@@ -75,6 +77,13 @@ text_of(const json_t *record, const char *key)
 	const char *text = json_string_value(json_object_get(record, key));
 
 	return text ? text : "";
+}
+
+static bool
+is_text(const json_t *value, const char *text)
+{
+	return json_is_string(value) &&
+	       strcmp(json_string_value(value), text) == 0;
 }
 
 static void
@@ -221,6 +230,7 @@ fold_afresh(struct history *h)
 	keep(&h->finished, NULL);
 	keep(&h->rollback_begun, NULL);
 	keep(&h->rolled_back, NULL);
+	keep(&h->source_stopped, NULL);
 	keep(&h->run_begun, NULL);
 	keep(&h->run_ended, NULL);
 	keep(&h->run_error, NULL);
@@ -289,6 +299,14 @@ void_step(struct history *h, const char *id, const char *by)
 }
 
 static void
+begin_fresh_retries(struct step_history *s)
+{
+	s->tried = 0;
+	s->paused_ms = 0;
+	keep(&s->used_up, NULL);
+}
+
+static void
 fold_redo(struct history *h, const json_t *r)
 {
 	struct step_history *s = step_of(h, r);
@@ -299,6 +317,21 @@ fold_redo(struct history *h, const json_t *r)
 	keep(&s->error, NULL);
 	json_decref(s->facts);
 	s->facts = NULL;
+	begin_fresh_retries(s);
+}
+
+/* What a failure that may be retried took of its step's retries: a pause
+ * before the next try, or the last of them.  One that was not the step's own
+ * (a signal, a vm that is late) takes nothing and says nothing. */
+static void
+fold_retry(struct step_history *s, const json_t *retry, const char *time)
+{
+	if (!retry)
+		return;
+	s->tried++;
+	s->paused_ms += json_integer_value(json_object_get(retry, "wait"));
+	if (json_is_true(json_object_get(retry, "usedUp")))
+		keep(&s->used_up, time);
 }
 
 /* Of a stage from the one on that sets the disks aside? */
@@ -338,6 +371,7 @@ fold_renew(struct history *h, const json_t *r)
 		s->inputs = s->facts = NULL;
 		keep(&s->ended, NULL);
 		keep(&s->error, NULL);
+		begin_fresh_retries(s);
 	}
 }
 
@@ -349,6 +383,9 @@ fold_record(struct history *h, const json_t *r)
 	json_t *value = json_object_get(r, "value");
 
 	json_object_set(s->recorded, key, value);
+	if (strcmp(s->id, "cutover") == 0 && strcmp(key, "power") == 0)
+		keep(&h->source_stopped,
+		     is_text(value, "on") ? text_of(r, "time") : NULL);
 	if (strcmp(key, WORK_VOID) == 0 && json_is_string(value))
 		void_step(h, json_string_value(value), s->id);
 	/* whatever it is called: what names a process may write */
@@ -372,9 +409,11 @@ fold_result(struct history *h, const json_t *r)
 		s->state = HISTORY_FAILED;
 		s->error_class = err_class_parse(text_of(error, "class"));
 		keep(&s->error, text_of(error, "text"));
+		fold_retry(s, json_object_get(r, "retry"), text_of(r, "time"));
 		return;
 	}
 	s->state = HISTORY_DONE;
+	begin_fresh_retries(s);
 	s->done_seq = json_integer_value(json_object_get(r, "seq"));
 	json_decref(s->facts);
 	s->facts = json_incref(json_object_get(r, "facts"));
@@ -384,6 +423,8 @@ fold_result(struct history *h, const json_t *r)
 	keep(&undone->ended, text_of(r, "time"));
 	/* how the source was is asked anew */
 	json_object_clear(undone->recorded);
+	if (strcmp(undone->id, "cutover") == 0)
+		keep(&h->source_stopped, NULL);
 }
 
 static void
@@ -427,6 +468,8 @@ history_visit(void *arg, const json_t *r, struct err *err)
 		fold_redo(h, r);
 	else if (strcmp(type, "renew") == 0)
 		fold_renew(h, r);
+	else if (strcmp(type, "retries") == 0)
+		begin_fresh_retries(step_of(h, r));
 	else if (strcmp(type, "record") == 0)
 		fold_record(h, r);
 	else if (strcmp(type, "result") == 0)

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "io/process.h"
@@ -36,6 +37,11 @@ struct step_history {
 	char *begun, *ended;		   /* RFC 3339, or NULL */
 	enum err_class error_class;	   /* of the last failure */
 	char *error;
+	/* Of its retries, since it was last done or given fresh ones: the
+	 * failures that counted, the pauses, and when nothing was left. */
+	int tried;
+	int64_t paused_ms;
+	char *used_up;
 };
 
 /* A process that may still write for this vm: begun, not known to have
@@ -60,6 +66,9 @@ struct history {
 	/* A rollback: begun, done, and with the permission to lose what the
 	 * target wrote. */
 	char *rollback_begun, *rolled_back;
+	/* When a source that ran was about to be stopped, or NULL; forgotten
+	 * when it is given back. */
+	char *source_stopped;
 	bool may_discard;
 	/* How often all from the first copy on was begun anew, and the number
 	 * under which the disks made before then are set aside; 0: they are

@@ -27,12 +27,14 @@ static const struct text_field of_history[] = {
     {"runBegun", offsetof(struct history, run_begun)},
     {"runEnded", offsetof(struct history, run_ended)},
     {"runError", offsetof(struct history, run_error)},
+    {"sourceStopped", offsetof(struct history, source_stopped)},
 };
 
 static const struct text_field of_step[] = {
     {"begun", offsetof(struct step_history, begun)},
     {"ended", offsetof(struct step_history, ended)},
     {"error", offsetof(struct step_history, error)},
+    {"usedUp", offsetof(struct step_history, used_up)},
 };
 
 /* By the state's number; the names are in journals. */
@@ -70,11 +72,12 @@ static json_t *
 step_to_json(const struct step_history *s)
 {
 	json_t *json = json_pack(
-	    "{s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:O, s:s}", "id", s->id,
-	    "state", state_names[s->state], "begunSeq", s->begun_seq, "doneSeq",
-	    s->done_seq, "attempts", s->attempts, "redone", s->redone,
-	    "fingerprint", s->fingerprint, "recorded", s->recorded, "class",
-	    err_class_name(s->error_class));
+	    "{s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:O, s:s, s:i, s:I}", "id",
+	    s->id, "state", state_names[s->state], "begunSeq", s->begun_seq,
+	    "doneSeq", s->done_seq, "attempts", s->attempts, "redone",
+	    s->redone, "fingerprint", s->fingerprint, "recorded", s->recorded,
+	    "class", err_class_name(s->error_class), "tried", s->tried,
+	    "paused", (json_int_t)s->paused_ms);
 
 	put_texts(json, s, of_step, NFIELDS(of_step));
 	if (s->inputs)
@@ -134,15 +137,18 @@ step_from_json(struct step_history *s, const json_t *json)
 {
 	json_t *recorded = json_object_get(json, "recorded");
 	const char *id, *state, *fingerprint;
+	json_int_t paused = 0;
 
-	if (json_unpack((json_t *)json, "{s:s, s:s, s:I, s:I, s:i, s:i, s:s}",
-			"id", &id, "state", &state, "begunSeq", &s->begun_seq,
+	if (json_unpack((json_t *)json,
+			"{s:s, s:s, s:I, s:I, s:i, s:i, s:s, s?i, s?I}", "id",
+			&id, "state", &state, "begunSeq", &s->begun_seq,
 			"doneSeq", &s->done_seq, "attempts", &s->attempts,
-			"redone", &s->redone, "fingerprint",
-			&fingerprint) < 0 ||
+			"redone", &s->redone, "fingerprint", &fingerprint,
+			"tried", &s->tried, "paused", &paused) < 0 ||
 	    state_parse(state, &s->state) < 0 || !json_is_object(recorded))
 		return -1;
 	s->id = mem_strdup(id);
+	s->paused_ms = paused;
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "%s", fingerprint);
 	s->error_class = class_of(json, "class");
 	s->recorded = json_deep_copy(recorded);

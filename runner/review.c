@@ -3,11 +3,13 @@
 #include "review.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "batch_schedule.h"
 #include "manifests/digest.h"
+#include "retries.h"
 
 static bool
 is_one_of(const char *digest, const char *const *given)
@@ -110,14 +112,16 @@ ask_for_licence(struct batch_vm *v)
 static void
 give_licence(struct batch_vm *v, const struct batch_opts *opts)
 {
+	const char **redo = retries_redo(&v->run, opts->redo);
 	struct schedule_opts how = {
 	    .view = &v->run.view,
-	    .redo = opts->redo,
+	    .redo = redo,
 	    .renew = v->renew,
 	    .accepted = true,
 	};
 
 	batch_schedule_as(v, &how);
+	free(redo);
 }
 
 static int

@@ -12,6 +12,7 @@
 #include "execute.h"
 #include "io/loop.h"
 #include "pool.h"
+#include "retries.h"
 #include "step.h"
 
 #define STOP_GRACE_MS 10000
@@ -32,8 +33,7 @@ struct step_run {
 	const struct step *step;
 	enum step_phase phase;
 	bool skip; /* done before: is so again when what it follows is */
-	int tries; /* in this run */
-	int64_t paused_ms; /* in this run, all pauses together */
+	struct retries retries; /* what is used of them */
 	struct work work;
 	json_t *facts_before, *recorded_before; /* what work points to */
 	struct child child;
@@ -49,6 +49,7 @@ struct vm_work {
 	struct step_run *steps;
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
 	bool admitted, stopping, ended, cancelled;
+	bool abandoned; /* its steps are ended for no fault of theirs */
 	int kill_timer, deadline_timer;
 	bool parked; /* stays for its cutover, outside the limit of vms */
 	int64_t requests_seen;

@@ -19,6 +19,7 @@ void
 vm_abandon(struct run *r, struct vm_run *vm, enum err_class class,
 	   const char *text)
 {
+	vm->work->abandoned = true;
 	vm_note_failure(vm, class, text);
 	vm_stop(vm);
 	vm_ask_to_stop(vm);

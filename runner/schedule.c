@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
+#include "retries.h"
 
 static const char *const names[] = {
     [DECISION_SKIP] = "skip",	  [DECISION_RUN] = "run",
@@ -119,6 +121,22 @@ is_edited(const json_t *now, const json_t *then)
 	return !same;
 }
 
+/* A run before that leaves the step alone. */
+static void
+say_fresh_retries(const struct making *m, const struct step_history *past,
+		  struct buf *why)
+{
+	char at[CLOCK_TEXT_SIZE];
+	int64_t fresh = 0;
+
+	if (m->opts->view)
+		fresh = retries_fresh_at(m->opts->view->plan->policy, past);
+	if (!fresh)
+		return;
+	buf_adds(why, "; fresh retries");
+	add_moment(why, clock_format(fresh, at));
+}
+
 static enum decision
 resume(const struct making *m, const struct step *step,
        const struct step_history *past, struct buf *why)
@@ -129,9 +147,10 @@ resume(const struct making *m, const struct step *step,
 		copied = step->stage->copied(m->opts->view, step->disk);
 	if (copied.any)
 		buf_printf(why, "%u %%; ", copied.percent);
-	if (past->state == HISTORY_FAILED)
+	if (past->state == HISTORY_FAILED) {
 		buf_printf(why, "failed before: %s", past->error);
-	else {
+		say_fresh_retries(m, past, why);
+	} else {
 		buf_adds(why, "was cut short");
 		add_moment(why, past->begun);
 	}

@@ -2,10 +2,8 @@
 /* One step in a run: begun, heard, ended, tried again. */
 #include "run.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -50,16 +48,6 @@ take_slot(struct step_run *s)
 
 /* Ends of steps. */
 
-static double
-random_share(void)
-{
-	uint32_t bits = 0;
-
-	if (getrandom(&bits, sizeof(bits), 0) < 0)
-		bits = UINT32_MAX / 2;
-	return (double)bits / UINT32_MAX;
-}
-
 static void
 try_again(void *arg)
 {
@@ -71,75 +59,86 @@ try_again(void *arg)
 	run_advance(s->run);
 }
 
-/* Full jitter: anywhere between nothing and the exponential's value, so that
- * many vms do not knock at the same moment. */
 static void
-pause_step(struct step_run *s, const struct err *err)
+pause_step(struct step_run *s, const struct err *err, int64_t ms)
 {
-	const struct run_policy *policy = s->run->opts->plan->policy;
-	double most = (double)policy->retry.first_ms *
-		      pow(policy->retry.factor, s->tries - 1);
 	struct event e = {.type = EVENT_STEP_AGAIN,
 			  .vm = s->vm->pvm->key,
 			  .step = s->step->id,
-			  .text = err->text};
+			  .text = err->text,
+			  .wait_ms = ms};
 
-	if (policy->retry.max_ms && most > (double)policy->retry.max_ms)
-		most = (double)policy->retry.max_ms;
-	e.wait_ms = (int64_t)(random_share() * most);
-	if (policy->retry.total_ms &&
-	    e.wait_ms > policy->retry.total_ms - s->paused_ms)
-		e.wait_ms = policy->retry.total_ms - s->paused_ms;
-	s->paused_ms += e.wait_ms;
 	s->phase = PHASE_PAUSED;
 	s->vm->work->nopen++;
 	s->retry_timer =
-	    loop_at(s->run->loop, clock_mono_ms() + e.wait_ms, try_again, s);
+	    loop_at(s->run->loop, clock_mono_ms() + ms, try_again, s);
 	run_emit(s->run, &e);
 }
 
-static bool
-may_try_again(const struct step_run *s, const struct err *err)
-{
-	const struct run_policy *policy = s->run->opts->plan->policy;
-
-	return err->class == ERR_RETRY && !s->run->signal && !s->run->broken &&
-	       !s->vm->work->stopping && s->tries < policy->retry.attempts &&
-	       (!policy->retry.total_ms ||
-		s->paused_ms < policy->retry.total_ms);
-}
-
-/* What it came to: {`key`: value}; takes the reference. */
+/* What it came to; takes the reference. */
 static int
-write_result(struct step_run *s, const char *key, json_t *value)
+write_result(struct step_run *s, json_t *fields)
 {
-	json_t *fields =
-	    json_pack("{s:s, s:o}", "step", s->step->id, key, value);
-
+	json_object_set_new(fields, "step", json_string(s->step->id));
 	if (s->alone)
 		json_object_set_new(fields, "alone", json_true());
 	return run_write_down(s->run, s->vm, "result", fields);
 }
 
+/* Who is to blame: a step that was ended by a signal, a cancel or because its
+ * vm is late did not fail by itself. */
 static void
-step_failed(struct step_run *s, struct err *err)
+blame(const struct step_run *s, struct err *err)
 {
-	json_t *error;
-
 	if (s->deadline_passed)
 		err_set(err, ERR_RETRY, "took longer than its deadline");
 	if (s->run->signal && err->class == ERR_RETRY)
 		err_set(err, ERR_CANCELLED, "stopped by a signal");
 	else if (s->vm->work->cancelled && err->class == ERR_RETRY)
 		err_set(err, ERR_CANCELLED, "stopped by a cancel");
-	error = json_pack("{s:s, s:s}", "class", err_class_name(err->class),
-			  "text", err->text);
-	if (s->run->broken)
-		json_decref(error);
-	else
-		write_result(s, "error", error);
-	if (may_try_again(s, err)) {
-		pause_step(s, err);
+}
+
+static void
+say_tries(struct err *err, int tried)
+{
+	CLEANUP(mem_freep) char *text = mem_strdup(err->text);
+
+	if (tried > 1)
+		err_set(err, err->class, "%s (tried %d times)", text, tried);
+}
+
+/* The pause before the next try; -1: there is none.  *ret is what the journal
+ * says of it. */
+static int64_t
+take_retry(struct step_run *s, struct err *err, json_t **ret)
+{
+	int64_t ms;
+
+	*ret = NULL;
+	if (err->class != ERR_RETRY || s->vm->work->abandoned || s->run->broken)
+		return -1;
+	ms = retries_take(s->run->opts->plan->policy, &s->retries);
+	*ret = ms < 0 ? json_pack("{s:b}", "usedUp", 1)
+		      : json_pack("{s:I}", "wait", (json_int_t)ms);
+	if (ms < 0)
+		say_tries(err, s->retries.tried);
+	return s->vm->work->stopping ? -1 : ms;
+}
+
+static void
+step_failed(struct step_run *s, struct err *err)
+{
+	json_t *retry;
+	int64_t pause_ms;
+
+	blame(s, err);
+	pause_ms = take_retry(s, err, &retry);
+	if (!s->run->broken)
+		write_result(s, json_pack("{s:{s:s, s:s}, s:o*}", "error",
+					  "class", err_class_name(err->class),
+					  "text", err->text, "retry", retry));
+	if (pause_ms >= 0 && !s->run->broken) {
+		pause_step(s, err, pause_ms);
 		return;
 	}
 	s->phase = PHASE_FAILED;
@@ -155,7 +154,7 @@ step_done(struct step_run *s)
 	json_t *facts = s->child.facts ? s->child.facts : json_object();
 
 	s->child.facts = NULL;
-	if (write_result(s, "facts", json_incref(facts)) == 0) {
+	if (write_result(s, json_pack("{s:O}", "facts", facts)) == 0) {
 		s->phase = PHASE_DONE;
 		emit_step(s, EVENT_STEP_DONE,
 			  json_string_value(json_object_get(facts, "say")));
@@ -360,7 +359,6 @@ step_begin(struct step_run *s)
 				  .log_fd = s->vm->log_fd};
 	struct err err;
 
-	s->tries++;
 	s->begun_ms = clock_mono_ms();
 	s->deadline_passed = s->alone = false;
 	fill_in_work(s, deadline_ms);

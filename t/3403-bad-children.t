@@ -29,7 +29,7 @@ suffers() {
 
 check 'one that is stopped meets its deadline' '
 	suffers 5 stop "took longer than its deadline" \
-		"{retry: {attempts: 1}, deadlines: {stage: {convert: 300ms}}}"
+		"{retry: {attempts: 1, max: 1ms}, deadlines: {stage: {convert: 300ms}}}"
 '
 check 'one that hangs up and lives on is ended' '
 	suffers 1 mute ".*closed its socket and lived on"

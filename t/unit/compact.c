@@ -108,8 +108,10 @@ any_result(const char *step)
 		return json_pack("{s:s, s:b, s:{s:s, s:i}}", "step", step,
 				 "alone", roll(2), "facts", "say", "d\u00f6ne",
 				 "n", (int)roll(9));
-	return json_pack("{s:s, s:{s:s, s:s}}", "step", step, "error", "class",
-			 classes[roll(5)], "text", "went \"wrong\"");
+	return json_pack("{s:s, s:{s:s, s:s}, s:{s:i, s:b}}", "step", step,
+			 "error", "class", classes[roll(5)], "text",
+			 "went \"wrong\"", "retry", "wait", (int)roll(99),
+			 "usedUp", roll(2));
 }
 
 /* Any record that a run might write, as fields; its type by *ret. */
@@ -118,7 +120,7 @@ any_record(const char **ret)
 {
 	const char *step = any_step();
 
-	switch (roll(17)) {
+	switch (roll(19)) {
 	case 0:
 		*ret = "run";
 		return json_pack("{s:i}", "pid", 7);
@@ -163,6 +165,13 @@ any_record(const char **ret)
 		*ret = "renew";
 		return json_pack("{s:b}", "aside", roll(2));
 	case 11:
+		*ret = "retries";
+		return json_pack("{s:s}", "step", step);
+	case 12:
+		*ret = "record";
+		return json_pack("{s:s, s:s, s:s}", "step", "cutover", "key",
+				 "power", "value", roll(4) ? "on" : "off");
+	case 13:
 		*ret = "of a later program";
 		return json_pack("{s:i}", "n", 1);
 	default:
@@ -395,9 +404,9 @@ test_damage(void)
 static void
 test_fields(void)
 {
-	is_int((long long)sizeof(struct history), 160,
+	is_int((long long)sizeof(struct history), 168,
 	       "history_json.c knows all fields of a history");
-	is_int((long long)sizeof(struct step_history), 168,
+	is_int((long long)sizeof(struct step_history), 192,
 	       "and all of a step's");
 }
 

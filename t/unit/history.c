@@ -52,9 +52,48 @@ test_void(void)
 	history_free(h);
 }
 
+static void
+fail_step(struct history *h, json_t *retry)
+{
+	fold(h, json_pack("{s:s, s:s, s:s}", "type", "intent", "step", "verify",
+			  "fingerprint", "f"));
+	fold(h, json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:o*}", "type",
+			  "result", "time", "2026-11-20T10:00:00.000Z", "step",
+			  "verify", "error", "class", "retry", "text", "no",
+			  "retry", retry));
+}
+
+static void
+test_retries(void)
+{
+	struct history *h = history_new();
+	const struct step_history *s;
+
+	fail_step(h, json_pack("{s:i}", "wait", 100));
+	fail_step(h, NULL);
+	fail_step(h, json_pack("{s:i}", "wait", 50));
+	s = history_step(h, "verify");
+	is_int(s->tried, 2, "failures that count are counted");
+	is_int(s->paused_ms, 150, "so are pauses");
+	ok(!s->used_up, "some retries are left");
+	fail_step(h, json_pack("{s:b}", "usedUp", 1));
+	is_str(s->used_up, "2026-11-20T10:00:00.000Z", "the last one is told");
+	fold(h, json_pack("{s:s, s:s}", "type", "retries", "step", "verify"));
+	ok(!s->used_up && s->tried == 0 && s->paused_ms == 0,
+	   "fresh ones are none used");
+	fail_step(h, json_pack("{s:b}", "usedUp", 1));
+	do_step(h, "verify");
+	ok(!s->used_up && s->tried == 0, "success gives fresh ones");
+	fail_step(h, json_pack("{s:b}", "usedUp", 1));
+	fold(h, json_pack("{s:s, s:s}", "type", "redo", "step", "verify"));
+	ok(!s->used_up, "so does who wants it done anew");
+	history_free(h);
+}
+
 int
 main(void)
 {
+	test_retries();
 	test_void();
 	return tap_done();
 }
