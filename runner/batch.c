@@ -339,6 +339,25 @@ settle_online(struct batch *b, const struct batch_opts *opts)
 	settle_all(b, opts);
 }
 
+/* Who is to be moved before whom. */
+static void
+line_up(struct batch *b)
+{
+	const struct view **line =
+	    arena_alloc(b->arena, (b->nvms + 1) * sizeof(*line));
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+
+		if (!batch_is_to_move(v) || !v->run.view.shape)
+			continue;
+		v->run.view.ahead = line;
+		v->run.view.nahead = n;
+		line[n++] = &v->run.view;
+	}
+}
+
 /* Last, when nothing speaks against the run any more: what it goes by. */
 static void
 keep_records(struct batch *b, const struct batch_opts *opts)
@@ -388,6 +407,7 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 		settle_offline(b);
 	else if (batch_has_questions(b))
 		settle_online(b, opts);
+	line_up(b);
 	if (review(b, opts, err) < 0)
 		return -1;
 	if (opts->take)

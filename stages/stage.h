@@ -36,6 +36,10 @@ struct view {
 	/* Under which number the disks made so far are set aside before all is
 	 * copied anew; 0: they are not. */
 	int aside;
+	/* Of the vms to be moved those that come before this one in the plan:
+	 * who shares room with whom. */
+	const struct view *const *ahead;
+	size_t nahead;
 	bool may_discard; /* what the target wrote may be lost: rollback */
 };
 

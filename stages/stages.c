@@ -226,13 +226,34 @@ check_scripts(const struct plan_vm *pvm, struct stages_checked *checked,
 	}
 }
 
+/* What the target has to say, who needs room there beside us included. */
+static int
+check_target(const struct view *v, struct findings *findings, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(mem_freep) struct target_vm *ahead = NULL;
+
+	if (place_open(v, &p, err) < 0)
+		return -1;
+	ahead = mem_new((v->nahead + 1) * sizeof(*ahead));
+	for (size_t i = 0; i < v->nahead; i++) {
+		ahead[i] = p.vm;
+		ahead[i].pvm = v->ahead[i]->pvm;
+		ahead[i].vm = v->ahead[i]->vm;
+		ahead[i].shape = v->ahead[i]->shape;
+		ahead[i].aside = v->ahead[i]->aside;
+	}
+	p.vm.ahead = ahead;
+	p.vm.nahead = v->nahead;
+	return p.ops->check(&p.vm, findings, err);
+}
+
 int
 stages_check(const struct view *v, bool read_data,
 	     struct stages_checked *checked, struct findings *findings,
 	     struct err *err)
 {
 	const struct source_ops *source = source_find(v->plan->source->type);
-	CLEANUP(place_done) struct place p = {0};
 
 	check_scripts(v->pvm, checked, findings);
 	if (fake_is(v->plan->source->type))
@@ -240,8 +261,7 @@ stages_check(const struct view *v, bool read_data,
 	if (read_data && source->validate &&
 	    source->validate(v->plan->source, v->vm, findings, err) < 0)
 		return -1;
-	if (place_open(v, &p, err) < 0 ||
-	    p.ops->check(&p.vm, findings, err) < 0)
+	if (check_target(v, findings, err) < 0)
 		return -1;
 	convert_check(v, findings);
 	return 0;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/fs.h"
@@ -365,4 +366,16 @@ image_check(const char *path, const char *format, uint64_t offset,
 	if (process_run(argv, CHECK_DEADLINE_MS, &out, err) < 0)
 		return err_wrap(err, "damaged, probably truncated");
 	return 0;
+}
+
+uint64_t
+image_data_bytes(int fd, uint64_t size)
+{
+	uint64_t data = size;
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (uint64_t)st.st_blocks * 512 < data)
+		data = (uint64_t)st.st_blocks * 512;
+	return data ? data : 1;
 }

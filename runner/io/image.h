@@ -28,4 +28,9 @@ int image_ask_qemu(const char *path, const char *format, uint64_t offset,
 int image_check(const char *path, const char *format, uint64_t offset,
 		uint64_t length, struct err *err);
 
+/* How much of an image of `size` bytes is data, holes being none: a disk that
+ * is unpacked from it holds that much at least.  Never 0, which would say that
+ * it is not known. */
+uint64_t image_data_bytes(int fd, uint64_t size);
+
 #endif

@@ -137,16 +137,18 @@ probe(const char *path, struct inv_disk *disk, struct err *err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct image image;
 	struct stat st;
+	uint64_t size = 0;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "cannot open '%s'", path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return err_set(err, ERR_FAIL,
 			       "it is neither a file nor a block device");
-	if (size_of(fd, &disk->allocated_bytes, err) < 0 ||
-	    image_probe(fd, 0, disk->allocated_bytes, &image, err) < 0)
+	if (size_of(fd, &size, err) < 0 ||
+	    image_probe(fd, 0, size, &image, err) < 0)
 		return -1;
 	disk->format = image.format;
+	disk->allocated_bytes = image_data_bytes(fd, size);
 	return image_ask_qemu(path, image.format, 0, 0, &disk->capacity_bytes,
 			      err);
 }

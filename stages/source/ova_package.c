@@ -86,6 +86,7 @@ probe_file(struct adding *a, const struct package_file *f,
 	if (fd < 0 || image_probe(fd, f->offset, f->size, &image, err) < 0)
 		return -1;
 	disk->format = image.format;
+	disk->allocated_bytes = image_data_bytes(fd, f->size);
 	*ret_bytes = image.virtual_bytes;
 	if (*ret_bytes)
 		return 0;
@@ -171,7 +172,6 @@ locate(struct adding *a, const struct ovf_file *file, struct inv_disk *disk,
 	    probe_file(a, &f, disk, ret_bytes, err) < 0 ||
 	    ova_file_epoch(a->package->root, f.rel, &epoch, err) < 0)
 		return -1;
-	disk->allocated_bytes = f.size;
 	disk->epoch = arena_strdup(a->inv->arena, epoch);
 	json_object_set_new(disk->locator, "file", json_string(f.rel));
 	json_object_set_new(disk->locator, "offset",

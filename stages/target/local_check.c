@@ -67,25 +67,38 @@ check_writable(const struct check *c, const char *path)
 	return true;
 }
 
-/* What of one disk is still to be written: `likely` by what the source says
- * it holds, `most` when all of it were written. */
+/* What is still to be written somewhere: `likely` at least, by what the source
+ * says its disks hold; `most` when all of them were written. */
+struct need {
+	uint64_t likely, most;
+};
+
+/* What of one disk is still to be written; what is there already is not. */
 static void
-add_need(const struct target_vm *t, size_t n, uint64_t *likely, uint64_t *most)
+add_disk(const struct target_vm *t, size_t n, struct need *need)
 {
 	const struct inv_disk *d = t->shape->disks[n].source;
 	CLEANUP(volume_done) struct volume v = {0};
 	struct stat st;
-	uint64_t has = 0, capacity = d->capacity_bytes;
-	uint64_t allocated = d->allocated_bytes && d->allocated_bytes < capacity
-				 ? d->allocated_bytes
-				 : capacity;
+	uint64_t has = 0, capacity = d->capacity_bytes, holds = capacity;
 
+	if (d->blank)
+		holds = 0;
+	else if (d->allocated_bytes && d->allocated_bytes < capacity)
+		holds = d->allocated_bytes;
 	local_volume(t, n, &v);
 	/* what is set aside first keeps its space */
 	if (!local_is_to_set_aside(t, n) && stat(v.path, &st) == 0)
 		has = (uint64_t)st.st_blocks * 512;
-	*likely += allocated > has ? allocated - has : 0;
-	*most += capacity > has ? capacity - has : 0;
+	need->likely += holds > has ? holds - has : 0;
+	need->most += capacity > has ? capacity - has : 0;
+}
+
+static bool
+writes_overlays(const struct target_vm *t)
+{
+	return t->shape->converted ||
+	       (t->plan->policy && t->plan->policy->boot_test != BOOT_TEST_OFF);
 }
 
 static bool
@@ -99,26 +112,73 @@ same_file_system(const char *a, const char *b)
 	       sta.st_dev == stb.st_dev;
 }
 
+/* All that `t` needs on the file system of `dir`.  Its overlays are in its
+ * home. */
+static struct need
+need_of(const struct target_vm *t, const char *dir)
+{
+	CLEANUP(mem_freep) char *home = local_home(t);
+	struct need need = {0};
+
+	if (writes_overlays(t) && same_file_system(home, dir))
+		need.likely = need.most = OVERLAY_BYTES;
+	for (size_t n = 0; n < t->shape->ndisks; n++) {
+		CLEANUP(mem_freep) char *at = local_disk_dir(t, n);
+
+		if (same_file_system(at, dir))
+			add_disk(t, n, &need);
+	}
+	return need;
+}
+
+/* " more there, and the 3 vms before it in the plan 5.0 GiB" */
+static char *
+and_others(size_t nothers, uint64_t bytes)
+{
+	char text[UNITS_TEXT_SIZE];
+
+	if (!nothers)
+		return mem_strdup("");
+	units_format_bytes(bytes, text);
+	return nothers == 1
+		   ? mem_printf(", and the vm before it in the plan %s", text)
+		   : mem_printf(", and the %zu vms before it in the plan %s",
+				nothers, text);
+}
+
+/* In the plan's order: of vms that do not all fit, the first ones go on. */
 static int
-compare_space(const struct check *c, const char *dir, uint64_t likely,
-	      uint64_t most, struct err *err)
+compare_space(const struct check *c, const char *dir, struct err *err)
 {
 	CLEANUP(mem_freep) char *at = existing_ancestor(dir);
+	CLEANUP(mem_freep) char *others = NULL;
 	char need[UNITS_TEXT_SIZE], have[UNITS_TEXT_SIZE];
+	struct need own = need_of(c->t, dir), ahead = {0};
+	size_t nahead = 0;
 	uint64_t left;
 
+	for (size_t i = 0; i < c->t->nahead; i++) {
+		struct need other = need_of(&c->t->ahead[i], dir);
+
+		nahead += other.most > 0;
+		ahead.likely += other.likely;
+		ahead.most += other.most;
+	}
 	if (fs_free_bytes(at, &left, err) < 0)
 		return -1;
 	units_format_bytes(left, have);
-	if (left < likely)
+	if (left < own.likely + ahead.likely) {
+		others = and_others(nahead, ahead.likely);
 		add(c, ERROR, "TargetSpaceNotEnough",
-		    "'%s' has %s free, this vm needs %s more there", at, have,
-		    units_format_bytes(likely, need));
-	else if (left < most)
+		    "'%s' has %s free; this vm needs %s more there%s", at, have,
+		    units_format_bytes(own.likely, need), others);
+	} else if (left < own.most + ahead.most) {
+		others = and_others(nahead, ahead.most);
 		add(c, WARN, "TargetSpaceTight",
 		    "'%s' has %s free, enough for what the disks hold now; if "
-		    "they fill up they need %s",
-		    at, have, units_format_bytes(most, need));
+		    "they fill up this vm needs %s more there%s",
+		    at, have, units_format_bytes(own.most, need), others);
+	}
 	return 0;
 }
 
@@ -126,30 +186,18 @@ compare_space(const struct check *c, const char *dir, uint64_t likely,
 static int
 check_space(const struct check *c, struct err *err)
 {
-	const struct shape *s = c->t->shape;
 	struct local_dirs d = {0};
 	int rc = 0;
 
 	local_dirs_of(c->t, &d);
 	for (size_t i = 0; rc == 0 && i < d.list.n; i++) {
-		uint64_t likely = 0, most = 0;
 		bool counted = false;
 
 		for (size_t k = 0; k < i; k++)
 			if (same_file_system(d.list.v[k], d.list.v[i]))
 				counted = true;
-		if (counted)
-			continue;
-		if (same_file_system(d.list.v[0], d.list.v[i]))
-			likely = most = OVERLAY_BYTES;
-		for (size_t n = 0; n < s->ndisks; n++) {
-			CLEANUP(mem_freep)
-			char *dir = local_disk_dir(c->t, n);
-
-			if (same_file_system(dir, d.list.v[i]))
-				add_need(c->t, n, &likely, &most);
-		}
-		rc = compare_space(c, d.list.v[i], likely, most, err);
+		if (!counted)
+			rc = compare_space(c, d.list.v[i], err);
 	}
 	local_dirs_done(&d);
 	return rc;

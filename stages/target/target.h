@@ -23,6 +23,10 @@ struct target_vm {
 	const struct shape *shape;
 	const char *state_uuid; /* of the vm's state directory: who claims */
 	int aside; /* the number its disks are set aside under; 0: none */
+	/* For check() alone: the vms that are moved to the same endpoint and
+	 * come before this one. */
+	const struct target_vm *ahead;
+	size_t nahead;
 };
 
 /* What the hand-over mark says.  With one, no run writes the disks. */
