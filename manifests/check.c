@@ -514,6 +514,7 @@ check_plan(const struct checker *shared, struct findings *findings)
 {
 	struct checker c = checker_for(shared, findings);
 
+	findings_add_json(findings, c.inv->concerns);
 	check_maps(&c);
 	checker_asked(&c);
 	for (size_t i = 0; i < c.plan->nvms; i++)

@@ -31,6 +31,7 @@ inventory_new(void)
 
 	inv->arena = arena_new();
 	inv->index = mem_new(sizeof(*inv->index));
+	inv->concerns = inventory_keep(inv, json_array());
 	return inv;
 }
 

@@ -75,6 +75,9 @@ struct inventory {
 	size_t nvms;
 	struct inv_named *networks, *storages;
 	size_t nnetworks, nstorages;
+	/* What the source has to say about itself (findings_to_json), never
+	 * NULL: a directory that cannot be listed. */
+	json_t *concerns;
 	struct inventory_index *index; /* inventory_find's own */
 };
 

@@ -163,10 +163,11 @@ inventory_to_json(const struct inventory *inv)
 
 	for (size_t i = 0; i < inv->nvms; i++)
 		json_array_append_new(vms, inv_vm_to_json(&inv->vms[i]));
-	return json_pack("{s:i, s:o, s:o, s:o}", "version", INVENTORY_VERSION,
-			 "vms", vms, "networks",
+	return json_pack("{s:i, s:o, s:o, s:o, s:O}", "version",
+			 INVENTORY_VERSION, "vms", vms, "networks",
 			 all_named(inv->networks, inv->nnetworks), "storages",
-			 all_named(inv->storages, inv->nstorages));
+			 all_named(inv->storages, inv->nstorages), "concerns",
+			 inv->concerns);
 }
 
 static int
@@ -346,7 +347,8 @@ inventory_from_json(const json_t *json, struct inventory **ret, struct err *err)
 	CLEANUP(inventory_freep) struct inventory *inv = inventory_new();
 	json_int_t version =
 	    json_integer_value(json_object_get(json, "version"));
-	const json_t *vms, *vm;
+	const json_t *vms, *vm, *concerns = NULL;
+	json_t *copy;
 	size_t i;
 
 	if (version != INVENTORY_VERSION)
@@ -361,8 +363,13 @@ inventory_from_json(const json_t *json, struct inventory **ret, struct err *err)
 	if (named_from_json(inv, json, "networks", inventory_add_network, err) <
 		0 ||
 	    named_from_json(inv, json, "storages", inventory_add_storage, err) <
-		0)
+		0 ||
+	    (json_object_get(json, "concerns") &&
+	     get_array(json, "concerns", &concerns, err) < 0))
 		return -1;
+	copy = json_deep_copy(concerns);
+	json_array_extend(inv->concerns, copy);
+	json_decref(copy);
 	*ret = steal(&inv);
 	return 0;
 }

@@ -12,6 +12,21 @@
 #include "stages/source/source.h"
 #include "stages/source/zeroes.h"
 
+static void
+add_unread(struct inventory *inv, const struct ova_paths *found)
+{
+	struct findings findings = {.arena = inv->arena};
+	CLEANUP(json_decrefp) json_t *list = NULL;
+
+	for (size_t i = 0; i < found->unread.n; i++)
+		findings_add(&findings, FINDING_WARN, "SourceNotReadable",
+			     "%s: what vms are there is not known",
+			     found->unread.v[i]);
+	list = findings_to_json(&findings);
+	json_array_extend(inv->concerns, list);
+	findings_done(&findings);
+}
+
 static int
 list_vms(const struct endpoint *ep, struct inventory *ret, struct err *err)
 {
@@ -22,6 +37,7 @@ list_vms(const struct endpoint *ep, struct inventory *ret, struct err *err)
 		return -1;
 	for (size_t i = 0; i < found.paths.n; i++)
 		ova_add_package(ret, root, found.paths.v[i]);
+	add_unread(ret, &found);
 	return 0;
 }
 

@@ -18,6 +18,7 @@ char *ova_root(const struct endpoint *ep, struct err *err);
  * at most two directories down, .ovf three, as Forklift looks for them. */
 struct ova_paths {
 	VEC(char *) paths;
+	VEC(char *) unread; /* what below it cannot be read, and why */
 };
 int ova_scan(const struct endpoint *ep, struct ova_paths *ret, struct err *err);
 void ova_paths_done(struct ova_paths *p);

@@ -47,6 +47,16 @@ is_wanted(const char *name, int depth)
 static int scan_directory(const char *root, const char *rel, int depth,
 			  struct ova_paths *ret, struct err *err);
 
+/* What cannot be read keeps nothing else back. */
+static void
+pass_over(struct ova_paths *ret, const char *path)
+{
+	struct err why;
+
+	err_sys(&why, "'%s' cannot be read", path);
+	*vec_push(&ret->unread) = mem_strdup(why.text);
+}
+
 /* Takes `rel`. */
 static int
 scan_entry(const char *root, char *rel, int depth, struct ova_paths *ret,
@@ -56,10 +66,11 @@ scan_entry(const char *root, char *rel, int depth, struct ova_paths *ret,
 	CLEANUP(mem_freep) char *path = fs_path(root, rel);
 	struct stat st;
 
-	if (stat(path, &st) < 0)
-		return errno == ENOENT
-			   ? 0 /* gone meanwhile, or a link to nowhere */
-			   : err_sys(err, "cannot look at '%s'", path);
+	if (stat(path, &st) < 0) {
+		if (errno != ENOENT) /* gone meanwhile, or a link to nowhere */
+			pass_over(ret, path);
+		return 0;
+	}
 	if (S_ISDIR(st.st_mode) && depth < OVF_DEPTH)
 		return scan_directory(root, rel, depth + 1, ret, err);
 	/* an empty file is a copy that has not begun */
@@ -78,8 +89,12 @@ scan_directory(const char *root, const char *rel, int depth,
 	DIR *dir = opendir(path);
 	int failed = 0;
 
-	if (!dir)
+	if (!dir && !*rel)
 		return err_sys(err, "cannot list '%s'", path);
+	if (!dir) {
+		pass_over(ret, path);
+		return 0;
+	}
 	while (!failed && (entry = readdir(dir))) {
 		const char *name = entry->d_name;
 
@@ -130,5 +145,8 @@ ova_paths_done(struct ova_paths *p)
 {
 	for (size_t i = 0; i < p->paths.n; i++)
 		free(p->paths.v[i]);
+	for (size_t i = 0; i < p->unread.n; i++)
+		free(p->unread.v[i]);
 	vec_done(&p->paths);
+	vec_done(&p->unread);
 }

@@ -198,6 +198,94 @@ digests(void)
 	buf_done(&mf);
 }
 
+/* Each vm of a collection looks at what is its own: a disk is read once. */
+static void
+digests_of_several(void)
+{
+	static const char ovf[] = OVF_ENVELOPE(
+	    OVF_REFERENCES(OVF_FILE("f1", "a.vmdk") OVF_FILE("f2", "b.vmdk"))
+		OVF_DISKS(OVF_DISK("d1", "f1", "8") OVF_DISK(
+		    "d2", "f2",
+		    "8")) "<VirtualSystemCollection "
+			  "ovf:id='all'>" OVF_SYSTEM(
+			      "one",
+			      OVF_USUAL OVF_DRIVE("17", "/disk/d1", "3", "0"))
+			      OVF_SYSTEM(
+				  "two",
+				  OVF_USUAL OVF_DRIVE(
+				      "17", "/disk/d2", "3",
+				      "0")) "</VirtualSystemCollection>");
+	struct buf b = {0}, mf = {0};
+	struct shop s;
+
+	add_digest(&mf, "tight", "web.ovf", "sha256", ovf, strlen(ovf));
+	add_digest(&mf, "tight", "a.vmdk", "sha256", "", 0);
+	add_digest(&mf, "tight", "b.vmdk", "sha256", "", 0);
+	add_digest(&mf, "tight", "readme.txt", "sha256", "", 0);
+	tar_add(&b, "web.ovf", ovf, strlen(ovf));
+	tar_add(&b, "web.mf", mf.data, mf.len);
+	tar_add(&b, "a.vmdk", vmdk.data, vmdk.len);
+	tar_add(&b, "b.vmdk", vmdk.data, vmdk.len);
+	tar_end(&b);
+	shop_open(&s, "digests4");
+	store(s.dir, "all.ova", b.data, b.len);
+	shop_read(&s);
+	is_int((long long)s.inv->nvms, 2, "two vms");
+	for (size_t i = 0; i < s.inv->nvms; i++) {
+		s.found.n = 0;
+		(void)source_ova.validate(&s.ep, &s.inv->vms[i], &s.found,
+					  &s.err);
+		is_int((long long)findings_blocking(&s.found, NULL), 1,
+		       "one wrong digest");
+		found(&s, FINDING_CRITICAL, "DigestMismatch",
+		      i ? "'b.vmdk'" : "'a.vmdk'", "its own");
+	}
+	shop_close(&s);
+	buf_done(&b);
+	buf_done(&mf);
+}
+
+/* What cannot be read is told, and costs nobody else. */
+static void
+unreadable(void)
+{
+	struct findings said;
+	struct buf b = {0};
+	struct shop s;
+	char *closed, *loop;
+
+	shop_open(&s, "closed");
+	closed = fs_path(s.dir, "secret");
+	loop = fs_path(s.dir, "loop");
+	pack(&b, ONE_DISK(""), &vmdk);
+	store(s.dir, "web.ova", b.data, b.len);
+	mkdir(closed, 0000);
+	ok(symlink("loop", loop) == 0, "a link to itself");
+	if (geteuid() == 0) {
+		chmod(tap_dir(), 0755);
+		ok(seteuid(65534) == 0, "not as root, who may read all");
+	}
+	shop_read(&s);
+	if (getuid() == 0)
+		ok(seteuid(0) == 0, "as root again");
+	is_int((long long)s.inv->nvms, 1, "the others are seen");
+	said = (struct findings){.arena = s.inv->arena};
+	findings_add_json(&said, s.inv->concerns);
+	is_int((long long)said.n, 2, "and what was not");
+	for (size_t i = 0; i < said.n; i++) {
+		is_str(said.v[i].type, "SourceNotReadable", "as a finding");
+		ok(strstr(said.v[i].message, "secret' cannot be read") ||
+		       strstr(said.v[i].message, "loop' cannot be read"),
+		   "%s", said.v[i].message);
+	}
+	findings_done(&said);
+	shop_close(&s);
+	buf_done(&b);
+	rmdir(closed);
+	free(closed);
+	free(loop);
+}
+
 static void
 put_unpacked(const char *dir, const char *name, const char *ovf)
 {
@@ -278,6 +366,8 @@ main(void)
 	blank_disk_reads_as_zero();
 	other_exporters();
 	digests();
+	digests_of_several();
+	unreadable();
 	unpacked();
 	endpoints();
 	free_disks();
