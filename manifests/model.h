@@ -153,6 +153,7 @@ struct run_policy {
 	struct object o; /* name NULL: the built-in defaults */
 	struct {
 		int in_flight, disks_per_host, conversions;
+		int per_endpoint; /* 0: none */
 	} limits;
 	struct {
 		int attempts;

@@ -100,7 +100,9 @@ work_on(const struct aim_opts *o, struct batch *b)
 {
 	struct printer *printer =
 	    status_terminal_new(STDERR_FILENO, o->globals->coloured);
-	struct execute_opts opts = {.plan = b->plan, .printer = printer};
+	/* nobody who is given back waits for other runs */
+	struct execute_opts opts = {
+	    .plan = b->plan, .printer = printer, .slots_dir = -1};
 	CLEANUP(mem_freep) char *args = words_again(o->paths, o->plan);
 	int signal = 0, code;
 	struct vm_run *ready;

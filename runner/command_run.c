@@ -15,6 +15,7 @@
 #include "command.h"
 #include "retries.h"
 #include "review.h"
+#include "slots.h"
 #include "state.h"
 
 struct options {
@@ -215,6 +216,19 @@ say_how_to_accept(const struct options *o, const struct batch *b)
 	}
 }
 
+/* Before anything is touched. */
+static int
+open_slots(int *ret, struct err *err)
+{
+	char why[300];
+
+	if (slots_dir(ret, why, err) < 0)
+		return -1;
+	if (*ret < 0)
+		complain("limits hold within this run only: %s", why);
+	return 0;
+}
+
 static int
 run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	  size_t nready, struct printer *printer)
@@ -230,9 +244,13 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	int signal = 0, code;
 	struct err err;
 
+	if (nready && open_slots(&opts.slots_dir, &err) < 0)
+		return complain_err(&err);
 	for (size_t i = 0; i < nready; i++)
-		if (batch_begin(&ready[i], &err) < 0)
+		if (batch_begin(&ready[i], &err) < 0) {
+			mem_closep(&opts.slots_dir);
 			return complain_err(&err);
+		}
 	if (nready && execute(&opts, ready, nready, &signal, &err) < 0) {
 		complain_err(&err);
 		return exit_code_worse(err_exit_code(err.class), 5);

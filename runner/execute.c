@@ -2,7 +2,7 @@
 /* The event loop that starts steps, hears them and writes down what happened.
  *
  * vm_advance() is the only place where work is started; it is called whenever
- * anything changed. */
+ * anything changed that concerns the vm (run_pools.c). */
 #include "run.h"
 
 #include <errno.h>
@@ -17,7 +17,6 @@
 #include "base/mem.h"
 #include "backout.h"
 #include "io/loop.h"
-#include "pool.h"
 #include "step.h"
 
 void
@@ -128,15 +127,6 @@ last_event(const struct vm_run *vm, bool done)
 }
 
 static void
-give_place(struct run *r, struct vm_run *vm)
-{
-	if (vm->work->admitted)
-		r->nadmitted--;
-	vm->work->admitted = false;
-	r->again = true;
-}
-
-static void
 drop_timers(struct run *r, struct vm_run *vm)
 {
 	loop_cancel(r->loop, vm->work->kill_timer);
@@ -169,7 +159,7 @@ vm_end(struct run *r, struct vm_run *vm)
 	drop_timers(r, vm);
 	vm->work->ended = true;
 	r->nended++;
-	give_place(r, vm);
+	vm_leave_place(r, vm);
 	if (!r->broken)
 		run_write_down(r, vm, done ? aim_last_word(vm->aim) : "stop",
 			       fields);
@@ -334,7 +324,7 @@ vm_park(struct run *r, struct vm_run *vm)
 	struct event e = {
 	    .type = EVENT_VM_WAITING, .vm = vm->pvm->key, .text = text};
 
-	give_place(r, vm);
+	vm_leave_place(r, vm);
 	if (!vm->work->parked)
 		run_emit(r, &e);
 	vm->work->parked = true;
@@ -359,7 +349,7 @@ vm_rest(struct run *r, struct vm_run *vm)
 		vm_note_failure(vm, ERR_WAITING, text);
 	}
 	if (turn_back(r, vm))
-		r->again = true;
+		vm_touch(r, vm);
 	else
 		vm_end(r, vm);
 }
@@ -370,52 +360,35 @@ vm_advance(struct run *r, struct vm_run *vm)
 	struct vm_work *w = vm->work;
 
 	settle_skipped(vm);
-	for (size_t i = 0; i < w->nsteps && !w->stopping && !r->signal; i++)
-		if (is_ready(&w->steps[i]))
-			step_try_begin(&w->steps[i]);
+	for (size_t i = 0; i < w->nsteps; i++) {
+		struct step_run *s = &w->steps[i];
+
+		if (!w->stopping && !r->signal && is_ready(s))
+			step_try_begin(s);
+		else if (s->phase != PHASE_RUNNING)
+			step_leave_place(s, true);
+	}
 	if (w->nopen == 0 && (w->stopping || r->signal || !has_work(vm)))
 		vm_rest(r, vm);
 }
 
 /* A vm that is to end needs no place. */
-static bool
-may_enter(const struct run *r, const struct vm_run *vm)
-{
-	int limit = r->opts->plan->policy->limits.in_flight;
-
-	return vm->work->admitted || r->signal || vm->work->stopping ||
-	       limit <= 0 || r->nadmitted < (size_t)limit;
-}
-
-static void
-advance_once(struct run *r)
-{
-	for (size_t i = 0; i < r->nvms && !r->broken; i++) {
-		struct vm_run *vm = &r->vms[i];
-		struct vm_work *w = vm->work;
-
-		if (w->ended || !may_enter(r, vm))
-			continue;
-		if (w->parked && !w->stopping && !r->signal && is_waiting(vm) &&
-		    may_stay(r, vm))
-			continue;
-		w->parked = false;
-		if (!w->admitted) {
-			r->nadmitted++;
-			vm_watch_deadline(r, vm);
-		}
-		w->admitted = true;
-		vm_advance(r, vm);
-	}
-}
-
 void
-run_advance(struct run *r)
+vm_go_on(struct run *r, struct vm_run *vm)
 {
-	do {
-		r->again = false;
-		advance_once(r);
-	} while (r->again && !r->broken);
+	struct vm_work *w = vm->work;
+	bool ends = w->stopping || r->signal;
+
+	if (w->ended)
+		return;
+	if (w->parked && !ends && is_waiting(vm) && may_stay(r, vm))
+		return;
+	if (!ends && !vm_has_place(r, vm))
+		return;
+	w->parked = false;
+	if (!ends)
+		vm_watch_deadline(r, vm);
+	vm_advance(r, vm);
 }
 
 /* Signals: the first asks every step to come to a good end, the second ends
@@ -514,16 +487,14 @@ int
 execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	int *ret_signal, struct err *err)
 {
-	const struct run_policy *policy = opts->plan->policy;
 	struct run r = {
 	    .opts = opts, .vms = vms, .nvms = nvms, .signal_fd = -1};
 	int rc;
 
 	r.loop = loop_new();
-	r.pools[POOL_DISKS].limit = policy->limits.disks_per_host;
-	r.pools[POOL_CONVERSIONS].limit = policy->limits.conversions;
 	for (size_t i = 0; i < nvms; i++)
 		prepare_vm(&r, &vms[i]);
+	run_open_pools(&r);
 	mem_trim();
 	rc = catch_signals(&r, err);
 	if (rc == 0) {
@@ -537,8 +508,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 		kill_all(&r);
 		reap_all(&r);
 	}
-	for (size_t i = 0; i < NPOOLS; i++)
-		pool_done(&r.pools[i]);
+	run_close_pools(&r);
 	for (size_t i = 0; i < nvms; i++)
 		free_work(&vms[i]);
 	mem_closep(&r.signal_fd);

@@ -39,6 +39,9 @@ struct execute_opts {
 	 * at once, DUE_NEVER; DUE_AS_ASKED: as it is said. */
 	int64_t cutover_ms;
 	int64_t wait_until_ms; /* wall: stay for cutovers until then; 0: no */
+	/* Where slots are kept (slots.h), execute's from then on; -1: limits
+	 * hold within this run only. */
+	int slots_dir;
 };
 
 #define DUE_AS_ASKED (-1)

@@ -42,14 +42,20 @@ struct step_run {
 	int64_t begun_ms;
 	int deadline_timer, retry_timer, mute_timer;
 	bool deadline_passed;
-	bool alone; /* all that it began are seen to be gone */
+	bool alone;	    /* all that it began are seen to be gone */
+	struct claim claim; /* on places in pools */
 };
 
 struct vm_work {
 	struct step_run *steps;
 	size_t nsteps, nrunning, nopen; /* open: running or paused */
-	bool admitted, stopping, ended, cancelled;
-	bool abandoned; /* its steps are ended for no fault of theirs */
+	bool stopping, ended, cancelled;
+	bool abandoned;	    /* its steps are ended for no fault of theirs */
+	bool touched;	    /* to be looked at */
+	struct claim place; /* among those worked on */
+	bool knows_pools;
+	struct pool *disk_pools[3]; /* of its disks' steps; each may be NULL */
+	uint64_t bytes;		    /* of its disks */
 	int kill_timer, deadline_timer;
 	bool parked; /* stays for its cutover, outside the limit of vms */
 	int64_t requests_seen;
@@ -62,20 +68,23 @@ struct vm_work {
 struct run {
 	const struct execute_opts *opts;
 	struct vm_run *vms;
-	size_t nvms, nended, nadmitted, nrunning;
+	struct vm_run **order; /* in which they are begun */
+	size_t nvms, nended;
 	struct loop *loop;
-	struct pool pools[NPOOLS];
+	struct pools *pools;
+	VEC(struct vm_run *) touched; /* from ntouched on */
+	size_t ntouched;
 	int signal_fd, signal;
-	int kill_timer, poll_timer;
+	int kill_timer, poll_timer, slot_timer;
 	bool broken;
-	bool again; /* look at all vms once more: what they wait for changed */
+	bool said_broken;
 	struct err error;
 };
 
 /* execute.c */
 void run_emit(struct run *r, const struct event *e);
-/* Starts whatever can be started now. */
-void run_advance(struct run *r);
+/* Starts what can be started of this vm now, or ends it; run_settle's. */
+void vm_go_on(struct run *r, struct vm_run *vm);
 /* A journal that cannot be written ends the run: nothing may happen that
  * would not be known. */
 void run_break(struct run *r, const struct err *err);
@@ -97,6 +106,25 @@ void vm_abandon(struct run *r, struct vm_run *vm, enum err_class class,
 		const char *text);
 void vm_watch_deadline(struct run *r, struct vm_run *vm);
 void run_watch_deadline(struct run *r);
+
+/* run_pools.c */
+void run_open_pools(struct run *r);
+void run_close_pools(struct run *r);
+/* Something of this vm changed: run_settle looks at it. */
+void vm_touch(struct run *r, struct vm_run *vm);
+/* Starts whatever can be started now, where something was touched or given
+ * back. */
+void run_settle(struct run *r);
+/* The same for all vms, whatever changed. */
+void run_advance(struct run *r);
+/* False: it waits, and is touched when its turn has come. */
+bool vm_has_place(struct run *r, struct vm_run *vm);
+bool step_has_place(struct step_run *s);
+void vm_leave_place(struct run *r, struct vm_run *vm);
+/* `all`: nobody of the step is left who could hold it. */
+void step_leave_place(struct step_run *s, bool all);
+/* Descriptors that the step's processes hold its places with. */
+size_t step_slots(const struct step_run *s, int *fds);
 
 /* run_requests.c */
 /* Looks for requests from now on, and for times that have come. */

@@ -34,7 +34,7 @@ child_main(const struct child_opts *opts, int socket, pid_t parent,
 	   child_fn *fn, void *arg)
 {
 	static const struct rlimit no_core = {0, 0};
-	const int keep[] = {socket, opts->keep_fd, opts->log_fd};
+	int keep[3 + CHILD_SLOTS] = {socket, opts->keep_fd, opts->log_fd};
 	struct work_link link = {.socket = socket};
 	json_t *facts = NULL;
 	struct err err;
@@ -48,7 +48,11 @@ child_main(const struct child_opts *opts, int socket, pid_t parent,
 	process_reset_signals();
 	signal(SIGPIPE, SIG_IGN);
 	read_nothing();
-	process_close_others(keep, 3);
+	for (size_t i = 0; i < opts->nslots; i++) {
+		keep[3 + i] = opts->slots[i];
+		process_inherit(opts->slots[i]);
+	}
+	process_close_others(keep, 3 + opts->nslots);
 	if (opts->keep_fd >= 0)
 		process_inherit(opts->keep_fd);
 	log_redirect(opts->log_fd);

@@ -28,9 +28,14 @@ struct child {
 	struct err *error; /* or of a failure: it is large, and rare */
 };
 
+#define CHILD_SLOTS 8
+
 struct child_opts {
 	int keep_fd; /* stays open and is inherited by helpers; -1 none */
 	int log_fd;  /* the vm's log; -1 none */
+	/* Locks that prove that it is at work, inherited likewise. */
+	int slots[CHILD_SLOTS];
+	size_t nslots;
 };
 
 /* What runs in the child: 0 with *ret_facts, or -1 with err.  `link` is what

@@ -28,24 +28,6 @@ emit_step(struct step_run *s, enum event_type type, const char *text)
 	run_emit(s->run, &e);
 }
 
-/* Pools. */
-
-static const char *
-pool_key(const struct step_run *s)
-{
-	return s->step->stage->pool == POOL_DISKS ? s->vm->view.vm->host : "";
-}
-
-static bool
-take_slot(struct step_run *s)
-{
-	struct run *r = s->run;
-
-	if (r->opts->jobs > 0 && r->nrunning >= (size_t)r->opts->jobs)
-		return false;
-	return pool_take(&r->pools[s->step->stage->pool], pool_key(s));
-}
-
 /* Ends of steps. */
 
 static void
@@ -56,7 +38,8 @@ try_again(void *arg)
 	s->retry_timer = 0;
 	s->phase = PHASE_WAITING;
 	s->vm->work->nopen--;
-	run_advance(s->run);
+	vm_touch(s->run, s->vm);
+	run_settle(s->run);
 }
 
 static void
@@ -192,30 +175,33 @@ step_ended(void *arg)
 	struct step_run *s = arg;
 	struct run *r = s->run;
 	struct err err, still_there;
+	bool gone = true;
 	int rc;
 
 	loop_unwatch(r->loop, s->child.pidfd);
 	loop_unwatch(r->loop, s->child.socket);
 	loop_cancel(r->loop, s->deadline_timer);
-	pool_give(&r->pools[s->step->stage->pool], pool_key(s));
 	loop_cancel(r->loop, s->mute_timer);
 	s->deadline_timer = s->mute_timer = 0;
 	s->vm->work->nrunning--;
 	s->vm->work->nopen--;
-	r->nrunning--;
 	rc = child_end(&s->child, &err);
-	/* nobody may write for a step that has an end on record */
+	/* nobody may write for a step that has an end on record; who will not
+	 * go keeps its places */
 	if (step_end_helpers(s, &still_there) < 0) {
 		err = still_there;
 		rc = -1;
+		gone = false;
 	} else
 		s->alone = !process_lives(&s->child.id);
 	if (rc < 0)
 		step_failed(s, &err);
 	else
 		step_done(s);
+	step_leave_place(s, gone);
 	drop_work(s);
-	run_advance(r);
+	vm_touch(r, s->vm);
+	run_settle(r);
 }
 
 static void
@@ -359,19 +345,19 @@ step_begin(struct step_run *s)
 				  .log_fd = s->vm->log_fd};
 	struct err err;
 
+	opts.nslots = step_slots(s, opts.slots);
 	s->begun_ms = clock_mono_ms();
 	s->deadline_passed = s->alone = false;
 	fill_in_work(s, deadline_ms);
 	if (child_start(&opts, step_do, &s->work, &s->child, &err) < 0) {
 		drop_work(s);
-		pool_give(&r->pools[s->step->stage->pool], pool_key(s));
+		step_leave_place(s, true);
 		step_failed(s, &err);
 		return;
 	}
 	s->phase = PHASE_RUNNING;
 	s->vm->work->nrunning++;
 	s->vm->work->nopen++;
-	r->nrunning++;
 	loop_watch(r->loop, s->child.pidfd, step_ended, s);
 	loop_watch(r->loop, s->child.socket, step_said, s);
 	if (deadline_ms)
@@ -386,6 +372,6 @@ step_begin(struct step_run *s)
 void
 step_try_begin(struct step_run *s)
 {
-	if (take_slot(s))
+	if (step_has_place(s))
 		step_begin(s);
 }

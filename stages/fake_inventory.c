@@ -2,6 +2,7 @@
 /* The vms that the fake endpoint says it has. */
 #include "stages/fake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,19 @@ check_settings(const struct endpoint *ep, struct err *err)
 	return fake_faults_check(ep, err);
 }
 
+/* Where the vm has a setting of its own. */
+static int
+own_ndisks(const struct endpoint *ep, unsigned long number, unsigned long *ret,
+	   struct err *err)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "vm-%05lu.disksPerVM", number);
+	if (!endpoint_setting(ep, key, NULL))
+		return 0;
+	return number_setting(ep, key, "1", DISKS_MAX, ret, err);
+}
+
 int
 fake_inventory(const struct endpoint *ep, struct inventory *ret,
 	       struct err *err)
@@ -123,8 +137,13 @@ fake_inventory(const struct endpoint *ep, struct inventory *ret,
 			       ep->o.namespace, ep->o.name, size);
 	inventory_add_network(ret, "fake", "fake");
 	inventory_add_storage(ret, "fake", "fake");
-	for (unsigned long i = 1; i <= nvms; i++)
-		add_vm(ret, i, ndisks, capacity, seed,
+	for (unsigned long i = 1; i <= nvms; i++) {
+		unsigned long own = ndisks;
+
+		if (own_ndisks(ep, i, &own, err) < 0)
+			return -1;
+		add_vm(ret, i, own, capacity, seed,
 		       on ? POWER_STATE_ON : POWER_STATE_OFF);
+	}
 	return 0;
 }

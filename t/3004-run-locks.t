@@ -6,14 +6,14 @@
 test_begin 'a vm has one run at a time'
 requires jq
 
-fake_manifest 'vms: "2", faults: "vm-00001:convert:hang"' '{}' \
+fake_manifest 'vms: "2", faults: "vm-00001:pre-hook:hang"' '{}' \
 	vm-00001 vm-00002
 
 palletjack run --vm vm-00001 m.yaml >first 2>&1 &
 first=$!
 at_end "end_process $first"
 check 'the first run works on one vm' '
-	within 30 grep -q "\"step\":\"convert\"" \
+	within 30 grep -q "\"step\":\"pre-hook\"" \
 		"$PALLETJACK_STATE/t/p/vm-00001/journal"
 '
 check 'the second is refused that vm, and says who has it' '

@@ -48,6 +48,8 @@ test_begin() {
 	export LC_ALL=C.UTF-8 TZ=UTC TERM=dumb
 	# root's own state would be /var/lib/palletjack, whatever $HOME says
 	export PALLETJACK_STATE="$test_dir/state/palletjack"
+	# nor do tests wait for each other, or for the machine's own runs
+	export PALLETJACK_SLOTS="$test_dir/run/slots"
 	unset LANGUAGE NO_COLOR CDPATH
 	# A /dev/kvm that opens may still hang every guest, so software it is.
 	export LIBGUESTFS_BACKEND="${LIBGUESTFS_BACKEND:-direct}"

@@ -21,7 +21,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-#define NINHERITED 4
+#define NINHERITED 12
 #define RUN_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
 
 static int inherited[NINHERITED];

@@ -117,7 +117,7 @@ static const struct {
      "Error NotHonoured m.yaml:37:28: RunPolicy default/default: "
      "spec.limits.bandwidth (10M) is not honoured yet"},
     {VM POLICY("{limits: {bandwidth: 10M}, waive: [spec.limits]}"), ""},
-    {VM POLICY("{limits: {perEndpoint: 2}}"), "Error NotHonoured"},
+    {VM POLICY("{limits: {perEndpoint: 2}}"), ""},
     {VM POLICY("{limits: {perEndpoint: null, bandwidthByTime: []}}"), ""},
     {VM POLICY("{retry: {total: 2h}}"), ""},
     {VM POLICY("{deadlines: {stage: {precopy: 1h}}}"), "Error NotHonoured"},

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may go on now: vms wait for a place among those worked on, steps for
+ * places on their host, their endpoints, among the conversions.
+ *
+ * Only what changed is looked at: a vm that was touched, and the first of the
+ * queue before each place that came free. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "manifests/digest.h"
+#include "run.h"
+
+#define SLOT_POLL_MS 100 /* for what other runs hold */
+
+#define SHOWN_DIGEST 16
+
+/* Pools. */
+
+static void
+digest_of(const struct endpoint *ep, const char *host,
+	  char ret[DIGEST_HEX_SIZE])
+{
+	json_t *id = json_pack("[s, s, s]", ep->type,
+			       ep->path ? ep->path : ep->url, host);
+
+	digest_json(id, ret);
+	json_decref(id);
+}
+
+static struct pool *
+endpoint_pool(struct run *r, const struct endpoint *ep)
+{
+	char digest[DIGEST_HEX_SIZE];
+	CLEANUP(mem_freep) char *name = NULL, *about = NULL;
+	int limit = r->opts->plan->policy->limits.per_endpoint;
+
+	if (limit <= 0)
+		return NULL;
+	digest_of(ep, "", digest);
+	name = mem_printf("endpoint-%.*s", SHOWN_DIGEST, digest);
+	about = mem_printf("endpoint '%s'", ep->o.name);
+	return pools_get(r->pools, name, about, limit, true);
+}
+
+static struct pool *
+host_pool(struct run *r, const struct endpoint *ep, const char *host)
+{
+	char digest[DIGEST_HEX_SIZE];
+	CLEANUP(mem_freep) char *name = NULL, *about = NULL;
+
+	digest_of(ep, host ? host : "", digest);
+	name = mem_printf("disks-%.*s", SHOWN_DIGEST, digest);
+	about = mem_printf("the disks of host '%s' of '%s'",
+			   host && *host ? host : "-", ep->o.name);
+	return pools_get(r->pools, name, about,
+			 r->opts->plan->policy->limits.disks_per_host, true);
+}
+
+static void
+make_disk_claim(struct step_run *s)
+{
+	const struct plan *plan = s->run->opts->plan;
+	struct vm_work *w = s->vm->work;
+
+	/* once a vm: of ten thousand steps nobody wants to digest each */
+	if (!w->knows_pools) {
+		w->disk_pools[0] =
+		    host_pool(s->run, plan->source, s->vm->view.vm->host);
+		w->disk_pools[1] = endpoint_pool(s->run, plan->source);
+		w->disk_pools[2] = endpoint_pool(s->run, plan->target);
+		w->knows_pools = true;
+	}
+	for (size_t i = 0; i < 3; i++)
+		claim_add(&s->claim, w->disk_pools[i]);
+}
+
+static void
+make_claim(struct step_run *s)
+{
+	struct run *r = s->run;
+
+	s->claim = (struct claim){.owner = s->vm};
+	claim_add(&s->claim,
+		  pools_get(r->pools, "jobs", "--jobs", r->opts->jobs, false));
+	if (s->step->stage->pool == POOL_DISKS)
+		make_disk_claim(s);
+	if (s->step->stage->pool == POOL_CONVERSIONS)
+		claim_add(
+		    &s->claim,
+		    pools_get(r->pools, "conversions", "conversions",
+			      r->opts->plan->policy->limits.conversions, true));
+}
+
+bool
+step_has_place(struct step_run *s)
+{
+	if (s->claim.held)
+		return true;
+	if (s->claim.waits)
+		return false;
+	make_claim(s);
+	return pools_ask(s->run->pools, &s->claim);
+}
+
+void
+step_leave_place(struct step_run *s, bool all)
+{
+	pools_drop(s->run->pools, &s->claim, all);
+}
+
+size_t
+step_slots(const struct step_run *s, int *fds)
+{
+	size_t n = claim_fds(&s->claim, fds);
+
+	return n + claim_fds(&s->vm->work->place, fds + n);
+}
+
+/* What has turned back has its source off: it waits for nobody. */
+bool
+vm_has_place(struct run *r, struct vm_run *vm)
+{
+	struct vm_work *w = vm->work;
+
+	if (w->place.held || w->graph)
+		return true;
+	if (w->place.waits)
+		return false;
+	if (w->place.n == 0) {
+		w->place.owner = vm;
+		claim_add(
+		    &w->place,
+		    pools_get(r->pools, "vms", "vms in flight",
+			      r->opts->plan->policy->limits.in_flight, true));
+	}
+	return pools_ask(r->pools, &w->place);
+}
+
+void
+vm_leave_place(struct run *r, struct vm_run *vm)
+{
+	pools_drop(r->pools, &vm->work->place, true);
+}
+
+/* Order: the biggest first, as it takes longest; then as in the manifest. */
+
+static uint64_t
+bytes_of(const struct vm_run *vm)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; vm->view.vm && i < vm->view.vm->ndisks; i++)
+		sum += vm->view.vm->disks[i].capacity_bytes;
+	return sum;
+}
+
+static int
+compare_vms(const void *a, const void *b)
+{
+	const struct vm_run *x = *(struct vm_run *const *)a,
+			    *y = *(struct vm_run *const *)b;
+
+	if (x->work->bytes != y->work->bytes)
+		return x->work->bytes > y->work->bytes ? -1 : 1;
+	return x->pvm->index < y->pvm->index ? -1 : 1;
+}
+
+static void
+put_in_order(struct run *r)
+{
+	r->order = mem_new(r->nvms * sizeof(*r->order));
+	for (size_t i = 0; i < r->nvms; i++) {
+		r->order[i] = &r->vms[i];
+		r->vms[i].work->bytes = bytes_of(&r->vms[i]);
+	}
+	qsort(r->order, r->nvms, sizeof(*r->order), compare_vms);
+}
+
+void
+run_open_pools(struct run *r)
+{
+	const struct plan *plan = r->opts->plan;
+	CLEANUP(mem_freep)
+	char *who = mem_printf("process %d of plan %s/%s", (int)getpid(),
+			       plan->o.namespace, plan->o.name);
+
+	r->pools = pools_new(r->opts->slots_dir, who);
+	put_in_order(r);
+}
+
+void
+run_close_pools(struct run *r)
+{
+	pools_free(r->pools);
+	vec_done(&r->touched);
+	free(r->order);
+}
+
+/* Going on. */
+
+void
+vm_touch(struct run *r, struct vm_run *vm)
+{
+	if (vm->work->touched || vm->work->ended)
+		return;
+	vm->work->touched = true;
+	*vec_push(&r->touched) = vm;
+}
+
+static void
+say_news(struct run *r)
+{
+	const char *broken = pools_broken(r->pools);
+	struct claim *c;
+	char *text;
+
+	while ((c = pools_news(r->pools, &text))) {
+		const struct vm_run *vm = c->owner;
+		struct event e = {
+		    .type = EVENT_VM_WAITING, .vm = vm->pvm->key, .text = text};
+
+		run_emit(r, &e);
+		free(text);
+	}
+	if (broken && !r->said_broken)
+		log_line(LOG_LEVEL_WARNING, NULL,
+			 "limits hold within this run only from now on: %s",
+			 broken);
+	r->said_broken = broken != NULL;
+}
+
+static void
+look_again(void *arg)
+{
+	struct run *r = arg;
+
+	r->slot_timer = 0;
+	pools_look(r->pools);
+	run_settle(r);
+}
+
+void
+run_settle(struct run *r)
+{
+	struct claim *c;
+
+	while (!r->broken) {
+		if (r->ntouched < r->touched.n) {
+			struct vm_run *vm = r->touched.v[r->ntouched++];
+
+			vm->work->touched = false;
+			vm_go_on(r, vm);
+			continue;
+		}
+		r->ntouched = r->touched.n = 0;
+		c = pools_next(r->pools);
+		if (!c)
+			break;
+		vm_touch(r, c->owner);
+	}
+	if (r->broken || !pools_wait_outside(r->pools))
+		return;
+	say_news(r);
+	if (!r->slot_timer)
+		r->slot_timer = loop_at(r->loop, clock_mono_ms() + SLOT_POLL_MS,
+					look_again, r);
+}
+
+void
+run_advance(struct run *r)
+{
+	for (size_t i = 0; i < r->nvms; i++)
+		vm_touch(r, r->order[i]);
+	run_settle(r);
+}
