@@ -233,6 +233,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	    .generation = c->generation,
 	    .checkpoint_ms = policy->checkpoint.every_ms,
 	    .checkpoint_bytes = policy->checkpoint.bytes,
+	    .wait_ms = policy->deadlines.wait_ms,
 	    .progress = show_progress,
 	    .arg = w,
 	};

@@ -41,6 +41,7 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 	struct verify_opts opts = {
 	    .target = {.file = uri ? NULL : path, .uri = uri},
 	    .ledger = ledger,
+	    .wait_ms = w->view->plan->policy->deadlines.wait_ms,
 	    .which = VERIFY_ALL_BLOCKS,
 	    .progress = show_progress,
 	    .arg = w,

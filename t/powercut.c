@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <libnbd.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -171,50 +172,75 @@ fsync(int fd)
 	return record_sync(fd, "fsync");
 }
 
-struct nbd_handle;
-int nbd_pwrite(struct nbd_handle *h, const void *data, size_t len, uint64_t at,
-	       uint32_t flags);
-int nbd_zero(struct nbd_handle *h, uint64_t len, uint64_t at, uint32_t flags);
-int nbd_flush(struct nbd_handle *h, uint32_t flags);
+/* A request over NBD ends when the server has answered it. */
+struct request {
+	struct call *call;
+	nbd_completion_callback asked;
+};
 
-int
-nbd_pwrite(struct nbd_handle *h, const void *data, size_t len, uint64_t at,
-	   uint32_t flags)
+static int
+answered(void *arg, int *error)
 {
-	int (*real)(struct nbd_handle *, const void *, size_t, uint64_t,
-		    uint32_t) =
-	    (int (*)(struct nbd_handle *, const void *, size_t, uint64_t,
-		     uint32_t))dlsym(RTLD_NEXT, "nbd_pwrite");
+	struct request *r = arg;
+
+	end(r->call, *error == 0);
+	return r->asked.callback ? r->asked.callback(r->asked.user_data, error)
+				 : 1;
+}
+
+/* What is passed on in the caller's stead. */
+static nbd_completion_callback
+listen_in(struct call *call, nbd_completion_callback asked)
+{
+	struct request *r = malloc(sizeof(*r));
+	nbd_completion_callback mine = {
+	    .callback = answered, .user_data = r, .free = free};
+
+	if (!r)
+		die("# powercut");
+	*r = (struct request){.call = call, .asked = asked};
+	return call ? mine : (free(r), asked);
+}
+
+int64_t
+nbd_aio_pwrite(struct nbd_handle *h, const void *data, size_t len, uint64_t at,
+	       nbd_completion_callback done, uint32_t flags)
+{
+	int64_t (*real)(struct nbd_handle *, const void *, size_t, uint64_t,
+			nbd_completion_callback, uint32_t) =
+	    (int64_t(*)(struct nbd_handle *, const void *, size_t, uint64_t,
+			nbd_completion_callback,
+			uint32_t))dlsym(RTLD_NEXT, "nbd_aio_pwrite");
 	struct call *call = begin(0, CALL_WRITE, at, len, data);
-	int rc = real(h, data, len, at, flags);
 
-	end(call, rc == 0);
-	return rc;
+	return real(h, data, len, at, listen_in(call, done), flags);
 }
 
-int
-nbd_zero(struct nbd_handle *h, uint64_t len, uint64_t at, uint32_t flags)
+int64_t
+nbd_aio_zero(struct nbd_handle *h, uint64_t len, uint64_t at,
+	     nbd_completion_callback done, uint32_t flags)
 {
-	int (*real)(struct nbd_handle *, uint64_t, uint64_t, uint32_t) =
-	    (int (*)(struct nbd_handle *, uint64_t, uint64_t, uint32_t))dlsym(
-		RTLD_NEXT, "nbd_zero");
+	int64_t (*real)(struct nbd_handle *, uint64_t, uint64_t,
+			nbd_completion_callback, uint32_t) =
+	    (int64_t(*)(struct nbd_handle *, uint64_t, uint64_t,
+			nbd_completion_callback,
+			uint32_t))dlsym(RTLD_NEXT, "nbd_aio_zero");
 	struct call *call = begin(0, CALL_ZERO, at, len, NULL);
-	int rc = real(h, len, at, flags);
 
-	end(call, rc == 0);
-	return rc;
+	return real(h, len, at, listen_in(call, done), flags);
 }
 
-int
-nbd_flush(struct nbd_handle *h, uint32_t flags)
+int64_t
+nbd_aio_flush(struct nbd_handle *h, nbd_completion_callback done,
+	      uint32_t flags)
 {
-	int (*real)(struct nbd_handle *, uint32_t) = (int (*)(
-	    struct nbd_handle *, uint32_t))dlsym(RTLD_NEXT, "nbd_flush");
+	int64_t (*real)(struct nbd_handle *, nbd_completion_callback,
+			uint32_t) =
+	    (int64_t(*)(struct nbd_handle *, nbd_completion_callback,
+			uint32_t))dlsym(RTLD_NEXT, "nbd_aio_flush");
 	struct call *call = liar == 0 ? NULL : begin(0, CALL_SYNC, 0, 0, NULL);
-	int rc = real(h, flags);
 
-	end(call, rc == 0);
-	return rc;
+	return real(h, listen_in(call, done), flags);
 }
 
 static void

@@ -3,11 +3,11 @@
  * of what it wrote only that stays for certain which was synced.
  *
  * A program linked with powercut.c has its pwrite, fallocate, fsync, fdatasync
- * and libnbd's pwrite, zero and flush recorded, where they concern a watched
- * file.  The parent watches, forks, the child arms; when the child is gone,
- * the parent lets powercut_strike rebuild the files: a write whose return came
- * before the call of a sync that succeeded is there; of any other write each
- * sector is there or not, as the dice fall. */
+ * and libnbd's aio_pwrite, aio_zero and aio_flush recorded, where they concern
+ * a watched file.  The parent watches, forks, the child arms; when the child
+ * is gone, the parent lets powercut_strike rebuild the files: a write whose
+ * return came before the call of a sync that succeeded is there; of any other
+ * write each sector is there or not, as the dice fall. */
 #ifndef T_POWERCUT_H
 #define T_POWERCUT_H
 

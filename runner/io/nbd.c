@@ -25,6 +25,7 @@
 #define DIR_PREFIX "palletjack-nbd-"
 #define MAKE_DIR_TRIES 10
 #define DEFAULT_DEADLINE_MS 30000
+#define DIAL_GLANCE_MS 100 /* how often a wait looks at the clock */
 
 static const char *
 runtime_dir(void)
@@ -314,17 +315,71 @@ nbd_server_stop(struct nbd_server *s)
 	*s = (struct nbd_server){.process = {.pidfd = -1}};
 }
 
+static int64_t
+dial_deadline(const struct nbd_dial_opts *opts)
+{
+	return opts->deadline_ms ? opts->deadline_ms : DEFAULT_DEADLINE_MS;
+}
+
+static int
+wait_until_connected(struct nbd_handle *h, const char *uri,
+		     const struct nbd_dial_opts *opts, struct err *err)
+{
+	int64_t until = clock_mono_ms() + dial_deadline(opts);
+	char waited[CLOCK_TEXT_SIZE];
+
+	while (nbd_aio_is_connecting(h) > 0) {
+		int64_t now = clock_mono_ms();
+
+		if (opts->until_ms && *opts->until_ms && now >= *opts->until_ms)
+			return err_set(err, ERR_CANCELLED,
+				       "asked to stop while connecting to the "
+				       "%s '%s'",
+				       opts->what, uri);
+		if (now >= until)
+			return err_set(
+			    err, ERR_RETRY,
+			    "cannot connect to the %s '%s': waited %s for its "
+			    "answer",
+			    opts->what, uri,
+			    clock_format_duration(dial_deadline(opts), waited));
+		if (nbd_poll(h, DIAL_GLANCE_MS) < 0)
+			break;
+	}
+	if (nbd_aio_is_ready(h) > 0)
+		return 0;
+	return err_set(err, ERR_RETRY, "cannot connect to the %s '%s': %s",
+		       opts->what, uri, nbd_get_error());
+}
+
+int
+nbd_dial(struct nbd_handle *h, const char *uri,
+	 const struct nbd_dial_opts *opts, struct err *err)
+{
+	if (nbd_set_uri_allow_local_file(h, true) == 0 &&
+	    nbd_aio_connect_uri(h, uri) == 0)
+		return wait_until_connected(h, uri, opts, err);
+	return err_set(err, ERR_RETRY, "cannot connect to the %s '%s': %s",
+		       opts->what, uri, nbd_get_error());
+}
+
 int
 nbd_size(const char *uri, uint64_t *ret_bytes, struct err *err)
 {
+	const struct nbd_dial_opts opts = {.what = "server"};
 	struct nbd_handle *h = nbd_create();
 	int64_t size = -1;
 
-	if (h && nbd_connect_uri(h, uri) == 0)
+	if (!h)
+		return err_set(err, ERR_RETRY, "cannot use libnbd: %s",
+			       nbd_get_error());
+	if (nbd_dial(h, uri, &opts, err) == 0) {
 		size = nbd_get_size(h);
-	if (size < 0)
-		err_set(err, ERR_RETRY, "cannot ask '%s' for its size: %s", uri,
-			nbd_get_error());
+		if (size < 0)
+			err_set(err, ERR_RETRY,
+				"cannot ask '%s' for its size: %s", uri,
+				nbd_get_error());
+	}
 	nbd_close(h);
 	if (size < 0)
 		return -1;

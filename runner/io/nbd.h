@@ -44,6 +44,21 @@ int nbd_serve(const char *const *argv, const struct nbd_serve_opts *opts,
 	      struct nbd_server *ret, struct err *err);
 void nbd_server_stop(struct nbd_server *s);
 
+struct nbd_handle; /* libnbd's */
+
+struct nbd_dial_opts {
+	const char *what;    /* "source", "target": for the error */
+	int64_t deadline_ms; /* 0 is 30 s */
+	/* NULL, or when clock_mono_ms() is past it the wait ends with
+	 * ERR_CANCELLED; 0: not yet */
+	const _Atomic int64_t *until_ms;
+};
+
+/* Connects the handle and returns when the server has told what it has; what
+ * fails is ERR_RETRY.  The URI may name files with the keys for TLS. */
+int nbd_dial(struct nbd_handle *h, const char *uri,
+	     const struct nbd_dial_opts *opts, struct err *err);
+
 /* Connects once and asks the size. */
 int nbd_size(const char *uri, uint64_t *ret_bytes, struct err *err);
 

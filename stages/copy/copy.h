@@ -26,7 +26,12 @@ struct copy_progress {
 	uint64_t read_bytes;	/* from the source, this run */
 	uint64_t written_bytes; /* data sent to the target, this run */
 	uint64_t zero_bytes;	/* found zero or hole, this run */
+	uint64_t zeroed_bytes;	/* of them, made zero on the target */
 	uint64_t skipped_bytes; /* already durable when we began */
+	/* What an earlier attempt had written and not made durable, as far as
+	 * that can be seen: in the ledger, or because a file of ours has data
+	 * where the ledger knows of none. */
+	uint64_t redone_bytes;
 };
 
 /* Called now and then from the thread that called copy_run or copy_verify;
@@ -35,7 +40,9 @@ struct copy_progress {
 typedef int copy_progress_fn(void *arg, const struct copy_progress *progress);
 
 struct copy_opts {
-	const char *source_uri;
+	/* One of them is set: an NBD server, or a raw file or block device
+	 * that nobody writes to meanwhile. */
+	const char *source_uri, *source_file;
 	struct copy_target target;
 	struct ledger *ledger; /* NULL: no proof, no resume */
 	/* From 1; one generation is one point in time of the source, never two:
@@ -44,6 +51,12 @@ struct copy_opts {
 	int64_t checkpoint_ms; /* start one at the latest every ...; 0: 5 s */
 	uint64_t checkpoint_bytes; /* 0: 1 GiB */
 	int connections; /* to the source at most, a thread each; 0: 2 */
+	/* A server that gives no sign of life for so long is ERR_RETRY; 0: 30
+	 * minutes. */
+	int64_t wait_ms;
+	/* What the target is given to take what it was sent, and to flush it,
+	 * after the copy was asked to stop or failed; 0: 8 s. */
+	int64_t grace_ms;
 	copy_progress_fn *progress; /* may be NULL */
 	void *arg;
 };
@@ -59,6 +72,7 @@ int copy_run(const struct copy_opts *opts, struct copy_progress *ret,
 struct verify_opts {
 	struct copy_target target; /* read back past the cache where possible */
 	const struct ledger *ledger;
+	int64_t wait_ms; /* see copy_opts */
 	enum { VERIFY_ALL_BLOCKS, VERIFY_SINCE_GENERATION } which;
 	uint32_t
 	    generation; /* VERIFY_SINCE_GENERATION: only blocks from it on */

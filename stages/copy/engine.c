@@ -26,7 +26,9 @@
 #define DEFAULT_CONNECTIONS 2
 #define DEFAULT_CHECKPOINT_MS 5000
 #define DEFAULT_CHECKPOINT_BYTES (1024ull * 1024 * 1024)
+#define DEFAULT_GRACE_MS 8000 /* a run kills its steps after 10 s */
 #define PROGRESS_MS 250
+#define MORE_WAIT_MS 5000 /* for a connection we can do without */
 
 size_t
 engine_block_len(const struct engine *e, uint64_t block)
@@ -36,13 +38,28 @@ engine_block_len(const struct engine *e, uint64_t block)
 	return left < LEDGER_BLOCK_SIZE ? (size_t)left : LEDGER_BLOCK_SIZE;
 }
 
+/* Nobody waits for the source any more, but the target may still answer to
+ * what it was sent, and flush. */
+void
+engine_stop(struct engine *e)
+{
+	int64_t grace =
+	    e->opts->grace_ms > 0 ? e->opts->grace_ms : DEFAULT_GRACE_MS;
+	int64_t now = clock_mono_ms();
+
+	if (atomic_exchange(&e->stop, true))
+		return;
+	atomic_store(&e->source_patience.until_ms, now);
+	atomic_store(&e->target_patience.until_ms, now + grace);
+	pthread_cond_signal(&e->wake);
+}
+
 void
 engine_fail(struct engine *e, const struct err *err)
 {
 	if (e->err.class == ERR_NONE)
 		e->err = *err;
-	atomic_store(&e->stop, true);
-	pthread_cond_signal(&e->wake);
+	engine_stop(e);
 }
 
 bool
@@ -58,29 +75,86 @@ engine_checkpoint_is_due(const struct engine *e)
 				  clock_mono_ms() - e->fresh_since_ms >= ms);
 }
 
-/* Lock held, but for the flush: the workers go on meanwhile, and what they
- * write then waits for the next checkpoint. */
+/* Lock held. */
 static int
-checkpoint(struct engine *e, struct err *err)
+note_durable(struct engine *e, struct err *err)
 {
 	struct ledger *ledger = e->opts->ledger;
-	struct fresh_list flushed = e->fresh;
-	int rc;
 
-	e->fresh = (struct fresh_list){0};
-	e->fresh_bytes = 0;
-	pthread_mutex_unlock(&e->lock);
-	rc = output_flush(&e->out, err);
+	if (!ledger)
+		return 0;
+	for (size_t i = 0; i < e->flushed.n; i++)
+		ledger_durable(ledger, e->flushed.v[i].block,
+			       e->opts->generation, e->flushed.v[i].digest);
+	return ledger_sync(ledger, err);
+}
+
+/* The workers go on meanwhile, and what they write then waits for the next
+ * checkpoint. */
+static void *
+flush(void *arg)
+{
+	struct engine *e = arg;
+	struct err err = {0};
+	int rc = output_flush(&e->out, &err);
+
 	pthread_mutex_lock(&e->lock);
 	if (rc < 0)
 		e->target_failed = true;
-	for (size_t i = 0; rc == 0 && ledger && i < flushed.n; i++)
-		ledger_durable(ledger, flushed.v[i].block, e->opts->generation,
-			       flushed.v[i].digest);
-	vec_done(&flushed);
-	if (rc == 0 && ledger)
-		rc = ledger_sync(ledger, err);
+	else
+		rc = note_durable(e, &err);
+	if (rc < 0)
+		engine_fail(e, &err);
+	e->is_flushing = false;
+	pthread_cond_signal(&e->wake);
+	pthread_mutex_unlock(&e->lock);
+	return NULL;
+}
+
+/* Signals are left to the thread that knows what to do about them. */
+static int
+start_thread(pthread_t *ret, void *(*run)(void *), void *arg)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(ret, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
+}
+
+static void
+join_flusher(struct engine *e)
+{
+	if (e->has_flusher)
+		pthread_join(e->flusher, NULL);
+	e->has_flusher = false;
+}
+
+static void
+fail_without_thread(struct engine *e)
+{
+	engine_fail(e, &(struct err){.class = ERR_RETRY,
+				     .text = "cannot start a thread"});
+}
+
+/* Lock held. */
+static void
+begin_checkpoint(struct engine *e)
+{
+	join_flusher(e);
+	vec_done(&e->flushed);
+	e->flushed = e->fresh;
+	e->fresh = (struct fresh_list){0};
+	e->fresh_bytes = 0;
+	e->is_flushing = true;
+	e->has_flusher = start_thread(&e->flusher, flush, e) == 0;
+	if (e->has_flusher)
+		return;
+	e->is_flushing = false;
+	fail_without_thread(e);
 }
 
 static void
@@ -96,7 +170,7 @@ report(struct engine *e)
 	pthread_mutex_lock(&e->lock);
 	if (asked) {
 		e->cancelled = true;
-		atomic_store(&e->stop, true);
+		engine_stop(e);
 	}
 }
 
@@ -112,37 +186,23 @@ wait_a_little(struct engine *e, int64_t ms)
 	pthread_cond_timedwait(&e->wake, &e->lock, &until);
 }
 
-/* Lock held. */
+/* Lock held.  Until no worker runs and no checkpoint is under way. */
 static void
 watch(struct engine *e)
 {
 	int64_t reported_ms = clock_mono_ms();
-	struct err err = {0};
 
-	while (e->nrunning > 0) {
+	while (e->nrunning > 0 || e->is_flushing) {
 		wait_a_little(e, PROGRESS_MS);
 		if (clock_mono_ms() - reported_ms >= PROGRESS_MS) {
 			reported_ms = clock_mono_ms();
 			report(e);
 		}
-		if (engine_checkpoint_is_due(e) && !e->target_failed &&
-		    e->err.class == ERR_NONE && checkpoint(e, &err) < 0)
-			engine_fail(e, &err);
+		if (engine_checkpoint_is_due(e) && !e->is_flushing &&
+		    !e->target_failed && e->err.class == ERR_NONE)
+			begin_checkpoint(e);
 	}
-}
-
-/* Workers leave signals to the thread that knows what to do about them. */
-static int
-start_worker(struct worker *w)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&w->thread, NULL, worker_run, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
+	join_flusher(e);
 }
 
 /* The last checkpoint, also of a copy that failed elsewhere: what the target
@@ -150,13 +210,18 @@ start_worker(struct worker *w)
 static void
 settle(struct engine *e)
 {
-	struct err err = {0};
-
-	if (!e->target_failed && output_can_flush(&e->out) &&
-	    checkpoint(e, &err) < 0)
-		engine_fail(e, &err);
-	if (e->err.class == ERR_NONE && e->cancelled)
-		err_set(&e->err, ERR_CANCELLED, "the copy was asked to stop");
+	if (!e->target_failed && output_can_flush(&e->out)) {
+		begin_checkpoint(e);
+		watch(e);
+	}
+	if (e->cancelled &&
+	    (e->err.class == ERR_NONE || e->err.class == ERR_CANCELLED))
+		err_set(&e->err, ERR_CANCELLED,
+			e->target_failed
+			    ? "the copy was asked to stop; the target did not "
+			      "finish its last checkpoint in time, which is "
+			      "copied again"
+			    : "the copy was asked to stop");
 	report(e);
 }
 
@@ -167,13 +232,13 @@ run_workers(struct engine *e, struct worker *workers, struct err *err)
 
 	pthread_mutex_lock(&e->lock);
 	for (started = 0; started < e->nworkers; started++) {
-		if (start_worker(&workers[started]) != 0)
+		if (start_thread(&workers[started].thread, worker_run,
+				 &workers[started]) != 0)
 			break;
 		e->nrunning++;
 	}
 	if (started == 0)
-		engine_fail(e, &(struct err){.class = ERR_RETRY,
-					     .text = "cannot start a thread"});
+		fail_without_thread(e);
 	watch(e);
 	pthread_mutex_unlock(&e->lock);
 	for (int i = 0; i < started; i++)
@@ -218,24 +283,42 @@ check_target(struct engine *e, struct err *err)
 	return 0;
 }
 
-/* The source is asked first how many connections it can have at all. */
+static int
+open_source(struct worker *w, struct engine *e,
+	    const struct wire_patience *patience, struct err *err)
+{
+	w->e = e;
+	w->lane = e->nworkers;
+	w->depth = 1;
+	return input_open(&w->source, e->opts->source_file, e->opts->source_uri,
+			  patience, err);
+}
+
+/* The source is asked first how many connections it can have at all; one that
+ * then takes no more is read over those it took. */
 static int
 open_sources(struct engine *e, struct worker *workers, struct err *err)
 {
 	const struct copy_opts *opts = e->opts;
 	int most = opts->connections ? opts->connections : DEFAULT_CONNECTIONS;
+	struct err ignored;
 
 	if (most > OUTPUT_LANES)
 		most = OUTPUT_LANES;
-	do {
+	if (open_source(&workers[0], e, &e->source_patience, err) < 0)
+		return -1;
+	e->nworkers = 1;
+	e->more = e->source_patience;
+	if (e->more.wait_ms == 0 || e->more.wait_ms > MORE_WAIT_MS)
+		e->more.wait_ms = MORE_WAIT_MS;
+	while (e->nworkers < most && input_can_share(&workers[0].source)) {
 		struct worker *w = &workers[e->nworkers];
 
-		w->e = e;
-		w->lane = e->nworkers;
-		if (wire_open(&w->source, opts->source_uri, "source", err) < 0)
-			return -1;
+		if (open_source(w, e, &e->more, &ignored) < 0)
+			break;
+		w->source.wire.patience = &e->source_patience;
 		e->nworkers++;
-	} while (e->nworkers < most && workers[0].source.can_multi_conn);
+	}
 	e->size = opts->ledger ? ledger_identity(opts->ledger)->size_bytes
 			       : workers[0].source.size;
 	e->nblocks = (e->size + LEDGER_BLOCK_SIZE - 1) / LEDGER_BLOCK_SIZE;
@@ -250,13 +333,9 @@ open_tools(struct engine *e, struct worker *workers, struct err *err)
 				      ? ledger_identity(e->opts->ledger)->digest
 				      : LEDGER_NO_DIGEST;
 
-	for (int i = 0; i < e->nworkers; i++) {
-		workers[i].buf = aligned_alloc(4096, LEDGER_BLOCK_SIZE);
-		if (!workers[i].buf)
-			abort();
+	for (int i = 0; i < e->nworkers; i++)
 		if (digest_init(&workers[i].digest, kind, err) < 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -268,7 +347,8 @@ copy(struct engine *e, struct worker *workers, struct err *err)
 	if (opts->ledger && opts->generation == 0)
 		return err_set(err, ERR_BUG, "generations count from 1");
 	if (open_sources(e, workers, err) < 0 ||
-	    output_open(&e->out, &opts->target, e->nworkers, err) < 0 ||
+	    output_open(&e->out, &opts->target, e->nworkers,
+			&e->target_patience, err) < 0 ||
 	    check_target(e, err) < 0 || open_tools(e, workers, err) < 0)
 		return -1;
 	if (opts->ledger &&
@@ -282,7 +362,12 @@ engine_init(struct engine *e, const struct copy_opts *opts)
 {
 	pthread_condattr_t monotonic;
 
-	*e = (struct engine){.opts = opts, .out = {.fd = -1}};
+	*e = (struct engine){
+	    .opts = opts,
+	    .out = {.fd = -1},
+	    .source_patience = {.wait_ms = opts->wait_ms},
+	    .target_patience = {.wait_ms = opts->wait_ms},
+	};
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -293,13 +378,15 @@ engine_init(struct engine *e, const struct copy_opts *opts)
 static void
 engine_done(struct engine *e, struct worker *workers)
 {
+	output_close(&e->out); /* from here on no buffer is on its way */
 	for (int i = 0; i < OUTPUT_LANES; i++) {
-		wire_close(&workers[i].source);
+		input_close(&workers[i].source);
 		digest_done(&workers[i].digest);
-		free(workers[i].buf);
+		for (int k = 0; k < ENGINE_SLOTS; k++)
+			free(workers[i].slot[k].buf);
 	}
-	output_close(&e->out);
 	vec_done(&e->fresh);
+	vec_done(&e->flushed);
 	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);
 }

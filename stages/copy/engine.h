@@ -9,10 +9,12 @@
 #include "base/vec.h"
 #include "stages/copy/copy.h"
 #include "stages/copy/digest.h"
+#include "stages/copy/input.h"
 #include "stages/copy/output.h"
 #include "stages/copy/wire.h"
 
 #define ENGINE_SPAN 128 /* blocks; a ledger sync each when overwriting */
+#define ENGINE_SLOTS 16 /* blocks a worker has in hand at most */
 
 /* Written, but perhaps not durable yet. */
 struct fresh {
@@ -31,6 +33,8 @@ struct engine {
 	uint64_t size, nblocks;
 	int nworkers;
 	atomic_bool stop; /* no new block is begun */
+	struct wire_patience source_patience, target_patience;
+	struct wire_patience more; /* while further sources connect */
 
 	pthread_mutex_t lock; /* of all that follows, and of the ledger */
 	pthread_cond_t wake;  /* the watching thread */
@@ -40,6 +44,10 @@ struct engine {
 	int64_t fresh_since_ms; /* when the list was last empty */
 	struct copy_progress progress;
 	int nrunning;
+	bool is_flushing; /* in a thread of its own: a flush can take long */
+	bool has_flusher; /* to be joined */
+	pthread_t flusher;
+	struct fresh_list flushed; /* what that makes durable */
 	bool cancelled;
 	bool target_failed; /* what is fresh may never become durable */
 	struct err err;	    /* the first one */
@@ -52,23 +60,38 @@ enum block_plan {
 	BLOCK_WRITTEN, /* may hold anything */
 };
 
+/* A block between its read and the answer to its write. */
+struct slot {
+	size_t i;     /* of the span */
+	uint8_t *buf; /* one block; made when first needed */
+	struct input_op read;
+	struct wire_op write;
+	uint8_t digest[LEDGER_DIGEST_SIZE];
+	bool is_settled; /* no write of it is to be waited for */
+};
+
 struct worker {
 	struct engine *e;
 	int lane;
 	pthread_t thread;
-	struct wire source;
+	struct input source;
 	struct digest digest;
-	uint8_t *buf;	/* one block */
 	uint64_t first; /* of the span in hand */
 	size_t n;
 	enum block_plan plan[ENGINE_SPAN];
+	bool is_again[ENGINE_SPAN]; /* an earlier attempt wrote it */
 	bool is_hole[ENGINE_SPAN];
+	/* A ring: so many reads were begun, ended, and their writes ended. */
+	struct slot slot[ENGINE_SLOTS];
+	uint64_t nbegun, nread, nwritten;
+	unsigned depth; /* reads under way at once: grows while we wait */
 };
 
 /* Bytes of the disk in this block: the last one may be short. */
 size_t engine_block_len(const struct engine *e, uint64_t block);
 
 /* With the lock held: */
+void engine_stop(struct engine *e); /* soon, at a good place */
 void engine_fail(struct engine *e, const struct err *err);
 bool engine_checkpoint_is_due(const struct engine *e);
 

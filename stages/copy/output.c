@@ -11,6 +11,8 @@
 #include "base/fs.h"
 #include "stages/copy/zero.h"
 
+#define MORE_WAIT_MS 5000 /* for a connection we can do without */
+
 static int
 open_file(struct output *o, const char *path, struct err *err)
 {
@@ -26,7 +28,8 @@ open_file(struct output *o, const char *path, struct err *err)
 			       "device",
 			       path);
 	/* on a block device O_EXCL asks that nobody has it mounted */
-	if (S_ISBLK(st.st_mode))
+	o->is_file = S_ISREG(st.st_mode);
+	if (!o->is_file)
 		flags |= O_EXCL;
 	o->fd = open(path, flags);
 	if (o->fd < 0)
@@ -39,37 +42,54 @@ open_file(struct output *o, const char *path, struct err *err)
 	return 0;
 }
 
-/* Without multi-conn a flush covers its own connection only, and two
- * connections may see different disks: then there is just one. */
-static int
-open_wires(struct output *o, const char *uri, int nlanes, struct err *err)
+/* Each lane writes on a connection of its own, and flushes have theirs, which
+ * a server with multi-conn lets cover all.  One that then takes no further
+ * client is used like one without: two connections to it may see different
+ * disks, so there is just one. */
+static void
+open_more_wires(struct output *o, int nlanes)
 {
-	do {
-		struct wire *w = &o->wire[o->nwires];
+	const struct wire *first = &o->wire[0];
+	struct err ignored;
 
-		if (wire_open(w, uri, "target", err) < 0)
-			return -1;
-		o->nwires++;
-		if (w->is_read_only)
-			return err_set(err, ERR_FAIL,
-				       "the target '%s' is read-only", uri);
-	} while (o->nwires < nlanes && o->wire[0].can_multi_conn);
+	o->more = *first->patience;
+	if (o->more.wait_ms == 0 || o->more.wait_ms > MORE_WAIT_MS)
+		o->more.wait_ms = MORE_WAIT_MS;
+	o->is_shared = !first->can_multi_conn;
+	for (int i = 1; i <= nlanes && !o->is_shared; i++) {
+		o->is_shared = wire_open(&o->wire[i], first->uri, "target",
+					 &o->more, &ignored) < 0;
+		o->wire[i].patience = first->patience;
+	}
+}
+
+static int
+open_wires(struct output *o, const char *uri, int nlanes,
+	   const struct wire_patience *patience, struct err *err)
+{
+	if (wire_open(&o->wire[0], uri, "target", patience, err) < 0)
+		return -1;
+	if (o->wire[0].is_read_only)
+		return err_set(err, ERR_FAIL, "the target '%s' is read-only",
+			       uri);
+	open_more_wires(o, nlanes);
+	o->flush = &o->wire[o->is_shared ? 0 : nlanes];
 	o->size = o->wire[0].size;
 	return 0;
 }
 
 int
 output_open(struct output *o, const struct copy_target *target, int nlanes,
-	    struct err *err)
+	    const struct wire_patience *patience, struct err *err)
 {
 	int rc;
 
-	o->target = target;
-	o->fd = -1;
+	*o = (struct output){.target = target, .fd = -1};
+	pthread_mutex_init(&o->lock, NULL);
 	if (target->file)
 		rc = open_file(o, target->file, err);
 	else
-		rc = open_wires(o, target->uri, nlanes, err);
+		rc = open_wires(o, target->uri, nlanes, patience, err);
 	if (rc < 0)
 		output_close(o);
 	return rc;
@@ -78,10 +98,13 @@ output_open(struct output *o, const struct copy_target *target, int nlanes,
 void
 output_close(struct output *o)
 {
-	if (o->target && o->fd >= 0)
+	if (!o->target)
+		return;
+	if (o->fd >= 0)
 		close(o->fd);
-	for (int i = 0; i < o->nwires; i++)
+	for (int i = 0; i <= OUTPUT_LANES; i++)
 		wire_close(&o->wire[i]);
+	pthread_mutex_destroy(&o->lock);
 	*o = (struct output){.fd = -1};
 }
 
@@ -89,6 +112,16 @@ bool
 output_can_flush(const struct output *o)
 {
 	return o->fd >= 0 || o->wire[0].can_flush;
+}
+
+bool
+output_has_data(const struct output *o, uint64_t at, uint64_t len)
+{
+	off_t data = -1;
+
+	if (o->fd >= 0 && o->is_file)
+		data = lseek(o->fd, (off_t)at, SEEK_DATA);
+	return data >= 0 && (uint64_t)data < at + len;
 }
 
 /* The kernel says a failed write-back once per descriptor, to whoever asks
@@ -137,19 +170,49 @@ write_file(struct output *o, int lane, const void *data, size_t len,
 	return pass_on(o, lane, at, len, err);
 }
 
-static struct wire *
-wire_of(struct output *o, int lane)
+/* A request on a connection that is another's, too. */
+static int
+do_in_turn(struct output *o, enum wire_verb verb, void *data, uint64_t len,
+	   uint64_t at, struct err *err)
 {
-	return &o->wire[lane % o->nwires];
+	int rc;
+
+	pthread_mutex_lock(&o->lock);
+	if (!o->wire[0].nbd) { /* what ended it is what all are told */
+		*err = o->broke;
+		rc = -1;
+	} else {
+		rc = wire_do(&o->wire[0], verb, data, len, at, err);
+		if (rc < 0)
+			o->broke = *err;
+	}
+	pthread_mutex_unlock(&o->lock);
+	return rc;
+}
+
+struct wire *
+output_wire(struct output *o, int lane)
+{
+	return o->fd >= 0 || o->is_shared ? NULL : &o->wire[lane];
 }
 
 int
-output_write(struct output *o, int lane, const void *data, size_t len,
-	     uint64_t at, struct err *err)
+output_begin(struct output *o, int lane, struct wire_op *op, void *data,
+	     size_t len, uint64_t at, struct err *err)
 {
+	op->wire = NULL;
 	if (o->fd >= 0)
 		return write_file(o, lane, data, len, at, err);
-	return wire_write(wire_of(o, lane), data, len, at, err);
+	if (o->is_shared)
+		return do_in_turn(o, WIRE_WRITE, data, len, at, err);
+	wire_begin(&o->wire[lane], op, WIRE_WRITE, data, len, at);
+	return 0;
+}
+
+int
+output_end(struct wire_op *op, struct wire *also, struct err *err)
+{
+	return op->wire ? wire_end(op, also, err) : 0;
 }
 
 static bool
@@ -182,36 +245,57 @@ static int
 write_zeroes(struct output *o, int lane, uint64_t len, uint64_t at,
 	     struct err *err)
 {
+	struct wire_op op;
 	uint64_t end = at + len, n;
 
 	for (; at < end; at += n) {
 		n = end - at < LEDGER_BLOCK_SIZE ? end - at : LEDGER_BLOCK_SIZE;
-		if (output_write(o, lane, zero_block(), n, at, err) < 0)
+		if (output_begin(o, lane, &op, (void *)zero_block(), n, at,
+				 err) < 0 ||
+		    output_end(&op, NULL, err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int
+zero_wire(struct output *o, int lane, uint64_t len, uint64_t at,
+	  struct err *err)
+{
+	if (!o->wire[0].can_zero) {
+		errno = EOPNOTSUPP;
+		return err_sys(err, "the target");
+	}
+	if (o->is_shared)
+		return do_in_turn(o, WIRE_ZERO, NULL, len, at, err);
+	return wire_do(&o->wire[lane], WIRE_ZERO, NULL, len, at, err);
 }
 
 int
 output_zero(struct output *o, int lane, uint64_t len, uint64_t at,
 	    struct err *err)
 {
-	int rc;
+	int rc = o->fd >= 0 ? zero_file(o, len, at, err)
+			    : zero_wire(o, lane, len, at, err);
 
-	if (o->fd >= 0)
-		rc = zero_file(o, len, at, err);
-	else
-		rc = wire_zero(wire_of(o, lane), len, at, err);
 	if (rc < 0 && is_unsupported(err->sys))
 		return write_zeroes(o, lane, len, at, err);
 	return rc;
+}
+
+static int
+flush_wire(struct output *o, struct err *err)
+{
+	if (o->is_shared)
+		return do_in_turn(o, WIRE_FLUSH, NULL, 0, 0, err);
+	return wire_do(o->flush, WIRE_FLUSH, NULL, 0, 0, err);
 }
 
 int
 output_flush(struct output *o, struct err *err)
 {
 	if (o->fd < 0)
-		return wire_flush(&o->wire[0], err);
+		return flush_wire(o, err);
 	if (fdatasync(o->fd) == 0)
 		return 0;
 	return err_sys(err, "cannot sync target '%s'", o->target->file);

@@ -3,6 +3,8 @@
 #ifndef COPY_OUTPUT_H
 #define COPY_OUTPUT_H
 
+#include <pthread.h>
+
 #include "stages/copy/copy.h"
 #include "stages/copy/wire.h"
 
@@ -21,24 +23,40 @@ struct output_window {
 struct output {
 	const struct copy_target *target;
 	uint64_t size;
-	int fd;				/* -1: over NBD */
-	struct wire wire[OUTPUT_LANES]; /* nwires of them */
-	int nwires;			/* one, or one a lane */
+	int fd; /* -1: over NBD */
+	bool is_file;
+	/* One a lane and one for flushes; or the first for all, in turn. */
+	struct wire wire[OUTPUT_LANES + 1];
+	struct wire *flush;
+	struct wire_patience more; /* while the further ones connect */
+	bool is_shared;
+	pthread_mutex_t lock; /* of the one they share */
+	struct err broke;     /* why that one is closed */
 	struct output_window window[OUTPUT_LANES];
 };
 
 int output_open(struct output *o, const struct copy_target *target, int nlanes,
-		struct err *err);
+		const struct wire_patience *patience, struct err *err);
 void output_close(struct output *o); /* syncs nothing */
 
 bool output_can_flush(const struct output *o);
 
-/* `data` is a whole block, zero after `len`. */
-int output_write(struct output *o, int lane, const void *data, size_t len,
-		 uint64_t at, struct err *err);
+/* Is there data of somebody's, as far as that can be seen? */
+bool output_has_data(const struct output *o, uint64_t at, uint64_t len);
+
+/* Begins to write a block: `data` is a whole one, zero after `len`, and stays
+ * as it is until output_end, unless that has nothing to wait for: then
+ * op->wire is NULL. */
+int output_begin(struct output *o, int lane, struct wire_op *op, void *data,
+		 size_t len, uint64_t at, struct err *err);
+/* `also`: see wire_end.  Fine on one that has ended. */
+int output_end(struct wire_op *op, struct wire *also, struct err *err);
+/* The connection that is the lane's alone, or NULL. */
+struct wire *output_wire(struct output *o, int lane);
+
 int output_zero(struct output *o, int lane, uint64_t len, uint64_t at,
 		struct err *err);
-/* When this returns 0, every write that had returned before it was called is
+/* When this returns 0, every write that had ended before it was called is
  * durable.  When it fails once, nobody knows what is. */
 int output_flush(struct output *o, struct err *err);
 

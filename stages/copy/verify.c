@@ -20,6 +20,7 @@ struct verify {
 	uint64_t size;	  /* of the disk */
 	int fd;		  /* -1: over NBD */
 	struct wire wire; /* a connection that wrote nothing */
+	struct wire_patience patience;
 	struct digest digest;
 	uint8_t *buf; /* one block, aligned for O_DIRECT */
 	struct copy_progress progress;
@@ -58,7 +59,8 @@ open_target(struct verify *v, struct err *err)
 	if (target->file && open_file(v, target->file, &size, err) < 0)
 		return -1;
 	if (!target->file) {
-		if (wire_open(&v->wire, target->uri, "target", err) < 0)
+		if (wire_open(&v->wire, target->uri, "target", &v->patience,
+			      err) < 0)
 			return -1;
 		size = v->wire.size;
 	}
@@ -133,7 +135,7 @@ verify_block(struct verify *v, uint64_t block, struct err *err)
 		return 0;
 	}
 	rc = v->fd >= 0 ? read_file(v, len, at, err)
-			: wire_read(&v->wire, v->buf, len, at, err);
+			: wire_do(&v->wire, WIRE_READ, v->buf, len, at, err);
 	if (rc < 0 || digest_block(&v->digest, v->buf, len, digest, err) < 0)
 		return -1;
 	v->progress.read_bytes += len;
@@ -226,6 +228,7 @@ copy_verify(const struct verify_opts *opts, struct verify_result *ret,
 	    .size = ledger_identity(opts->ledger)->size_bytes,
 	    .buf = aligned_alloc(4096, LEDGER_BLOCK_SIZE),
 	    .reported_ms = clock_mono_ms(),
+	    .patience = {.wait_ms = opts->wait_ms},
 	};
 	int rc;
 

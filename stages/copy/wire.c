@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One NBD connection. */
+/* One NBD connection: libnbd's asynchronous calls, and waits that end. */
 #include "stages/copy/wire.h"
 
 #include <errno.h>
 #include <libnbd.h>
+#include <poll.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "io/nbd.h"
 #include "stages/copy/ledger.h"
 
 #define PIECE (32u * 1024 * 1024) /* what every server accepts */
+#define NTRIES 5		  /* of one request */
+#define FIRST_PAUSE_MS 50	  /* before the second, then four times it */
+#define GLANCE_MS 100		  /* how often a wait looks at the clock */
 
 static uint64_t
 least(uint64_t a, uint64_t b)
@@ -22,24 +28,36 @@ aligned(const struct wire *w, uint64_t len)
 	return (len + w->align - 1) / w->align * w->align;
 }
 
-/* libnbd says what the server answered as an errno, or none. */
-static int
-nbd_errno(void)
+static int64_t
+wait_ms(const struct wire *w)
 {
-	return nbd_get_errno() ? nbd_get_errno() : EIO;
+	return w->patience->wait_ms ? w->patience->wait_ms : WIRE_WAIT_MS;
+}
+
+static bool
+is_over(const struct wire *w)
+{
+	int64_t until = atomic_load(&w->patience->until_ms);
+
+	return until && clock_mono_ms() >= until;
 }
 
 static int
-connect_uri(struct wire *w, const char *uri, struct err *err)
+connect_uri(struct wire *w, struct err *err)
 {
+	const struct nbd_dial_opts opts = {
+	    .what = w->what,
+	    .deadline_ms = wait_ms(w),
+	    .until_ms = &w->patience->until_ms,
+	};
+
 	w->nbd = nbd_create();
 	/* every answer is checked, so clearing the buffer first is waste */
 	if (w->nbd && nbd_set_pread_initialize(w->nbd, false) == 0 &&
-	    nbd_add_meta_context(w->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0 &&
-	    nbd_connect_uri(w->nbd, uri) == 0)
-		return 0;
-	return err_set(err, ERR_RETRY, "cannot connect to the %s '%s': %s",
-		       w->what, uri, nbd_get_error());
+	    nbd_add_meta_context(w->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0)
+		return nbd_dial(w->nbd, w->uri, &opts, err);
+	return err_set(err, ERR_RETRY, "cannot use libnbd: %s",
+		       nbd_get_error());
 }
 
 static int
@@ -51,25 +69,27 @@ read_limits(struct wire *w, struct err *err)
 
 	if (size < 0)
 		return err_set(err, ERR_RETRY,
-			       "the %s does not say its size: %s", w->what,
-			       nbd_get_error());
+			       "the %s '%s' does not say its size: %s", w->what,
+			       w->uri, nbd_get_error());
 	w->size = (uint64_t)size;
 	w->align = least_size > 0 ? (uint32_t)least_size : 1;
 	w->piece = most_size > 0 ? (uint32_t)least(most_size, PIECE) : PIECE;
 	w->piece -= w->piece % w->align;
 	if (LEDGER_BLOCK_SIZE % w->align != 0 || w->piece == 0)
 		return err_set(err, ERR_FAIL,
-			       "the %s takes only requests of %u to %lld "
-			       "bytes, which no NBD server should ask for",
-			       w->what, w->align, (long long)most_size);
+			       "the %s '%s' takes only requests of %u to %lld "
+			       "bytes: palletjack copies blocks of %d",
+			       w->what, w->uri, w->align, (long long)most_size,
+			       LEDGER_BLOCK_SIZE);
 	return 0;
 }
 
 int
-wire_open(struct wire *w, const char *uri, const char *what, struct err *err)
+wire_open(struct wire *w, const char *uri, const char *what,
+	  const struct wire_patience *patience, struct err *err)
 {
-	w->what = what;
-	if (connect_uri(w, uri, err) < 0 || read_limits(w, err) < 0) {
+	*w = (struct wire){.uri = uri, .what = what, .patience = patience};
+	if (connect_uri(w, err) < 0 || read_limits(w, err) < 0) {
 		wire_close(w);
 		return -1;
 	}
@@ -90,82 +110,280 @@ wire_close(struct wire *w)
 	w->nbd = NULL;
 }
 
-int
-wire_read(struct wire *w, void *data, size_t len, uint64_t at, struct err *err)
+/* Called by libnbd from within wire_turn; 1 retires the command. */
+static int
+answered(void *arg, int *error)
 {
-	uint64_t end = least(at + aligned(w, len), w->size);
-	uint8_t *to = data;
-	uint64_t n;
+	struct wire_op *op = arg;
 
-	for (; at < end; at += n, to += n) {
-		n = least(end - at, w->piece);
-		if (nbd_pread(w->nbd, to, n, at, 0) < 0)
-			return err_set(err, ERR_RETRY,
-				       "cannot read %llu bytes at byte %llu of "
-				       "the %s: %s",
-				       (unsigned long long)n,
-				       (unsigned long long)at, w->what,
-				       strerror(nbd_errno()));
+	if (*error && !op->error)
+		op->error = *error;
+	op->npending--;
+	op->wire->npending--;
+	return 1;
+}
+
+/* libnbd says why it would not even send as an errno, or not at all. */
+static void
+not_sent(struct wire_op *op)
+{
+	if (!op->wire->nbd) /* closed after an earlier failure */
+		op->error = ENOTCONN;
+	else if (!op->error)
+		op->error = nbd_get_errno() ? nbd_get_errno() : EIO;
+	op->npending--;
+	op->wire->npending--;
+}
+
+static int64_t
+send_piece(struct wire_op *op, uint64_t n, uint64_t at)
+{
+	struct nbd_handle *nbd = op->wire->nbd;
+	nbd_completion_callback done = {.callback = answered, .user_data = op};
+	uint8_t *data = op->data ? op->data + (at - op->at) : NULL;
+
+	switch (op->verb) {
+	case WIRE_READ:
+		return nbd_aio_pread(nbd, data, n, at, done, 0);
+	case WIRE_WRITE:
+		return nbd_aio_pwrite(nbd, data, n, at, done, 0);
+	case WIRE_ZERO:
+		/* a hole is welcome here: WRITE_ZEROES promises zeroes either
+		 * way, which TRIM does not */
+		return nbd_aio_zero(nbd, n, at, done, 0);
+	case WIRE_FLUSH:
+		break;
+	}
+	return nbd_aio_flush(nbd, done, 0);
+}
+
+/* Counted before it is sent: the answer can come while it is. */
+static void
+send_pieces(struct wire_op *op)
+{
+	struct wire *w = op->wire;
+	uint64_t at = op->at, n;
+
+	op->error = 0;
+	if (w->npending == 0)
+		w->moved_ms = clock_mono_ms();
+	do {
+		n = least(op->end - at, w->piece);
+		op->npending++;
+		w->npending++;
+		if (!w->nbd || send_piece(op, n, at) < 0)
+			not_sent(op);
+		at += n;
+	} while (at < op->end && !op->error);
+}
+
+void
+wire_begin(struct wire *w, struct wire_op *op, enum wire_verb verb, void *data,
+	   uint64_t len, uint64_t at)
+{
+	*op = (struct wire_op){
+	    .wire = w,
+	    .verb = verb,
+	    .data = data,
+	    .at = at,
+	    .end = least(at + aligned(w, len), w->size),
+	};
+	if (op->end < op->at) /* past the export's end: let the server say */
+		op->end = at + len;
+	send_pieces(op);
+}
+
+static struct pollfd
+interest(const struct wire *w)
+{
+	struct pollfd pfd = {.fd = -1};
+	unsigned direction;
+
+	if (!w || !w->nbd || w->npending == 0)
+		return pfd;
+	direction = nbd_aio_get_direction(w->nbd);
+	pfd.fd = nbd_aio_get_fd(w->nbd);
+	if (direction & LIBNBD_AIO_DIRECTION_READ)
+		pfd.events |= POLLIN;
+	if (direction & LIBNBD_AIO_DIRECTION_WRITE)
+		pfd.events |= POLLOUT;
+	return pfd;
+}
+
+/* One event a turn, as libnbd wants it. */
+static void
+take_turn(struct wire *w, const struct pollfd *pfd)
+{
+	if (!w || pfd->revents == 0)
+		return;
+	w->moved_ms = clock_mono_ms();
+	if (pfd->events & POLLIN && pfd->revents & ~POLLOUT)
+		(void)nbd_aio_notify_read(w->nbd);
+	else if (pfd->events & POLLOUT)
+		(void)nbd_aio_notify_write(w->nbd);
+}
+
+/* How many of the two moved. */
+static int
+move(struct wire *w, struct wire *also, int ms)
+{
+	struct pollfd fds[2] = {interest(w), interest(also)};
+	int n = poll(fds, 2, ms);
+
+	if (n > 0) {
+		take_turn(w, &fds[0]);
+		take_turn(also, &fds[1]);
+	}
+	return n;
+}
+
+void
+wire_move(struct wire *w, struct wire *also)
+{
+	move(w, also, 0);
+}
+
+static bool
+is_dead(const struct wire *w)
+{
+	return !w->nbd || nbd_aio_is_dead(w->nbd) > 0 ||
+	       nbd_aio_is_closed(w->nbd) > 0;
+}
+
+static const char *
+verb_name(enum wire_verb verb)
+{
+	static const char *const names[] = {
+	    [WIRE_READ] = "read",
+	    [WIRE_WRITE] = "write",
+	    [WIRE_ZERO] = "zero",
+	    [WIRE_FLUSH] = "flush",
+	};
+
+	return names[verb];
+}
+
+static int
+give_up(const struct wire *w, const char *doing, uint64_t at, struct err *err)
+{
+	char waited[CLOCK_TEXT_SIZE];
+
+	if (is_over(w))
+		return err_set(err, ERR_CANCELLED,
+			       "asked to stop while waiting for the %s '%s'",
+			       w->what, w->uri);
+	return err_set(err, ERR_RETRY,
+		       "the %s '%s' does not answer: waited %s for it to %s "
+		       "at byte %llu",
+		       w->what, w->uri,
+		       clock_format_duration(wait_ms(w), waited), doing,
+		       (unsigned long long)at);
+}
+
+static int
+wait_for(struct wire_op *op, struct wire *also, struct err *err)
+{
+	struct wire *w = op->wire;
+
+	while (op->npending > 0) {
+		if (is_dead(w)) { /* its answers will not come */
+			op->error = op->error ? op->error : ENOTCONN;
+			break;
+		}
+		if (move(w, also, GLANCE_MS) > 0)
+			continue;
+		if (is_over(w) || clock_mono_ms() - w->moved_ms > wait_ms(w))
+			return give_up(w, verb_name(op->verb), op->at, err);
+	}
+	return 0;
+}
+
+/* A flush that failed is never asked for again: a success would prove
+ * nothing.  Nor is what will fail in the same way. */
+static bool
+is_worth_another(const struct wire_op *op)
+{
+	return op->verb != WIRE_FLUSH && !is_dead(op->wire) &&
+	       (op->error == EIO || op->error == ENOMEM ||
+		op->error == EAGAIN || op->error == EBUSY ||
+		op->error == ETIMEDOUT);
+}
+
+static int
+try_again(struct wire_op *op, struct wire *also, struct err *err)
+{
+	int64_t pause = FIRST_PAUSE_MS;
+
+	for (int i = 1; i < NTRIES && is_worth_another(op); i++, pause *= 4) {
+		int64_t until = clock_mono_ms() + pause;
+
+		while (clock_mono_ms() < until && !is_over(op->wire))
+			poll(NULL, 0, 10);
+		send_pieces(op);
+		if (wait_for(op, also, err) < 0)
+			return -1;
+		if (!op->error)
+			break;
 	}
 	return 0;
 }
 
 static int
-target_failed(const struct wire *w, const char *verb, uint64_t at,
-	      struct err *err)
+say_failure(const struct wire_op *op, struct err *err)
 {
-	errno = nbd_errno();
-	return err_sys(err, "cannot %s at byte %llu of the %s", verb,
-		       (unsigned long long)at, w->what);
+	const struct wire *w = op->wire;
+	unsigned long long at = op->at, len = op->end - op->at;
+
+	if (is_dead(w))
+		return err_set(err, ERR_RETRY,
+			       "the connection to the %s '%s' broke while it "
+			       "was to %s at byte %llu: %s",
+			       w->what, w->uri, verb_name(op->verb), at,
+			       strerror(op->error));
+	errno = op->error;
+	if (op->verb == WIRE_FLUSH)
+		return err_sys(err, "cannot flush the %s '%s'", w->what,
+			       w->uri);
+	err_sys(err, "cannot %s %llu bytes at byte %llu of the %s '%s'",
+		verb_name(op->verb), len, at, w->what, w->uri);
+	if (op->verb == WIRE_READ)
+		err->class = ERR_RETRY;
+	return -1;
 }
 
 int
-wire_write(struct wire *w, const void *data, size_t len, uint64_t at,
-	   struct err *err)
+wire_end(struct wire_op *op, struct wire *also, struct err *err)
 {
-	uint64_t end = least(at + aligned(w, len), w->size);
-	const uint8_t *from = data;
-	uint64_t n;
+	int rc = wait_for(op, also, err);
 
-	for (; at < end; at += n, from += n) {
-		n = least(end - at, w->piece);
-		if (nbd_pwrite(w->nbd, from, n, at, 0) < 0)
-			return target_failed(w, "write", at, err);
-	}
-	return 0;
+	if (rc == 0 && op->error)
+		rc = try_again(op, also, err);
+	if (rc == 0 && op->error)
+		rc = say_failure(op, err);
+	if (op->npending == 0)
+		op->wire = NULL;
+	return rc;
 }
 
 int
-wire_zero(struct wire *w, uint64_t len, uint64_t at, struct err *err)
+wire_do(struct wire *w, enum wire_verb verb, void *data, uint64_t len,
+	uint64_t at, struct err *err)
 {
-	uint64_t end = least(at + aligned(w, len), w->size);
-	uint64_t n;
+	struct wire_op op;
 
-	errno = EOPNOTSUPP;
-	if (!w->can_zero)
-		return err_sys(err, "the %s", w->what);
-	/* a hole is welcome here: WRITE_ZEROES promises zeroes either way,
-	 * which TRIM does not */
-	for (; at < end; at += n) {
-		n = least(end - at, w->piece);
-		if (nbd_zero(w->nbd, n, at, 0) < 0)
-			return target_failed(w, "zero", at, err);
-	}
-	return 0;
-}
-
-int
-wire_flush(struct wire *w, struct err *err)
-{
-	if (nbd_flush(w->nbd, 0) == 0)
+	wire_begin(w, &op, verb, data, len, at);
+	if (wire_end(&op, NULL, err) == 0)
 		return 0;
-	errno = nbd_errno();
-	return err_sys(err, "cannot flush the %s", w->what);
+	/* what is still under way must not outlive its place on the stack */
+	if (op.npending > 0)
+		wire_close(w);
+	return -1;
 }
 
 /* One question about the allocation of [at, end) and how far its answer
  * went. */
 struct asking {
+	struct wire_op op; /* first: what answered() is given */
 	uint64_t at, end;
 	uint64_t first; /* block of is_zero[0] */
 	bool *is_zero;
@@ -206,16 +424,24 @@ static int
 ask_extents(struct wire *w, struct asking *a, struct err *err)
 {
 	nbd_extent_callback take = {.callback = take_extents, .user_data = a};
+	nbd_completion_callback done = {.callback = answered,
+					.user_data = &a->op};
 	uint64_t before = a->at;
 
-	if (nbd_block_status(w->nbd, a->end - a->at, a->at, take, 0) < 0)
-		return err_set(err, ERR_RETRY,
-			       "cannot ask the %s what it holds at byte %llu: "
-			       "%s",
-			       w->what, (unsigned long long)before,
-			       strerror(nbd_errno()));
-	/* an answer that says nothing: whatever is left is read */
-	if (a->at == before) {
+	a->op = (struct wire_op){.wire = w, .at = before, .end = a->end};
+	if (w->npending == 0)
+		w->moved_ms = clock_mono_ms();
+	a->op.npending++;
+	w->npending++;
+	if (nbd_aio_block_status(w->nbd, a->end - before, before, take, done,
+				 0) < 0)
+		not_sent(&a->op);
+	if (wait_for(&a->op, NULL, err) < 0)
+		return -1;
+	if (a->op.error && is_dead(w))
+		return say_failure(&a->op, err);
+	/* no answer, or one that says nothing: whatever is left is read */
+	if (a->op.error || a->at == before) {
 		mark_data(a, a->at, a->end);
 		a->at = a->end;
 	}
@@ -234,8 +460,12 @@ wire_zero_blocks(struct wire *w, uint64_t first, size_t n, bool *is_zero,
 	};
 
 	memset(is_zero, w->has_extents, n * sizeof(*is_zero));
-	while (w->has_extents && a.at < a.end)
-		if (ask_extents(w, &a, err) < 0)
-			return -1;
+	while (w->has_extents && a.at < a.end) {
+		if (ask_extents(w, &a, err) == 0)
+			continue;
+		if (a.op.npending > 0)
+			wire_close(w);
+		return -1;
+	}
 	return 0;
 }

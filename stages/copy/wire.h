@@ -1,41 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One NBD connection, with the server's limits kept for the caller: requests
- * of any length are cut and padded as it wants. */
+ * are cut and padded as it wants, tried again a few times, and never waited
+ * for without end. */
 #ifndef COPY_WIRE_H
 #define COPY_WIRE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
+#define WIRE_WAIT_MS (30 * 60 * 1000) /* for a server that says nothing */
+
+/* How long the caller waits.  Borrowed by the connection. */
+struct wire_patience {
+	int64_t wait_ms; /* for a sign of life; 0: WIRE_WAIT_MS */
+	/* When clock_mono_ms() has passed it, every wait ends with
+	 * ERR_CANCELLED; 0: not yet.  Another thread may set it. */
+	_Atomic int64_t until_ms;
+};
+
 struct wire {
-	struct nbd_handle *nbd; /* may be used by two threads in turn */
+	struct nbd_handle *nbd; /* of one thread at a time */
 	const char *what;	/* "source", "target" */
-	uint64_t size;		/* of the export */
-	uint32_t align;		/* of every request; divides a block */
-	uint32_t piece;		/* largest request */
+	const char *uri;
+	const struct wire_patience *patience;
+	uint64_t size;	   /* of the export */
+	uint32_t align;	   /* of every request; divides a block */
+	uint32_t piece;	   /* largest request */
+	int64_t moved_ms;  /* when bytes last went either way */
+	unsigned npending; /* requests on their way */
 	bool has_extents, can_zero, can_flush, can_multi_conn, is_read_only;
 };
 
-/* `what` must outlive the connection.  Zero-initialise. */
+/* `uri`, `what` and `patience` must outlive the connection.  Zero-initialise.
+ */
 int wire_open(struct wire *w, const char *uri, const char *what,
-	      struct err *err);
+	      const struct wire_patience *patience, struct err *err);
 void wire_close(struct wire *w);
 
+enum wire_verb {
+	WIRE_READ,
+	WIRE_WRITE,
+	WIRE_ZERO, /* sure to read back as zeroes */
+	WIRE_FLUSH,
+};
+
+/* A request that is under way: it and its data belong to the wire from
+ * wire_begin to wire_end, or until the wire is closed. */
+struct wire_op {
+	struct wire *wire; /* NULL: none is under way */
+	enum wire_verb verb;
+	uint8_t *data;
+	uint64_t at, end;
+	unsigned npending; /* pieces the server has not answered */
+	int error;	   /* errno of the first that failed */
+};
+
 /* A buffer is a whole block in size, whatever `len`: alignment may add to the
- * end of a short one.  Failures to read are ERR_RETRY, to write as errno
- * says. */
-int wire_read(struct wire *w, void *data, size_t len, uint64_t at,
-	      struct err *err);
-/* What alignment adds is written, too: the caller has it zeroed. */
-int wire_write(struct wire *w, const void *data, size_t len, uint64_t at,
-	       struct err *err);
-/* Zeroes that are sure to read back as such; EOPNOTSUPP in err->sys when the
- * server will not and they must be written. */
-int wire_zero(struct wire *w, uint64_t len, uint64_t at, struct err *err);
-int wire_flush(struct wire *w, struct err *err);
+ * end of a short one.  What it adds is written, too: the caller has it zeroed.
+ */
+void wire_begin(struct wire *w, struct wire_op *op, enum wire_verb verb,
+		void *data, uint64_t len, uint64_t at);
+/* Waits for it; what `also` (or NULL) has under way is kept moving meanwhile.
+ * Failures to read are ERR_RETRY, all others as errno says. */
+int wire_end(struct wire_op *op, struct wire *also, struct err *err);
+/* Keeps the requests of both moving without waiting. */
+void wire_move(struct wire *w, struct wire *also);
+
+/* Both in one. */
+int wire_do(struct wire *w, enum wire_verb verb, void *data, uint64_t len,
+	    uint64_t at, struct err *err);
 
 /* Which blocks the server says read as zeroes: is_zero[i] for block
  * first + i.  A server that says nothing about it has none. */

@@ -9,10 +9,26 @@
 #include "stages/copy/zero.h"
 
 #define SPANS_PER_WORKER 4 /* at least, so that none idles at the end */
+#define MOST_READS (ENGINE_SLOTS / 2)
+#define SLOW_MS 2 /* a wait that is longer wants more reads at once */
+
+/* Is a block without an entry one that an earlier attempt reached? */
+static bool
+was_begun(const struct engine *e, const struct ledger_entry *entry,
+	  uint64_t block)
+{
+	if (!e->opts->ledger)
+		return false;
+	return entry->state == LEDGER_PENDING ||
+	       (entry->state == LEDGER_UNKNOWN &&
+		output_has_data(&e->out, block * LEDGER_BLOCK_SIZE,
+				engine_block_len(e, block)));
+}
 
 static enum block_plan
-plan_block(struct engine *e, uint64_t block, bool *ret_overwrites)
+plan_block(struct worker *w, size_t i, uint64_t block, bool *ret_overwrites)
 {
+	struct engine *e = w->e;
 	const struct copy_opts *opts = e->opts;
 	struct ledger_entry entry = {.state = LEDGER_UNKNOWN};
 	bool blank = opts->target.reads_as_zero;
@@ -26,6 +42,7 @@ plan_block(struct engine *e, uint64_t block, bool *ret_overwrites)
 	    entry.generation == opts->generation)
 		return BLOCK_SETTLED;
 	*ret_overwrites = entry.state != LEDGER_UNKNOWN;
+	w->is_again[i] = was_begun(e, &entry, block);
 	return blank ? BLOCK_BLANK : BLOCK_WRITTEN;
 }
 
@@ -57,7 +74,7 @@ take_span(struct worker *w, struct err *err)
 		uint64_t block = e->next++;
 		bool overwrites = false;
 
-		w->plan[w->n] = plan_block(e, block, &overwrites);
+		w->plan[w->n] = plan_block(w, w->n, block, &overwrites);
 		if (w->plan[w->n] == BLOCK_SETTLED)
 			count_settled(e, block);
 		if (overwrites)
@@ -72,11 +89,15 @@ take_span(struct worker *w, struct err *err)
 
 /* Lock held. */
 static void
-note_fresh(struct engine *e, uint64_t block, const uint8_t *digest)
+note_fresh(struct worker *w, size_t i, const uint8_t *digest)
 {
+	struct engine *e = w->e;
+	uint64_t block = w->first + i;
 	struct fresh *fresh;
 
 	e->progress.done_bytes += engine_block_len(e, block);
+	if (w->is_again[i])
+		e->progress.redone_bytes += engine_block_len(e, block);
 	if (!e->opts->ledger)
 		return;
 	if (e->fresh.n == 0)
@@ -119,39 +140,118 @@ copy_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
 		return -1;
 	pthread_mutex_lock(&e->lock);
 	for (size_t k = 0; k < n; k++)
-		note_fresh(e, first + k, k + 1 < n ? w->digest.zero : digest);
+		note_fresh(w, i + k, k + 1 < n ? w->digest.zero : digest);
 	e->progress.zero_bytes += len;
+	if (w->plan[i] != BLOCK_BLANK)
+		e->progress.zeroed_bytes += len;
 	pthread_mutex_unlock(&e->lock);
+	return 0;
+}
+
+static struct slot *
+slot_of(struct worker *w, uint64_t n)
+{
+	return &w->slot[n % ENGINE_SLOTS];
+}
+
+static void
+begin_read(struct worker *w, size_t i)
+{
+	struct slot *s = slot_of(w, w->nbegun++);
+	uint64_t block = w->first + i;
+
+	if (!s->buf) {
+		s->buf = aligned_alloc(4096, LEDGER_BLOCK_SIZE);
+		if (!s->buf)
+			abort();
+	}
+	s->i = i;
+	s->is_settled = true;
+	input_begin(&w->source, &s->read, s->buf, engine_block_len(w->e, block),
+		    block * LEDGER_BLOCK_SIZE);
+}
+
+/* Here a request at a time is best, and the more the longer the way to the
+ * server: what was waited for says which it is. */
+static int
+wait_for_read(struct worker *w, struct slot *s, struct err *err)
+{
+	int64_t began_ms = clock_mono_ms();
+
+	if (input_end(&w->source, &s->read, output_wire(&w->e->out, w->lane),
+		      err) < 0)
+		return -1;
+	if (clock_mono_ms() - began_ms >= SLOW_MS && w->depth < MOST_READS)
+		w->depth++;
+	return 0;
+}
+
+/* The oldest read: the block goes on to the target. */
+static int
+end_read(struct worker *w, struct err *err)
+{
+	struct engine *e = w->e;
+	struct slot *s = slot_of(w, w->nread);
+	uint64_t block = w->first + s->i;
+	size_t len = engine_block_len(e, block);
+
+	if (wait_for_read(w, s, err) < 0)
+		return -1;
+	w->nread++;
+	memset(s->buf + len, 0, LEDGER_BLOCK_SIZE - len);
+	pthread_mutex_lock(&e->lock);
+	e->progress.read_bytes += len;
+	pthread_mutex_unlock(&e->lock);
+	if (zero_is(s->buf, len))
+		return copy_zeroes(w, s->i, 1, err);
+	if (digest_block(&w->digest, s->buf, len, s->digest, err) < 0)
+		return -1;
+	if (output_begin(&e->out, w->lane, &s->write, s->buf, len,
+			 block * LEDGER_BLOCK_SIZE, err) < 0)
+		return target_failed(e);
+	s->is_settled = false;
+	return 0;
+}
+
+/* The oldest write: the target has acknowledged the block. */
+static int
+end_write(struct worker *w, struct err *err)
+{
+	struct engine *e = w->e;
+	struct slot *s = slot_of(w, w->nwritten);
+
+	w->nwritten++;
+	if (s->is_settled)
+		return 0;
+	if (output_end(&s->write, w->source.file ? NULL : &w->source.wire,
+		       err) < 0)
+		return target_failed(e);
+	pthread_mutex_lock(&e->lock);
+	note_fresh(w, s->i, s->digest);
+	e->progress.written_bytes += engine_block_len(e, w->first + s->i);
+	pthread_mutex_unlock(&e->lock);
+	return 0;
+}
+
+/* Until at most so many reads and writes are under way. */
+static int
+drain(struct worker *w, uint64_t nreads, uint64_t nwrites, struct err *err)
+{
+	while (w->nbegun - w->nread > nreads)
+		if (atomic_load(&w->e->stop) || end_read(w, err) < 0)
+			return -1;
+	while (w->nread - w->nwritten > nwrites)
+		if (end_write(w, err) < 0)
+			return -1;
 	return 0;
 }
 
 static int
 copy_data(struct worker *w, size_t i, struct err *err)
 {
-	struct engine *e = w->e;
-	uint64_t block = w->first + i;
-	uint64_t at = block * LEDGER_BLOCK_SIZE;
-	size_t len = engine_block_len(e, block);
-	uint8_t digest[LEDGER_DIGEST_SIZE];
-	bool is_zero;
-
-	if (wire_read(&w->source, w->buf, len, at, err) < 0)
+	if (drain(w, w->depth - 1, w->depth - 1, err) < 0)
 		return -1;
-	memset(w->buf + len, 0, LEDGER_BLOCK_SIZE - len);
-	is_zero = zero_is(w->buf, len);
-	pthread_mutex_lock(&e->lock);
-	e->progress.read_bytes += len;
-	pthread_mutex_unlock(&e->lock);
-	if (is_zero)
-		return copy_zeroes(w, i, 1, err);
-	if (digest_block(&w->digest, w->buf, len, digest, err) < 0)
-		return -1;
-	if (output_write(&e->out, w->lane, w->buf, len, at, err) < 0)
-		return target_failed(e);
-	pthread_mutex_lock(&e->lock);
-	note_fresh(e, block, digest);
-	e->progress.written_bytes += len;
-	pthread_mutex_unlock(&e->lock);
+	begin_read(w, i);
 	return 0;
 }
 
@@ -168,17 +268,11 @@ run_of_holes(const struct worker *w, size_t i)
 }
 
 static int
-copy_span(struct worker *w, struct err *err)
+copy_blocks(struct worker *w, struct err *err)
 {
 	size_t n;
 	int rc = 0;
 
-	for (n = 0; n < w->n && w->plan[n] == BLOCK_SETTLED; n++)
-		;
-	if (n == w->n)
-		return 0;
-	if (wire_zero_blocks(&w->source, w->first, w->n, w->is_hole, err) < 0)
-		return -1;
 	for (size_t i = 0; rc == 0 && i < w->n; i += n) {
 		if (atomic_load(&w->e->stop))
 			return 0;
@@ -191,6 +285,27 @@ copy_span(struct worker *w, struct err *err)
 			n = 1, rc = copy_data(w, i, err);
 	}
 	return rc;
+}
+
+/* After a failure elsewhere, or when asked to stop, nobody waits for reads any
+ * more, but what the target was sent is still worth its answer. */
+static int
+copy_span(struct worker *w, struct err *err)
+{
+	struct err ignored;
+	size_t n;
+
+	for (n = 0; n < w->n && w->plan[n] == BLOCK_SETTLED; n++)
+		;
+	if (n == w->n)
+		return 0;
+	if (input_zero_blocks(&w->source, w->first, w->n, w->is_hole, err) < 0)
+		return -1;
+	if (copy_blocks(w, err) == 0 && drain(w, 0, 0, err) == 0)
+		return 0;
+	while (w->nwritten < w->nread)
+		(void)end_write(w, &ignored);
+	return atomic_load(&w->e->stop) && err->class == ERR_NONE ? 0 : -1;
 }
 
 void *

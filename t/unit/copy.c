@@ -258,51 +258,6 @@ test_resume(void)
 }
 
 static void
-test_source_errors(void)
-{
-	CLEANUP(mem_freep) char *source = path_of("se.source");
-	CLEANUP(mem_freep) char *target = path_of("se.target");
-	CLEANUP(mem_freep) char *ledger = path_of("se.ledger");
-	CLEANUP(mem_freep) char *trigger = path_of("se.trigger");
-	CLEANUP(mem_freep)
-	char *filter = mem_printf("error-pread-file=%s", trigger);
-	const char *argv[] = {"nbdkit",
-			      "-f",
-			      "-U",
-			      "@SOCKET@",
-			      "--filter=error",
-			      "file",
-			      source,
-			      filter,
-			      "error-pread-rate=30%",
-			      "error=EIO",
-			      NULL};
-	struct nbd_server server;
-	struct ledger *l;
-	struct copy_opts opts;
-	uint64_t before;
-
-	disk_make(source, "abcdefghijklmnopqrstuvwxyz", 26 * MIB);
-	disk_make_blank(target, 26 * MIB);
-	server = disk_serve_by(argv);
-	l = open_ledger(ledger, 26 * MIB, LEDGER_SHA256, true);
-	opts = to_file(server.uri, target, l);
-	if (fs_write(trigger, "", 0, 0600, &err) < 0)
-		abort();
-	ok(fails(&opts, ERR_RETRY, "of the source"),
-	   "a source that cannot be read may work later");
-	like(err.text, "Input/output error", "and says why");
-	before = ledger_count_durable(l) * MIB;
-	is_int(stats.done_bytes, before, "what was written is kept");
-	unlink(trigger);
-	ok(copies(&opts), "then it goes on");
-	is_int(stats.skipped_bytes, before, "with what is missing");
-	ok(disk_same(source, target, 26 * MIB), "target equals source");
-	ledger_close(l);
-	nbd_server_stop(&server);
-}
-
-static void
 test_sizes(void)
 {
 	CLEANUP(mem_freep) char *source = path_of("sz.source");
@@ -412,92 +367,6 @@ test_qcow2(void)
 	nbd_server_stop(&from);
 }
 
-static void
-test_no_flush(void)
-{
-	CLEANUP(mem_freep) char *source = path_of("nf.source");
-	CLEANUP(mem_freep) char *target = path_of("nf.target");
-	CLEANUP(mem_freep) char *ledger = path_of("nf.ledger");
-	const char *argv[] = {"nbdkit",
-			      "-f",
-			      "-U",
-			      "@SOCKET@",
-			      "eval",
-			      "get_size=stat -L -c %s $FILE",
-			      "pread=dd if=$FILE skip=$4 count=$3 "
-			      "iflag=count_bytes,skip_bytes",
-			      "can_write=exit 0",
-			      "can_flush=exit 3",
-			      "pwrite=dd of=$FILE seek=$4 conv=notrunc "
-			      "oflag=seek_bytes status=none",
-			      NULL};
-	struct nbd_server from, to;
-	struct ledger *l;
-	struct copy_opts opts;
-
-	disk_make(source, "ab.c", 4 * MIB);
-	disk_make(target, "zzzz", 4 * MIB);
-	setenv("FILE", target, 1);
-	from = disk_serve(source);
-	to = disk_serve_by(argv);
-	l = open_ledger(ledger, 4 * MIB, LEDGER_SHA256, false);
-	opts = to_file(from.uri, NULL, l);
-	opts.target.uri = to.uri;
-	opts.target.reads_as_zero = false;
-	ok(fails(&opts, ERR_FAIL, "offers no flush"),
-	   "a target without flush gives no ledger");
-	opts.ledger = NULL;
-	ok(copies(&opts), "but can be copied to without one");
-	ok(disk_same(source, target, 4 * MIB),
-	   "zeroes are written where the server cannot zero");
-	ledger_close(l);
-	nbd_server_stop(&to);
-	nbd_server_stop(&from);
-}
-
-/* A flush that fails once makes everything before it doubtful for good. */
-static void
-test_failed_flush(void)
-{
-	CLEANUP(mem_freep) char *source = path_of("ff.source");
-	CLEANUP(mem_freep) char *ledger = path_of("ff.ledger");
-	CLEANUP(mem_freep) char *mark = path_of("ff.mark");
-	const char *argv[] = {"nbdkit",
-			      "-f",
-			      "-U",
-			      "@SOCKET@",
-			      "eval",
-			      "get_size=echo 8M",
-			      "pread=head -c $3 /dev/zero",
-			      "can_write=exit 0",
-			      "can_flush=exit 0",
-			      "flush=[ -e $MARK ] && exit 0; touch $MARK; "
-			      "echo EIO >&2; exit 1",
-			      "pwrite=cat >/dev/null",
-			      NULL};
-	struct nbd_server from, to;
-	struct ledger *l;
-	struct copy_opts opts;
-
-	setenv("MARK", mark, 1);
-	disk_make(source, "abcdefgh", 8 * MIB);
-	from = disk_serve(source);
-	to = disk_serve_by(argv);
-	l = open_ledger(ledger, 8 * MIB, LEDGER_SHA256, true);
-	opts = to_file(from.uri, NULL, l);
-	opts.target.uri = to.uri;
-	opts.checkpoint_bytes = MIB;
-	ok(fails(&opts, ERR_RETRY, "cannot flush the target"),
-	   "a flush that fails ends the copy");
-	is_int(ledger_count_durable(l), 0,
-	       "and a later one that would succeed proves nothing");
-	ok(copies(&opts), "the next run copies");
-	is_int(stats.written_bytes, 8 * MIB, "all of it");
-	ledger_close(l);
-	nbd_server_stop(&to);
-	nbd_server_stop(&from);
-}
-
 /* Servers that insist on their block sizes, and say so. */
 static void
 test_block_sizes(void)
@@ -538,31 +407,6 @@ test_block_sizes(void)
 	nbd_server_stop(&from);
 }
 
-static void
-test_full_target(void)
-{
-	CLEANUP(mem_freep) char *gone = NULL;
-	CLEANUP(mem_freep) char *source = path_of("ft.source");
-	const char *argv[] = {"nbdkit", "-f", "-U", "@SOCKET@",
-			      "full",	"4M", NULL};
-	struct nbd_server from, to;
-	struct copy_opts opts;
-
-	disk_make(source, "abcd", 4 * MIB);
-	from = disk_serve(source);
-	to = disk_serve_by(argv);
-	opts = to_file(from.uri, NULL, NULL);
-	opts.target.uri = to.uri;
-	ok(fails(&opts, ERR_RETRY, "No space left"),
-	   "a full target may work later");
-	nbd_server_stop(&to);
-	gone = mem_strdup(from.uri);
-	nbd_server_stop(&from);
-	opts.source_uri = gone;
-	ok(fails(&opts, ERR_RETRY, "cannot connect to the source"),
-	   "so may a source that is not there");
-}
-
 int
 main(void)
 {
@@ -573,13 +417,9 @@ main(void)
 	test_dirty_target();
 	test_generations();
 	test_resume();
-	test_source_errors();
 	test_sizes();
 	test_cancel();
 	test_qcow2();
-	test_no_flush();
-	test_failed_flush();
 	test_block_sizes();
-	test_full_target();
 	return tap_done();
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The source while it is read. */
+#include "stages/copy/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "stages/copy/ledger.h"
+
+static int
+open_file(struct input *in, struct err *err)
+{
+	struct stat st;
+	off_t size;
+
+	in->fd = open(in->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (in->fd < 0)
+		return err_sys(err, "cannot open source '%s'", in->file);
+	if (fstat(in->fd, &st) < 0)
+		return err_sys(err, "cannot examine source '%s'", in->file);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(err, ERR_FAIL,
+			       "source '%s' is neither a file nor a block "
+			       "device",
+			       in->file);
+	size = lseek(in->fd, 0, SEEK_END);
+	if (size < 0)
+		return err_sys(err, "cannot ask source '%s' for its size",
+			       in->file);
+	(void)posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	in->size = (uint64_t)size;
+	return 0;
+}
+
+int
+input_open(struct input *in, const char *file, const char *uri,
+	   const struct wire_patience *patience, struct err *err)
+{
+	*in = (struct input){.file = file, .fd = -1};
+	if (file)
+		return open_file(in, err);
+	if (wire_open(&in->wire, uri, "source", patience, err) < 0)
+		return -1;
+	in->size = in->wire.size;
+	return 0;
+}
+
+void
+input_close(struct input *in)
+{
+	if (in->file && in->fd >= 0)
+		close(in->fd);
+	wire_close(&in->wire);
+	in->fd = -1;
+}
+
+bool
+input_can_share(const struct input *in)
+{
+	return in->file || in->wire.can_multi_conn;
+}
+
+void
+input_begin(struct input *in, struct input_op *op, void *data, size_t len,
+	    uint64_t at)
+{
+	*op = (struct input_op){.data = data, .len = len, .at = at};
+	if (!in->file)
+		wire_begin(&in->wire, &op->wire, WIRE_READ, data, len, at);
+}
+
+/* The file ends where another program cut it: what is missing is not zero, it
+ * is gone. */
+static int
+read_file(struct input *in, const struct input_op *op, struct err *err)
+{
+	if (fs_pread(in->fd, op->data, op->len, (off_t)op->at, err) == 0)
+		return 0;
+	err_wrap(err, "cannot read %zu bytes at byte %llu of source '%s'",
+		 op->len, (unsigned long long)op->at, in->file);
+	err->class = ERR_RETRY;
+	return -1;
+}
+
+int
+input_end(struct input *in, struct input_op *op, struct wire *also,
+	  struct err *err)
+{
+	if (in->file)
+		return read_file(in, op, err);
+	return wire_end(&op->wire, also, err);
+}
+
+static void
+mark_data(uint64_t first, size_t n, bool *is_zero, uint64_t from, uint64_t to)
+{
+	uint64_t block = from / LEDGER_BLOCK_SIZE;
+
+	for (; block < first + n && block * LEDGER_BLOCK_SIZE < to; block++)
+		is_zero[block - first] = false;
+}
+
+/* What lies past the end is a hole, too, but none to believe in. */
+static int
+check_not_cut(const struct input *in, struct err *err)
+{
+	off_t size = lseek(in->fd, 0, SEEK_END);
+
+	if (size >= 0 && (uint64_t)size >= in->size)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "source '%s' shrank while it was copied: it has %lld "
+		       "bytes now, and had %llu",
+		       in->file, (long long)size, (unsigned long long)in->size);
+}
+
+/* A hole of a file reads as zeroes, by definition.  Where nobody knows, as on
+ * a block device, all is data. */
+int
+input_zero_blocks(struct input *in, uint64_t first, size_t n, bool *is_zero,
+		  struct err *err)
+{
+	off_t at = (off_t)(first * LEDGER_BLOCK_SIZE);
+	off_t end = (off_t)((first + n) * LEDGER_BLOCK_SIZE);
+	off_t hole;
+
+	if (!in->file)
+		return wire_zero_blocks(&in->wire, first, n, is_zero, err);
+	memset(is_zero, true, n * sizeof(*is_zero));
+	while (at < end) {
+		at = lseek(in->fd, at, SEEK_DATA);
+		if (at < 0 && errno == ENXIO)
+			return check_not_cut(in, err); /* the rest is hole */
+		hole = at < 0 ? -1 : lseek(in->fd, at, SEEK_HOLE);
+		if (at < 0 || hole <= at) {
+			memset(is_zero, false, n * sizeof(*is_zero));
+			return 0;
+		}
+		mark_data(first, n, is_zero, (uint64_t)at, (uint64_t)hole);
+		at = hole;
+	}
+	return 0;
+}
