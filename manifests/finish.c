@@ -431,6 +431,7 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 	json_object_foreach(policy->deadlines.stage, name, value)
 	    check_stage_name(r, policy, name);
 	check_pattern(r, policy);
+	finish_waves(r, policy);
 	for (size_t i = 0; i < policy->nwaive; i++)
 		if (policy->waive[i])
 			check_waived(r, policy, i);

@@ -44,6 +44,12 @@ void finish_script(struct reader *r, struct script *s);
 void resolve_all(struct reader *r);
 void resolve_vms(struct reader *r, struct plan *plan);
 
+/* A policy's waves by themselves; a plan's vms put into them; and, when all
+ * plans are, whether there is anybody that nobody knows. */
+void finish_waves(struct reader *r, struct run_policy *policy);
+void resolve_waves(struct reader *r, struct plan *plan);
+void check_waves(struct reader *r, const struct run_policy *policy);
+
 /* What this plan asks for and we do not do. */
 void honour_plan(struct reader *r, struct loaded *plan);
 

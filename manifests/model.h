@@ -136,7 +136,8 @@ struct plan_vm {
 	enum power target_power; /* the vm's, else the plan's */
 	struct vm_hook *hooks;
 	size_t nhooks;
-	size_t index; /* in spec.vms */
+	size_t index;		 /* in spec.vms */
+	const struct wave *wave; /* of the plan's policy; NULL: in none */
 	struct pos pos;
 };
 
@@ -147,6 +148,20 @@ enum boot_test { BOOT_TEST_OFF, BOOT_TEST_ONCE, BOOT_TEST_EVERY };
 enum on_failure { FAILURE_RESTART_SOURCE, FAILURE_HOLD, FAILURE_ROLLBACK };
 enum gate { GATE_NONE, GATE_MANUAL };
 enum inconclusive { INCONCLUSIVE_HOLD, INCONCLUSIVE_PASS };
+
+/* Vms that are begun, and if they are atomic cut over, together. */
+struct wave {
+	const char *name;
+	const char **vms, **after; /* as written */
+	size_t nvms, nafter;
+	size_t *after_waves; /* numbers of those that it waits for: nafter */
+	bool *known;	     /* by vm: some plan has it */
+	bool atomic;
+	int max_failures; /* -1: not said */
+	enum gate gate;
+	size_t number; /* in the policy */
+	struct pos pos;
+};
 
 /* design: section 4.  Durations in milliseconds, 0 = none. */
 struct run_policy {
@@ -180,6 +195,9 @@ struct run_policy {
 		const char *serial; /* POSIX extended pattern, or NULL */
 		enum inconclusive inconclusive;
 	} boot_probe;
+	struct wave *waves;
+	size_t nwaves;
+	bool has_plan;	    /* some plan goes by it */
 	const char **waive; /* field paths */
 	size_t nwaive;
 };

@@ -265,6 +265,7 @@ resolve_plan(struct reader *r, struct loaded *l)
 			    "StorageRefNotValid", "spec.map.storage");
 	}
 	resolve_vms(r, p);
+	resolve_waves(r, p);
 	if (!p->archived) {
 		compare_cutovers(r, p);
 		honour_plan(r, l);
@@ -331,4 +332,8 @@ resolve_all(struct reader *r)
 	for (size_t i = 0; i < r->objects.n; i++)
 		if (!strcmp(r->objects.v[i]->kind->name, "Plan"))
 			resolve_plan(r, r->objects.v[i]);
+	for (size_t i = 0; i < r->objects.n; i++)
+		if (!strcmp(r->objects.v[i]->kind->name, "RunPolicy"))
+			check_waves(
+			    r, (const struct run_policy *)r->objects.v[i]->o);
 }

@@ -315,26 +315,42 @@ static const struct field probe_fields[] = {
     {.name = NULL},
 };
 
+static const struct field wave_text = {.type = FIELD_STRING, .at = 1};
+
 static const struct field wave_fields[] = {
     {.name = "name",
      .type = FIELD_STRING,
      .required = true,
+     .at = AT(struct wave, name),
      .doc = "what others name in `after`"},
     {.name = "vms",
      .type = FIELD_LIST,
-     .item = &item_string,
+     .item = &wave_text,
      .required = true,
-     .doc = "vms by name or id"},
+     LIST_AT(struct wave, vms, nvms),
+     .doc = "vms by name or id; a vm is in one wave at most"},
     {.name = "after",
      .type = FIELD_LIST,
-     .item = &item_string,
-     .doc = "waves to wait for"},
+     .item = &wave_text,
+     LIST_AT(struct wave, after, nafter),
+     .doc = "waves that must have ended before any vm of it is begun"},
     {.name = "atomic",
      .type = FIELD_BOOL,
+     .dflt = "false",
+     .at = AT(struct wave, atomic),
      .doc = "all of it is cut over, or nothing"},
     {.name = "maxFailures",
      .type = FIELD_INT,
-     .doc = "stop when more vms fail"},
+     .at = AT(struct wave, max_failures),
+     .doc = "no more vms of it, or of waves after it, are begun when more "
+	    "have failed"},
+    {.name = "gate",
+     .type = FIELD_WORD,
+     .words = gates,
+     .dflt = "none",
+     .at = AT(struct wave, gate),
+     .doc = "manual: its vms are cut over only once `palletjack cutover` was "
+	    "said"},
     {.name = NULL},
 };
 
@@ -364,8 +380,8 @@ static const struct field silence_fields[] = {
     {.name = NULL},
 };
 
-static const struct field wave_item = {.type = FIELD_OBJECT,
-				       .sub = wave_fields};
+static const struct field wave_item = {
+    .type = FIELD_OBJECT, .sub = wave_fields, .pos_at = AT(struct wave, pos)};
 static const struct field policy_hook_item = {.type = FIELD_OBJECT,
 					      .sub = policy_hook_fields};
 static const struct field silence_item = {.type = FIELD_OBJECT,
@@ -420,8 +436,8 @@ static const struct field policy_spec[] = {
      .type = FIELD_LIST,
      .item = &wave_item,
      .dflt = "[]",
-     LATER("use --vm and several runs"),
-     .doc = "which vms go first"},
+     LIST_AT(struct run_policy, waves, nwaves),
+     .doc = "which vms go first, see below"},
     {.name = "hooks",
      .type = FIELD_LIST,
      .item = &policy_hook_item,

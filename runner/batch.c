@@ -385,6 +385,7 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 	b->findings.arena = b->arena;
 	b->manifest = manifest;
 	b->plan = plan;
+	b->root = opts->root;
 	b->vms = mem_new(plan->nvms * sizeof(*b->vms));
 	*ret = b;
 	if (check_only(plan, opts->only, err) < 0)

@@ -41,6 +41,7 @@ struct batch {
 	struct arena *arena;
 	const struct manifest *manifest;
 	const struct plan *plan;
+	const char *root; /* of the state directories; borrowed */
 	struct findings findings;
 	struct inventory *inventory; /* NULL when nobody was asked */
 	struct checker *checker;     /* of its vms; NULL likewise */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "batch.h"
+#include "batch_waves.h"
 #include "command.h"
 #include "plan_draw.h"
 #include "review.h"
@@ -46,9 +47,24 @@ waits_for_cutover(const struct batch_vm *v)
 	return false;
 }
 
-static json_t *
-vm_to_json(const struct batch_vm *v)
+/* What a run would wait for, or NULL; caller frees. */
+static char *
+wait_text(const struct batch_vm *v, const struct waves *ws)
 {
+	char *text = NULL;
+
+	if (v->verdict != BATCH_READY)
+		return NULL;
+	if (!history_is_cut_over(v->run.state->history) &&
+	    waves_may_begin(ws, v->run.pvm, &text) != WAVE_OPEN)
+		return text;
+	return waits_for_cutover(v) ? due_text(&v->due) : NULL;
+}
+
+static json_t *
+vm_to_json(const struct batch_vm *v, const struct waves *ws)
+{
+	CLEANUP(mem_freep) char *wait = wait_text(v, ws);
 	json_t *vm = json_pack("{s:s, s:s}", "vm", v->run.pvm->key, "verdict",
 			       batch_verdict_name(v));
 	json_t *steps = json_array();
@@ -64,21 +80,21 @@ vm_to_json(const struct batch_vm *v)
 		json_array_append_new(steps,
 				      step_to_json(&v->run.schedule->steps[i]));
 	json_object_set_new(vm, "steps", steps);
-	if (waits_for_cutover(v)) {
-		CLEANUP(mem_freep) char *text = due_text(&v->due);
-
-		json_object_set_new(vm, "waits", json_string(text));
-	}
+	if (v->run.pvm->wave)
+		json_object_set_new(vm, "wave",
+				    json_string(v->run.pvm->wave->name));
+	if (wait)
+		json_object_set_new(vm, "waits", json_string(wait));
 	return vm;
 }
 
 static void
-print_json(const struct batch *b)
+print_json(const struct batch *b, const struct waves *ws)
 {
 	json_t *vms = json_array(), *all;
 
 	for (size_t i = 0; i < b->nvms; i++)
-		json_array_append_new(vms, vm_to_json(&b->vms[i]));
+		json_array_append_new(vms, vm_to_json(&b->vms[i], ws));
 	all = json_pack("{s:{s:s, s:s}, s:s, s:o, s:o}", "plan", "namespace",
 			b->plan->o.namespace, "name", b->plan->o.name, "digest",
 			b->digest, "vms", vms, "findings",
@@ -89,21 +105,21 @@ print_json(const struct batch *b)
 }
 
 static void
-print_vm(const struct batch_vm *v)
+print_vm(const struct batch_vm *v, const struct waves *ws)
 {
+	CLEANUP(mem_freep) char *wait = wait_text(v, ws);
 	const struct shape *shape = v->run.view.shape;
 
 	printf("\n%s", v->run.pvm->key);
 	if (shape && strcmp(shape->name, v->run.pvm->key) != 0)
 		printf(" -> %s", shape->name);
 	printf(": %s\n", batch_verdict_name(v));
+	if (v->run.pvm->wave)
+		printf("  wave '%s'\n", v->run.pvm->wave->name);
 	if (v->verdict == BATCH_BACK)
 		printf("  %s\n", v->error.text);
-	else if (waits_for_cutover(v)) {
-		CLEANUP(mem_freep) char *text = due_text(&v->due);
-
-		printf("  %s\n", text);
-	}
+	else if (wait)
+		printf("  %s\n", wait);
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps;
 	     i++) {
 		CLEANUP(mem_freep)
@@ -115,7 +131,7 @@ print_vm(const struct batch_vm *v)
 }
 
 static void
-print_text(const struct batch *b)
+print_text(const struct batch *b, const struct waves *ws)
 {
 	size_t ready = 0, finished = 0;
 
@@ -126,7 +142,7 @@ print_text(const struct batch *b)
 	printf("Plan %s/%s: %s -> %s\n", b->plan->o.namespace, b->plan->o.name,
 	       b->plan->source->o.name, b->plan->target->o.name);
 	for (size_t i = 0; i < b->nvms; i++)
-		print_vm(&b->vms[i]);
+		print_vm(&b->vms[i], ws);
 	printf("\n%zu to do, %zu finished, %zu kept back\n", ready, finished,
 	       b->nvms - ready - finished);
 	printf("digest: %.*s\n", REVIEW_SHOWN, b->digest);
@@ -135,16 +151,19 @@ print_text(const struct batch *b)
 static void
 print_as(const char *form, const struct batch *b, const struct findings *read)
 {
+	struct waves *ws = batch_waves(b);
+
 	if (!form || strcmp(form, "text") == 0)
-		print_text(b);
+		print_text(b, ws);
 	else if (strcmp(form, "json") == 0)
-		print_json(b);
+		print_json(b, ws);
 	else if (strcmp(form, "dot") == 0)
 		plan_draw_dot(b);
 	else if (strcmp(form, "mermaid") == 0)
 		plan_draw_mermaid(b);
 	else
 		plan_draw_markdown(b, read);
+	waves_free(ws);
 }
 
 static int

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "batch.h"
+#include "batch_waves.h"
 #include "command.h"
 #include "retries.h"
 #include "review.h"
@@ -241,7 +242,7 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	    .cutover_ms = o->cutover_ms,
 	    .wait_until_ms = o->wait_until_ms,
 	};
-	int signal = 0, code;
+	int signal = 0, code, rc;
 	struct err err;
 
 	if (nready && open_slots(&opts.slots_dir, &err) < 0)
@@ -251,7 +252,10 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 			mem_closep(&opts.slots_dir);
 			return complain_err(&err);
 		}
-	if (nready && execute(&opts, ready, nready, &signal, &err) < 0) {
+	opts.waves = nready ? batch_waves(b) : NULL;
+	rc = nready ? execute(&opts, ready, nready, &signal, &err) : 0;
+	waves_free(opts.waves);
+	if (rc < 0) {
 		complain_err(&err);
 		return exit_code_worse(err_exit_code(err.class), 5);
 	}

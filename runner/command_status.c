@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "batch_waves.h"
 #include "command.h"
 #include "due.h"
 #include "state.h"
@@ -26,6 +27,7 @@ struct view_of_vm {
 	const struct vm_state *state;
 	struct standing standing;
 	struct due due;
+	const struct waves *waves;
 };
 
 /* In one word where the vm stands. */
@@ -63,6 +65,19 @@ wait_text(const struct view_of_vm *v)
 	    (cutover && cutover->state == HISTORY_DONE) || !due_waits(&v->due))
 		return NULL;
 	return due_text(&v->due);
+}
+
+/* The wave that it may not be begun before, or NULL. */
+static char *
+wave_text(const struct view_of_vm *v)
+{
+	char *text = NULL;
+
+	if (v->state->history->finished || v->state->history->rollback_begun ||
+	    v->due.cancelled[0] || history_is_cut_over(v->state->history) ||
+	    waves_may_begin(v->waves, v->pvm, &text) == WAVE_OPEN)
+		return NULL;
+	return text;
 }
 
 static json_t *
@@ -106,6 +121,7 @@ vm_to_json(const struct view_of_vm *v)
 {
 	const struct history *h = v->state->history;
 	CLEANUP(mem_freep) char *wait = wait_text(v);
+	CLEANUP(mem_freep) char *wave = wave_text(v);
 	json_t *steps = json_array(), *vm;
 
 	for (size_t i = 0; i < h->nsteps; i++)
@@ -119,6 +135,11 @@ vm_to_json(const struct view_of_vm *v)
 		json_object_set_new(vm, "finished", json_string(h->finished));
 	if (wait)
 		json_object_set_new(vm, "waits", json_string(wait));
+	if (v->pvm->wave)
+		json_object_set_new(vm, "wave",
+				    json_string(v->pvm->wave->name));
+	if (wave)
+		json_object_set_new(vm, "waitsForWave", json_string(wave));
 	if (v->due.cancelled[0])
 		json_object_set_new(vm, "cancelled",
 				    json_string(v->due.cancelled));
@@ -146,6 +167,7 @@ print_vm(const struct view_of_vm *v)
 {
 	const struct history *h = v->state->history;
 	CLEANUP(mem_freep) char *wait = wait_text(v);
+	CLEANUP(mem_freep) char *wave = wave_text(v);
 
 	printf("\n%s: %s\n", v->pvm->key, vm_word(v));
 	for (size_t i = 0; i < h->nsteps; i++)
@@ -154,6 +176,8 @@ print_vm(const struct view_of_vm *v)
 		printf("  last run: %s\n", h->run_error);
 	if (v->due.cancelled[0])
 		printf("  cancelled %s\n", v->due.cancelled);
+	if (wave)
+		printf("  %s\n", wave);
 	if (wait)
 		printf("  %s\n", wait);
 	for (int i = 0; i < NREQUESTS; i++)
@@ -164,11 +188,11 @@ print_vm(const struct view_of_vm *v)
 
 static int
 show_vm(const struct options *o, const char *root, const struct plan *plan,
-	const struct plan_vm *pvm, json_t *all)
+	const struct plan_vm *pvm, const struct waves *ws, json_t *all)
 {
 	CLEANUP(mem_freep) char *dir = state_vm_dir(root, plan, pvm);
 	struct vm_state *state = NULL;
-	struct view_of_vm v = {.pvm = pvm};
+	struct view_of_vm v = {.pvm = pvm, .waves = ws};
 	struct err err;
 
 	if (state_peek(dir, &state, &err) < 0 ||
@@ -204,16 +228,19 @@ show_plan(const struct globals *g, const struct options *o,
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	json_t *vms = json_array(), *all;
+	struct waves *ws;
 	int code = 0;
 
 	if (!root)
 		return complain_err(&err);
+	ws = journal_waves(plan, root);
 	if (!o->output || strcmp(o->output, "json") != 0)
 		printf("Plan %s/%s\n", plan->o.namespace, plan->o.name);
 	for (size_t i = 0; i < plan->nvms; i++)
 		if (is_wanted(&o->vms, &plan->vms[i]))
 			code = exit_code_worse(
-			    code, show_vm(o, root, plan, &plan->vms[i], vms));
+			    code,
+			    show_vm(o, root, plan, &plan->vms[i], ws, vms));
 	all = json_pack("{s:{s:s, s:s}, s:o}", "plan", "namespace",
 			plan->o.namespace, "name", plan->o.name, "vms", vms);
 	if (o->output && strcmp(o->output, "json") == 0) {
@@ -221,6 +248,7 @@ show_plan(const struct globals *g, const struct options *o,
 		printf("\n");
 	}
 	json_decref(all);
+	waves_free(ws);
 	return code;
 }
 

@@ -77,8 +77,10 @@ tell_cancelled(const struct vm_asked *asked, const struct history *h,
 /* A request goes before the gate, the gate before a migration's time. */
 static void
 tell_cutover(const struct vm_asked *asked, const struct plan *plan,
-	     const struct standing *s, struct due *due)
+	     const struct plan_vm *pvm, const struct standing *s,
+	     struct due *due)
 {
+	const struct wave *wave = pvm->wave;
 	const json_t *request = s->requests[REQUEST_CUTOVER];
 
 	due->cutover_ms = 0;
@@ -93,6 +95,10 @@ tell_cutover(const struct vm_asked *asked, const struct plan *plan,
 		due->cutover_ms = DUE_ON_REQUEST;
 		snprintf(due->cutover, sizeof(due->cutover),
 			 "the gate is manual");
+	} else if (wave && wave->gate == GATE_MANUAL) {
+		due->cutover_ms = DUE_ON_REQUEST;
+		snprintf(due->cutover, sizeof(due->cutover),
+			 "the gate of wave '%s' is manual", wave->name);
 	} else if (asked->cutover_by) {
 		due->cutover_ms = asked->cutover_ms;
 		snprintf(due->cutover, sizeof(due->cutover), "Migration %s/%s",
@@ -133,5 +139,5 @@ due_of(const struct plan *plan, const struct plan_vm *pvm,
 	plan_vm_asked(plan, pvm, vm ? vm->id : h->source_id,
 		      vm ? vm->name : NULL, &asked);
 	tell_cancelled(&asked, h, standing, ret);
-	tell_cutover(&asked, plan, standing, ret);
+	tell_cutover(&asked, plan, pvm, standing, ret);
 }

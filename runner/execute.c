@@ -184,11 +184,17 @@ is_next(const struct step_run *s)
 	return true;
 }
 
-/* Its time has not come. */
+static bool
+is_before_time(const struct step_run *s)
+{
+	return strcmp(s->step->id, "cutover") == 0 && due_waits(&s->vm->due);
+}
+
+/* Its time has not come, or others of its wave have not. */
 static bool
 is_early(const struct step_run *s)
 {
-	return strcmp(s->step->id, "cutover") == 0 && due_waits(&s->vm->due);
+	return is_before_time(s) || step_is_barred(s);
 }
 
 static bool
@@ -219,9 +225,8 @@ settle_skipped(struct vm_run *vm)
 	}
 }
 
-/* Both may be stages that this vm's graph does not have. */
-static bool
-is_behind(const struct stage *stage, const char *until)
+bool
+stage_is_behind(const struct stage *stage, const char *until)
 {
 	const struct stage *const *all;
 	size_t nall;
@@ -265,7 +270,7 @@ prepare_steps(struct run *r, struct vm_run *vm, const struct graph *g,
 		s->child.pidfd = s->child.socket = -1;
 		count_retries(s);
 		s->skip = schedule->steps[i].decision == DECISION_SKIP;
-		if (!s->skip && until && is_behind(s->step->stage, until))
+		if (!s->skip && until && stage_is_behind(s->step->stage, until))
 			s->phase = PHASE_LEFT;
 	}
 	settle_skipped(vm);
@@ -297,30 +302,44 @@ turn_back(struct run *r, struct vm_run *vm)
 	return true;
 }
 
-/* Only its cutover's time is missing. */
-static bool
-is_waiting(const struct vm_run *vm)
+/* The step that could be begun but for its time or its wave, or NULL. */
+static const struct step_run *
+early_step(const struct vm_run *vm)
 {
 	for (size_t i = 0; i < vm->work->nsteps; i++)
 		if (is_next(&vm->work->steps[i]) &&
 		    is_early(&vm->work->steps[i]))
-			return true;
-	return false;
+			return &vm->work->steps[i];
+	return NULL;
+}
+
+/* Will it come in this run?  What it waits for, which the caller frees. */
+static enum wave_door
+wait_of(const struct run *r, const struct step_run *s, char **ret_text)
+{
+	int64_t until = r->opts->wait_until_ms, at = s->vm->due.cutover_ms;
+
+	if (!is_before_time(s))
+		return step_may_pass(s, ret_text);
+	*ret_text = due_text(&s->vm->due);
+	return clock_wall_ms() < until && (at <= until || at == DUE_ON_REQUEST)
+		   ? WAVE_WAIT
+		   : WAVE_SHUT;
 }
 
 static bool
-may_stay(const struct run *r, const struct vm_run *vm)
+stays_parked(const struct run *r, const struct vm_run *vm)
 {
-	int64_t until = r->opts->wait_until_ms, at = vm->due.cutover_ms;
+	const struct step_run *early = vm->work->parked ? early_step(vm) : NULL;
+	CLEANUP(mem_freep) char *text = NULL;
 
-	return clock_wall_ms() < until && (at <= until || at == DUE_ON_REQUEST);
+	return early && wait_of(r, early, &text) == WAVE_WAIT;
 }
 
 /* It stays in this run, and others may have its place meanwhile. */
 static void
-vm_park(struct run *r, struct vm_run *vm)
+vm_park(struct run *r, struct vm_run *vm, const char *text)
 {
-	CLEANUP(mem_freep) char *text = due_text(&vm->due);
 	struct event e = {
 	    .type = EVENT_VM_WAITING, .vm = vm->pvm->key, .text = text};
 
@@ -334,20 +353,26 @@ vm_park(struct run *r, struct vm_run *vm)
 static void
 vm_rest(struct run *r, struct vm_run *vm)
 {
-	bool waiting = is_waiting(vm);
+	const struct step_run *early = early_step(vm);
 
-	if (r->signal && vm->outcome == ERR_NONE && (waiting || has_work(vm)))
+	if (r->signal && vm->outcome == ERR_NONE && (early || has_work(vm)))
 		vm_note_failure(vm, ERR_CANCELLED,
 				"stopped by a signal, state saved");
-	if (waiting && vm->outcome == ERR_NONE) {
-		CLEANUP(mem_freep) char *text = due_text(&vm->due);
+	if (early && vm->outcome == ERR_NONE) {
+		CLEANUP(mem_freep) char *text = NULL;
 
-		if (may_stay(r, vm)) {
-			vm_park(r, vm);
+		if (wait_of(r, early, &text) == WAVE_WAIT) {
+			vm_park(r, vm, text);
 			return;
 		}
-		vm_note_failure(vm, ERR_WAITING, text);
+		/* off and waiting is no state to be left in */
+		vm_note_failure(vm,
+				history_is_cut_over(vm->state->history)
+				    ? ERR_RETRY
+				    : ERR_WAITING,
+				text);
 	}
+	vm_leave_wave(r, vm, is_all_done(vm));
 	if (turn_back(r, vm))
 		vm_touch(r, vm);
 	else
@@ -360,6 +385,7 @@ vm_advance(struct run *r, struct vm_run *vm)
 	struct vm_work *w = vm->work;
 
 	settle_skipped(vm);
+	vm_look_wave(r, vm);
 	for (size_t i = 0; i < w->nsteps; i++) {
 		struct step_run *s = &w->steps[i];
 
@@ -381,10 +407,14 @@ vm_go_on(struct run *r, struct vm_run *vm)
 
 	if (w->ended)
 		return;
-	if (w->parked && !ends && is_waiting(vm) && may_stay(r, vm))
+	if (!ends && stays_parked(r, vm))
 		return;
+	if (!ends && vm_may_begin(r, vm) == WAVE_WAIT)
+		return;
+	ends |= vm->outcome != ERR_NONE;
 	if (!ends && !vm_has_place(r, vm))
 		return;
+	w->begun |= !ends;
 	w->parked = false;
 	if (!ends)
 		vm_watch_deadline(r, vm);
@@ -495,6 +525,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	for (size_t i = 0; i < nvms; i++)
 		prepare_vm(&r, &vms[i]);
 	run_open_pools(&r);
+	run_open_waves(&r);
 	mem_trim();
 	rc = catch_signals(&r, err);
 	if (rc == 0) {

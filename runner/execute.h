@@ -13,6 +13,7 @@
 #include "graph.h"
 #include "schedule.h"
 #include "state.h"
+#include "wave.h"
 
 /* One vm of the run.  The caller fills in all but `outcome`, `error`
  * and `due`. */
@@ -39,6 +40,7 @@ struct execute_opts {
 	 * at once, DUE_NEVER; DUE_AS_ASKED: as it is said. */
 	int64_t cutover_ms;
 	int64_t wait_until_ms; /* wall: stay for cutovers until then; 0: no */
+	struct waves *waves;   /* wave.h; the caller's, NULL: none */
 	/* Where slots are kept (slots.h), execute's from then on; -1: limits
 	 * hold within this run only. */
 	int slots_dir;

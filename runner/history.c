@@ -479,6 +479,15 @@ history_visit(void *arg, const json_t *r, struct err *err)
 	return 0;
 }
 
+bool
+history_is_cut_over(const struct history *h)
+{
+	const struct step_history *cutover = history_step(h, "cutover");
+
+	return cutover && cutover->state != HISTORY_NEVER &&
+	       cutover->state != HISTORY_UNDONE;
+}
+
 json_t *
 history_request(const struct history *h, const char *kind)
 {

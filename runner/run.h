@@ -52,6 +52,7 @@ struct vm_work {
 	bool stopping, ended, cancelled;
 	bool abandoned;	    /* its steps are ended for no fault of theirs */
 	bool touched;	    /* to be looked at */
+	bool begun;	    /* it had a place in this run */
 	struct claim place; /* among those worked on */
 	bool knows_pools;
 	struct pool *disk_pools[3]; /* of its disks' steps; each may be NULL */
@@ -93,6 +94,8 @@ int run_write_down(struct run *r, struct vm_run *vm, const char *type,
 		   json_t *fields);
 /* The vm's outcome, unless an earlier failure is that already. */
 void vm_note_failure(struct vm_run *vm, enum err_class class, const char *text);
+/* Both may be stages that this vm's graph does not have. */
+bool stage_is_behind(const struct stage *stage, const char *until);
 /* The vm begins nothing more in this run. */
 void vm_stop(struct vm_run *vm);
 
@@ -125,6 +128,18 @@ void vm_leave_place(struct run *r, struct vm_run *vm);
 void step_leave_place(struct step_run *s, bool all);
 /* Descriptors that the step's processes hold its places with. */
 size_t step_slots(const struct step_run *s, int *fds);
+
+/* run_waves.c */
+/* Before anything of it is begun; where it is shut, that is its outcome. */
+enum wave_door vm_may_begin(struct run *r, struct vm_run *vm);
+/* May a vm of an atomic wave go on with this step?  Where not, why; the caller
+ * frees. */
+enum wave_door step_may_pass(const struct step_run *s, char **ret_why);
+bool step_is_barred(const struct step_run *s);
+/* How far it has come; how it ended. */
+void vm_look_wave(struct run *r, struct vm_run *vm);
+void vm_leave_wave(struct run *r, struct vm_run *vm, bool done);
+void run_open_waves(struct run *r);
 
 /* run_requests.c */
 /* Looks for requests from now on, and for times that have come. */

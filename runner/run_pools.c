@@ -146,7 +146,8 @@ vm_leave_place(struct run *r, struct vm_run *vm)
 	pools_drop(r->pools, &vm->work->place, true);
 }
 
-/* Order: the biggest first, as it takes longest; then as in the manifest. */
+/* Order: sources that may be off, then by wave, those in none last; in a wave
+ * the biggest first, as it takes longest; then as in the manifest. */
 
 static uint64_t
 bytes_of(const struct vm_run *vm)
@@ -158,12 +159,23 @@ bytes_of(const struct vm_run *vm)
 	return sum;
 }
 
+static size_t
+wave_number(const struct vm_run *vm)
+{
+	return vm->pvm->wave ? vm->pvm->wave->number : SIZE_MAX;
+}
+
 static int
 compare_vms(const void *a, const void *b)
 {
 	const struct vm_run *x = *(struct vm_run *const *)a,
 			    *y = *(struct vm_run *const *)b;
 
+	if (history_is_cut_over(x->state->history) !=
+	    history_is_cut_over(y->state->history))
+		return history_is_cut_over(x->state->history) ? -1 : 1;
+	if (wave_number(x) != wave_number(y))
+		return wave_number(x) < wave_number(y) ? -1 : 1;
 	if (x->work->bytes != y->work->bytes)
 		return x->work->bytes > y->work->bytes ? -1 : 1;
 	return x->pvm->index < y->pvm->index ? -1 : 1;
