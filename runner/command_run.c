@@ -410,6 +410,9 @@ check_options(struct options *o)
 	if (check_review(o) < 0 ||
 	    options_check_stage("run: --until", o->until) < 0)
 		return -1;
+	/* a reader that goes away costs its stream, not the run */
+	if (o->events)
+		signal(SIGPIPE, SIG_IGN);
 	if (o->events && strcmp(o->events, "-") == 0)
 		o->events_fd = STDOUT_FILENO;
 	else if (o->events)

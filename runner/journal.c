@@ -36,6 +36,7 @@ struct journal {
 	bool poisoned;
 	int tee;
 	char *tee_vm;
+	char *begun; /* what began it, for a stream that comes later */
 };
 
 /* A replay as it goes. */
@@ -268,16 +269,9 @@ journal_close(struct journal *j)
 	buf_done(&j->pending);
 	json_decref(j->unconfirmed);
 	free(j->tee_vm);
+	free(j->begun);
 	free(j->path);
 	free(j);
-}
-
-void
-journal_tee(struct journal *j, int fd, const char *vm)
-{
-	j->tee = fd;
-	free(j->tee_vm);
-	j->tee_vm = mem_strdup(vm);
 }
 
 /* Adds one line to `out` and moves `sum` on; the record is a new reference. */
@@ -351,6 +345,17 @@ tee_lines(struct journal *j, char *line)
 	}
 }
 
+void
+journal_tee(struct journal *j, int fd, const char *vm)
+{
+	j->tee = fd;
+	free(j->tee_vm);
+	j->tee_vm = mem_strdup(vm);
+	if (fd >= 0 && j->begun)
+		tee_lines(j, j->begun);
+	free(steal(&j->begun));
+}
+
 /* A file nobody can find again keeps nothing: somebody removed the state
  * directory, or put another in its place. */
 static int
@@ -401,9 +406,11 @@ journal_sync(struct journal *j, struct err *err)
 		(void)!ftruncate(j->fd, (off_t)j->confirmed);
 		return err_wrap(err, "journal '%s'", j->path);
 	}
-	j->confirmed += j->pending.len;
 	if (j->tee >= 0)
 		tee_lines(j, j->pending.data);
+	else if (j->confirmed == 0)
+		j->begun = mem_strdup(j->pending.data);
+	j->confirmed += j->pending.len;
 	buf_reset(&j->pending);
 	return visit_confirmed(j, err);
 }

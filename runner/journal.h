@@ -68,7 +68,8 @@ int journal_compact(struct journal *j, json_t *open, json_t *state,
 		    struct err *err);
 
 /* Also writes each confirmed record to this stream descriptor, with the vm's
- * name in it (--events); -1 stops that. */
+ * name in it (--events), also those that began a new journal; -1 stops
+ * that. */
 void journal_tee(struct journal *j, int fd, const char *vm);
 
 /* Reads without changing anything; one that is not there is empty. */
