@@ -58,14 +58,18 @@ pause_step(struct step_run *s, const struct err *err, int64_t ms)
 	run_emit(s->run, &e);
 }
 
-/* What it came to; takes the reference. */
+/* What it came to; takes the reference.  Whose result it is comes first, as
+ * in an intent, for who reads a journal. */
 static int
 write_result(struct step_run *s, json_t *fields)
 {
-	json_object_set_new(fields, "step", json_string(s->step->id));
+	json_t *all = json_pack("{s:s}", "step", s->step->id);
+
+	json_object_update(all, fields);
+	json_decref(fields);
 	if (s->alone)
-		json_object_set_new(fields, "alone", json_true());
-	return run_write_down(s->run, s->vm, "result", fields);
+		json_object_set_new(all, "alone", json_true());
+	return run_write_down(s->run, s->vm, "result", all);
 }
 
 /* Who is to blame: a step that was ended by a signal, a cancel or because its
