@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* palletjack copy: the copy engine for scripts. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "command.h"
 #include "stages/copy/copy_image.h"
 
 struct options {
-	const char *ledger, *source_format, *format, *proof;
+	const char *ledger, *source_format, *format, *proof, *accept;
+	const char *deadline, *output;
 	bool quiet;
 	struct words ends;
 };
@@ -33,6 +36,43 @@ digest_of(const char *proof, enum ledger_digest *ret, struct err *err)
 	return 0;
 }
 
+#define GRACE_S 10 /* for the last checkpoint, once asked to stop */
+
+static volatile sig_atomic_t asked_to_stop;
+
+/* What is written is in no danger: the ledger knows less, never more. */
+static void
+give_up(int sig)
+{
+	static const char said[] =
+	    "\npalletjack: copy: the last checkpoint took too long: what came "
+	    "after the one before it is copied again\n";
+
+	(void)sig;
+	(void)!write(STDERR_FILENO, said, sizeof(said) - 1);
+	_exit(128 + asked_to_stop);
+}
+
+static void
+note_stop(int sig)
+{
+	if (asked_to_stop)
+		return;
+	asked_to_stop = sig;
+	alarm(GRACE_S);
+}
+
+static void
+catch_signals(void)
+{
+	struct sigaction stop = {.sa_handler = note_stop};
+	struct sigaction alarmed = {.sa_handler = give_up};
+
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGALRM, &alarmed, NULL);
+}
+
 static int
 show_progress(void *arg, const struct copy_progress *p)
 {
@@ -43,23 +83,62 @@ show_progress(void *arg, const struct copy_progress *p)
 		fprintf(stderr, "\r%s of %s   ",
 			units_format_bytes(p->done_bytes, done),
 			units_format_bytes(p->total_bytes, total));
-	return 0;
+	return asked_to_stop;
 }
 
 static void
-print_result(const struct copy_image_result *r)
+print_json(const struct copy_image_result *r)
 {
 	const struct copy_progress *p = &r->progress;
 	json_t *result = json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:s}", "size",
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "size",
 	    (json_int_t)p->total_bytes, "read", (json_int_t)p->read_bytes,
 	    "written", (json_int_t)p->written_bytes, "zero",
-	    (json_int_t)p->zero_bytes, "kept", (json_int_t)p->skipped_bytes,
-	    "root", r->root);
+	    (json_int_t)p->zero_bytes, "zeroed", (json_int_t)p->zeroed_bytes,
+	    "skipped", (json_int_t)p->skipped_bytes, "redone",
+	    (json_int_t)p->redone_bytes, "root", r->root);
 
 	json_dumpf(result, stdout, JSON_COMPACT);
 	printf("\n");
 	json_decref(result);
+}
+
+static void
+print_text(const struct copy_image_result *r)
+{
+	const struct copy_progress *p = &r->progress;
+	const struct {
+		const char *name;
+		uint64_t bytes;
+	} lines[] = {
+	    {"size", p->total_bytes},	   {"read", p->read_bytes},
+	    {"written", p->written_bytes}, {"zero", p->zero_bytes},
+	    {"zeroed", p->zeroed_bytes},   {"skipped", p->skipped_bytes},
+	    {"redone", p->redone_bytes},
+	};
+	char text[UNITS_TEXT_SIZE];
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		printf("%-8s %s\n", lines[i].name,
+		       units_format_bytes(lines[i].bytes, text));
+	if (*r->root)
+		printf("%-8s %s\n", "root", r->root);
+}
+
+static int
+fill_in(const struct options *o, struct copy_image_opts *ret, struct err *err)
+{
+	if (o->output && strcmp(o->output, "json") && strcmp(o->output, "text"))
+		return err_set(err, ERR_USER,
+			       "copy: -o is text or json, not '%s'", o->output);
+	if (o->deadline &&
+	    (clock_parse_duration(o->deadline, &ret->wait_ms) < 0 ||
+	     ret->wait_ms <= 0))
+		return err_set(err, ERR_USER,
+			       "copy: --deadline is a time like 90s or 10m, "
+			       "not '%s'",
+			       o->deadline);
+	return digest_of(o->proof, &ret->digest, err);
 }
 
 static int
@@ -71,16 +150,28 @@ copy(const struct options *o)
 	    .target = o->ends.v[1],
 	    .target_format = o->format,
 	    .ledger = o->ledger,
+	    .accept = o->accept,
 	    .progress = show_progress,
 	    .arg = (void *)o,
 	};
 	struct copy_image_result result;
 	struct err err;
+	int rc = fill_in(o, &opts, &err);
 
-	if (digest_of(o->proof, &opts.digest, &err) < 0 ||
-	    copy_image(&opts, &result, &err) < 0)
-		return complain_err(&err);
-	print_result(&result);
+	catch_signals();
+	if (rc == 0)
+		rc = copy_image(&opts, &result, &err);
+	alarm(0);
+	if (!o->quiet && isatty(STDERR_FILENO))
+		fprintf(stderr, "\n");
+	if (rc < 0) {
+		rc = complain_err(&err);
+		return asked_to_stop ? 128 + asked_to_stop : rc;
+	}
+	if (o->output && strcmp(o->output, "json") == 0)
+		print_json(&result);
+	else
+		print_text(&result);
 	return 0;
 }
 
@@ -93,6 +184,9 @@ run(const struct globals *g, int argc, char **argv)
 	    {"--source-format", OPTION_TEXT, &o.source_format},
 	    {"--format", OPTION_TEXT, &o.format},
 	    {"--proof", OPTION_TEXT, &o.proof},
+	    {"--accept", OPTION_TEXT, &o.accept},
+	    {"--deadline", OPTION_TEXT, &o.deadline},
+	    {"-o", OPTION_TEXT, &o.output},
 	    {"--quiet", OPTION_FLAG, &o.quiet},
 	    {0},
 	};
@@ -111,12 +205,14 @@ run(const struct globals *g, int argc, char **argv)
 
 const struct command command_copy = {
     .name = "copy",
-    .summary = "copy one disk: NBD or an image, to an image or NBD",
+    .summary = "copy one disk: NBD, image or device, to any of them",
     .usage = "[--ledger FILE] [--proof sha256|xxh3|none] "
-	     "[--source-format F] [--format raw|qcow2] SOURCE TARGET",
+	     "[--source-format F] [--format raw|qcow2] [--accept DIGEST] "
+	     "[--deadline DUR] [-o text|json] SOURCE TARGET",
     .help =
-	"  SOURCE             an NBD URI, or an image file\n"
-	"  TARGET             an image file (made here), or an NBD URI\n"
+	"  SOURCE             an NBD URI, an image file or a block device\n"
+	"  TARGET             an image file (made here), a block device, or an "
+	"NBD URI\n"
 	"  --ledger FILE      what is durable, with its digests; with it a "
 	"copy that was cut\n"
 	"                     short goes on where it was\n"
@@ -126,7 +222,24 @@ const struct command command_copy = {
 	"image; never guessed\n"
 	"  --format F         raw (default) or qcow2: of a TARGET that is a "
 	"file\n"
+	"  --accept DIGEST    overwrite what the block device TARGET holds: "
+	"the refusal says\n"
+	"                     what that is, and the DIGEST\n"
+	"  --deadline DUR     wait so long for a server that gives no sign of "
+	"life (30m)\n"
+	"  -o text|json       how what was done is printed\n"
 	"  --quiet            no progress\n\n"
-	"Prints what was done as one JSON object.\n",
+	"NBD URIs: nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH, "
+	"and with TLS\n"
+	"nbds://...?tls-certificates=DIR or nbds://USER@...?tls-psk-file=FILE; "
+	"keys are read\n"
+	"from those files and shown nowhere.\n\n"
+	"Prints the bytes of the disk (size), read, written, found zero, of "
+	"them zeroed on the\n"
+	"target, skipped as durable already, and redone because an earlier "
+	"attempt had written\n"
+	"them but not made them durable; root is the digest over all blocks.  "
+	"After SIGTERM or\n"
+	"SIGINT what was written is made durable, within ten seconds.\n",
     .run = run,
 };

@@ -116,11 +116,6 @@ static int
 find_image(const char *path, const struct stat *st, const char *format,
 	   uint64_t size, struct copy_file *ret, struct err *err)
 {
-	if (S_ISBLK(st->st_mode))
-		return err_set(err, ERR_USER,
-			       "'%s' is a block device: copying to one is not "
-			       "in this build yet",
-			       path);
 	if (!S_ISREG(st->st_mode))
 		return err_set(err, ERR_FAIL, "'%s' is not a regular file",
 			       path);

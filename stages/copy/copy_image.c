@@ -12,14 +12,17 @@
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/nbd.h"
+#include "stages/copy/copy_device.h"
 #include "stages/copy/copy_file.h"
+#include "stages/copy/digest.h"
 
 /* Both ends opened, each with the server it may need. */
 struct ends {
 	struct nbd_server source_server, target_server;
-	const char *source_uri;
+	const char *source_uri, *source_file; /* one of them */
 	struct copy_target target;
-	struct copy_file file; /* of the target */
+	struct copy_file file;	   /* of the target */
+	struct copy_device device; /* it is */
 	uint64_t size;
 	char source_id[LEDGER_ID_SIZE];
 };
@@ -49,10 +52,24 @@ serve(const char *path, const char *format, bool writable,
 static int
 identify_source(struct ends *ends, const char *path, struct err *err)
 {
+	struct copy_device device;
 	struct stat st;
 
 	if (stat(path, &st) < 0)
 		return err_sys(err, "cannot examine source '%s'", path);
+	if (S_ISBLK(st.st_mode)) {
+		if (copy_device_identify(path, &device, err) < 0)
+			return -1;
+		memcpy(ends->source_id, device.id, sizeof(device.id));
+		ends->size = device.size;
+		return 0;
+	}
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_USER,
+			       "source '%s' is neither a file nor a block "
+			       "device",
+			       path);
+	ends->size = (uint64_t)st.st_size;
 	snprintf(ends->source_id, sizeof(ends->source_id),
 		 "file %llx:%llu of %lld.%09ld", (unsigned long long)st.st_dev,
 		 (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec,
@@ -82,24 +99,36 @@ check_source(const char *path, const char *format, struct err *err)
 	return 0;
 }
 
+/* What is raw the engine reads itself. */
+static int
+open_source_file(struct ends *ends, const struct copy_image_opts *opts,
+		 struct err *err)
+{
+	const char *format = opts->source_format ? opts->source_format : "raw";
+
+	if (identify_source(ends, opts->source, err) < 0)
+		return -1;
+	if (strcmp(format, "raw") == 0) {
+		ends->source_file = opts->source;
+		return 0;
+	}
+	if (check_source(opts->source, format, err) < 0 ||
+	    serve(opts->source, format, false, &ends->source_server, err) < 0)
+		return -1;
+	ends->source_uri = ends->source_server.uri;
+	return nbd_size(ends->source_uri, &ends->size, err);
+}
+
 static int
 open_source(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
 {
-	const char *format = opts->source_format ? opts->source_format : "raw";
-
+	if (!copy_image_is_uri(opts->source))
+		return open_source_file(ends, opts, err);
 	ends->source_uri = opts->source;
 	if (ledger_put_id(ends->source_id, opts->source, err) < 0)
 		return -1;
-	if (!copy_image_is_uri(opts->source)) {
-		if (identify_source(ends, opts->source, err) < 0 ||
-		    check_source(opts->source, format, err) < 0 ||
-		    serve(opts->source, format, false, &ends->source_server,
-			  err) < 0)
-			return -1;
-		ends->source_uri = ends->source_server.uri;
-	}
-	return nbd_size(ends->source_uri, &ends->size, err);
+	return nbd_size(opts->source, &ends->size, err);
 }
 
 /* What is written to now is no longer what another ledger, or one that was
@@ -126,6 +155,47 @@ check_qcow2_size(const struct ends *ends, const char *path, struct err *err)
 }
 
 static int
+check_other_than_source(const struct ends *ends,
+			const struct copy_image_opts *opts, struct err *err)
+{
+	if (strcmp(ends->source_id, ends->device.id) != 0)
+		return 0;
+	return err_set(err, ERR_USER, "'%s' and '%s' are the same device",
+		       opts->source, opts->target);
+}
+
+/* Once this copy has begun, what is on the device is its own, and its ledger
+ * knows the device again. */
+static int
+open_device(struct ends *ends, const struct copy_image_opts *opts,
+	    struct err *err)
+{
+	struct copy_device *d = &ends->device;
+	bool has_begun = opts->ledger && fs_exists(opts->ledger);
+
+	if (opts->target_format && strcmp(opts->target_format, "raw") != 0)
+		return err_set(err, ERR_USER,
+			       "block device '%s' is written raw: for '%s' "
+			       "serve it with qemu-nbd and name its URI",
+			       opts->target, opts->target_format);
+	if (copy_device_look(opts->target, d, err) < 0 ||
+	    check_other_than_source(ends, opts, err) < 0)
+		return -1;
+	if (d->size < ends->size)
+		return err_set(err, ERR_FAIL,
+			       "block device '%s' has only %llu bytes, the "
+			       "source has %llu",
+			       opts->target, (unsigned long long)d->size,
+			       (unsigned long long)ends->size);
+	if (!has_begun &&
+	    copy_device_check_accepted(opts->target, d, opts->accept, err) < 0)
+		return -1;
+	memcpy(ends->file.id, d->id, sizeof(d->id));
+	ends->target.file = opts->target;
+	return 0;
+}
+
+static int
 open_target(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
 {
@@ -135,6 +205,8 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 		ends->target.uri = opts->target;
 		return ledger_put_id(ends->file.id, opts->target, err);
 	}
+	if (copy_device_is(opts->target))
+		return open_device(ends, opts, err);
 	if (copy_file_make(opts->target, format, ends->size, &ends->file, err) <
 	    0)
 		return -1;
@@ -155,6 +227,36 @@ ledger_closep(struct ledger **l)
 	ledger_close(*l);
 }
 
+/* One ledger is for one state of the source: what became of it is said in
+ * words before the ledger says so in numbers. */
+static int
+check_same_source(const struct ends *ends, const struct copy_image_opts *opts,
+		  struct err *err)
+{
+	CLEANUP(ledger_closep) struct ledger *old = NULL;
+	const struct ledger_identity *was;
+	const char *what = NULL;
+	struct err ignored;
+
+	if (!opts->ledger || !fs_exists(opts->ledger) ||
+	    ledger_open_readonly(opts->ledger, &old, &ignored) < 0)
+		return 0;
+	was = ledger_identity(old);
+	if (was->size_bytes != ends->size)
+		what = was->size_bytes < ends->size ? "grew" : "shrank";
+	else if (strcmp(was->disk, ends->source_id) != 0)
+		what = "was written to, or is another one,";
+	if (!what)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "source '%s' %s since ledger '%s' was begun (%llu bytes "
+		       "then, %llu now): remove the ledger to copy all of it "
+		       "again",
+		       opts->source, what, opts->ledger,
+		       (unsigned long long)was->size_bytes,
+		       (unsigned long long)ends->size);
+}
+
 static int
 open_ledger(const struct ends *ends, const struct copy_image_opts *opts,
 	    struct ledger **ret, struct err *err)
@@ -172,19 +274,63 @@ open_ledger(const struct ends *ends, const struct copy_image_opts *opts,
 	return ledger_open(opts->ledger, &id, ret, err);
 }
 
+/* A device does not say who else wrote to it since; its first block, where
+ * whatever is made of a disk begins, does. */
+static int
+check_device_is_ours(const struct ends *ends, const struct ledger *ledger,
+		     struct err *err)
+{
+	CLEANUP(mem_freep) uint8_t *block = NULL;
+	CLEANUP(mem_closep) int fd = -1;
+	CLEANUP(digest_done) struct digest how = {0};
+	uint64_t len =
+	    ends->size < LEDGER_BLOCK_SIZE ? ends->size : LEDGER_BLOCK_SIZE;
+	uint8_t digest[LEDGER_DIGEST_SIZE];
+	struct ledger_entry first = {.state = LEDGER_UNKNOWN};
+
+	if (!ends->device.size || !ledger || ledger_nblocks(ledger) == 0)
+		return 0;
+	ledger_get(ledger, 0, &first);
+	if (first.state != LEDGER_DURABLE ||
+	    ledger_identity(ledger)->digest == LEDGER_NO_DIGEST)
+		return 0;
+	block = mem_new(LEDGER_BLOCK_SIZE);
+	fd = open(ends->target.file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fs_pread(fd, block, len, 0, err) < 0)
+		return err_set(err, ERR_RETRY, "cannot read '%s'",
+			       ends->target.file);
+	if (digest_init(&how, ledger_identity(ledger)->digest, err) < 0 ||
+	    digest_block(&how, block, len, digest, err) < 0)
+		return -1;
+	if (memcmp(digest, first.digest, sizeof(digest)) == 0)
+		return 0;
+	return err_set(err, ERR_MISMATCH,
+		       "block device '%s' was written to since it was copied "
+		       "to: its first block is not the one in the ledger; "
+		       "remove the ledger to copy all of it again",
+		       ends->target.file);
+}
+
 static int
 run(struct ends *ends, const struct copy_image_opts *opts,
     struct copy_image_result *ret, struct err *err)
 {
 	CLEANUP(ledger_closep) struct ledger *ledger = NULL;
 	struct copy_opts copy = {
-	    .generation = 1, .progress = opts->progress, .arg = opts->arg};
+	    .generation = 1,
+	    .wait_ms = opts->wait_ms,
+	    .progress = opts->progress,
+	    .arg = opts->arg,
+	};
 
 	if (open_source(ends, opts, err) < 0 ||
+	    check_same_source(ends, opts, err) < 0 ||
 	    open_target(ends, opts, err) < 0 ||
-	    open_ledger(ends, opts, &ledger, err) < 0)
+	    open_ledger(ends, opts, &ledger, err) < 0 ||
+	    check_device_is_ours(ends, ledger, err) < 0)
 		return -1;
 	copy.source_uri = ends->source_uri;
+	copy.source_file = ends->source_file;
 	copy.target = ends->target;
 	/* an older one, too, as far as its ledger vouches for it */
 	copy.target.reads_as_zero = ledger || ends->file.is_new;
@@ -210,5 +356,6 @@ copy_image(const struct copy_image_opts *opts, struct copy_image_result *ret,
 	rc = run(&ends, opts, ret, err);
 	nbd_server_stop(&ends.target_server);
 	nbd_server_stop(&ends.source_server);
+	copy_device_done(&ends.device);
 	return rc;
 }

@@ -9,12 +9,16 @@
 struct copy_image_opts {
 	const char *source;	   /* an NBD URI, or an image file */
 	const char *source_format; /* of a file; NULL is raw */
-	const char *target;	   /* an NBD URI, or a file to make */
+	/* an NBD URI, a file to make, or a block device */
+	const char *target;
 	const char *target_format; /* of a file: raw or qcow2; NULL is raw */
 	/* Keeps the proof and lets the same copy go on after it was cut short;
 	 * one ledger is for one state of the source.  NULL: neither. */
 	const char *ledger;
 	enum ledger_digest digest;
+	/* What may be lost on a block device: what its refusal named. */
+	const char *accept;
+	int64_t wait_ms;	    /* see copy_opts */
 	copy_progress_fn *progress; /* may be NULL */
 	void *arg;
 };
@@ -25,7 +29,9 @@ struct copy_image_result {
 };
 
 /* Copies, or goes on copying; a copy whose ledger says it is complete is
- * nothing to do. */
+ * nothing to do.  A block device on which something can be recognised is
+ * ERR_NOT_READY unless that is accepted, or a ledger says that this copy has
+ * begun on it. */
 int copy_image(const struct copy_image_opts *opts,
 	       struct copy_image_result *ret, struct err *err);
 

@@ -89,7 +89,7 @@ check 'no stage was begun more often than it was killed' '
 check 'the replica was, byte for byte, what the OVA holds' '
 	for n in 1 2; do
 		tar -xf "$guest/quickstart.ova" quickstart-disk$n.vmdk
-		palletjack copy --quiet --source-format vmdk --ledger l$n \
+		palletjack copy -o json --source-format vmdk --ledger l$n \
 			quickstart-disk$n.vmdk raw$n | jq -r .root >want
 		palletjack status m -o json | jq -r ".vms[0].steps[]
 			| select(.step == \"cutover/disk-$((n - 1))\")

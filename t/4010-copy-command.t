@@ -1,0 +1,225 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The copy command between files and servers of every kind; what arrived is
+# compared by cmp and qemu-img, never by ourselves.
+. "${0%/*}/lib.sh"
+test_begin 'one disk goes from anywhere to anywhere, and is the same there'
+requires jq
+requires qemu-img --version
+requires qemu-nbd --version
+requires nbdkit --version
+
+# 9 MiB and a bit: data, holes, written zeroes, an odd end.
+head -c 3000000 /dev/urandom >src
+dd if=/dev/zero of=src bs=1M seek=4 count=1 conv=notrunc status=none
+dd if=/dev/urandom of=src bs=1M seek=6 count=2 conv=notrunc status=none
+truncate -s 9437696 src
+
+# serve NAME ARG...: nbdkit on the socket NAME.sock until the test is over.
+serve() {
+	serve_name=$1
+	shift
+	nbdkit -f -U "$PWD/$serve_name.sock" "$@" 2>"$serve_name.log" &
+	at_end "end_process $!"
+	within 20 test -S "$serve_name.sock"
+}
+uri() {
+	echo "nbd+unix:///?socket=$PWD/$1.sock"
+}
+# got KEY: of the JSON that the last copy left in `out`.
+got() {
+	jq -r ".$1" out
+}
+
+check 'a file to a new file, sparse as it was' '
+	palletjack copy -o json src a.raw >out && cat out && cmp src a.raw &&
+	test "$(stat -c %b a.raw)" -lt 12000
+'
+check 'the bytes are counted' '
+	test "$(got size)" -eq 9437696 && test "$(got read)" -lt 7340032 &&
+	test "$(got written)" -gt 5000000 && test "$(got zeroed)" -eq 0 &&
+	test "$(got skipped)" -eq 0 && test "$(got redone)" -eq 0
+'
+check 'for people, too' '
+	palletjack copy src b.raw | tee text && grep -q "^size *9.0 MiB" text
+'
+check_exit 2 'an output of no known kind is refused' '
+	palletjack copy -o xml src c.raw
+'
+check 'over a copy that was there all is made zero that is' '
+	head -c 9437696 /dev/urandom >b.raw && palletjack copy -o json src b.raw >out &&
+	cmp src b.raw && test "$(got zeroed)" -gt 2000000
+'
+
+serve from file src
+truncate -s 9437696 nbd.raw
+serve to file "$PWD/nbd.raw"
+check 'NBD to a file' '
+	palletjack copy "$(uri from)" n.raw && cmp src n.raw
+'
+check 'a file to NBD' '
+	head -c 9437696 /dev/urandom >nbd.raw &&
+	palletjack copy src "$(uri to)" && cmp src nbd.raw
+'
+check 'NBD to NBD, with a ledger, twice' '
+	head -c 9437696 /dev/urandom >nbd.raw &&
+	palletjack copy --ledger l.nbd "$(uri from)" "$(uri to)" &&
+	cmp src nbd.raw &&
+	palletjack copy -o json --ledger l.nbd "$(uri from)" "$(uri to)" >out &&
+	test "$(got read)" -eq 0 && test "$(got skipped)" -eq 9437696
+'
+check 'a file to a qcow2, and by qemu-nbd to another' '
+	palletjack copy --format qcow2 src q.qcow2 &&
+	qemu-img compare -f raw -F qcow2 src q.qcow2 &&
+	palletjack copy --source-format qcow2 q.qcow2 back.raw &&
+	cmp src back.raw
+'
+
+serve picky --filter=blocksize-policy file src blocksize-minimum=4096 \
+	blocksize-preferred=65536 blocksize-maximum=131072 \
+	blocksize-error-policy=error
+check 'a disk whose end its server does not let anybody read' '
+	exits 5 palletjack copy "$(uri picky)" picky.raw 2>err; cat err
+	grep -q "at byte 9437184" err
+'
+head -c 9437184 src >even
+serve picky2 --filter=blocksize-policy file even blocksize-minimum=4096 \
+	blocksize-preferred=65536 blocksize-maximum=131072 \
+	blocksize-error-policy=error
+check 'a server of 4 KiB blocks, 128 KiB at most' '
+	palletjack copy "$(uri picky2)" even.raw && cmp even even.raw
+'
+serve plain --filter=noextents --filter=multi-conn --filter=nozero file src \
+	multi-conn-mode=disable
+check 'a server without extents and multi-conn' '
+	palletjack copy -o json "$(uri plain)" p.raw >out && cmp src p.raw &&
+	test "$(got read)" -eq 9437696 && test "$(got written)" -lt 7340032
+'
+serve liar --filter=truncate file src truncate=20M
+check 'what a server says is there beyond its disk is there' '
+	palletjack copy "$(uri liar)" t.raw && cp src want.t &&
+	truncate -s 20M want.t && cmp want.t t.raw
+'
+check 'a target that is too small' '
+	exits 6 palletjack copy "$(uri liar)" "$(uri to)" 2>err; cat err
+	grep -q "only 9437696 bytes, the source has 20971520" err
+'
+serve slow --filter=delay file src delay-read=20ms
+serve rated --filter=rate file src rate=200M
+check 'slow servers' '
+	palletjack copy "$(uri slow)" s1.raw && cmp src s1.raw &&
+	palletjack copy "$(uri rated)" s2.raw && cmp src s2.raw
+'
+serve gone eval get_size="echo 9437184" \
+	pread="[ \$4 -lt 4194304 ] && exec dd if=$PWD/src skip=\$4 count=\$3 \
+		iflag=count_bytes,skip_bytes status=none; kill -9 \$PPID"
+check 'a server that dies' '
+	exits 5 palletjack copy --proof xxh3 --ledger l.gone "$(uri gone)" g.raw 2>err
+	cat err
+	grep -q "connection to the source .* broke" err
+'
+serve hangs eval get_size="echo 9437184" pread="sleep 60"
+check 'a server that says nothing is waited for no longer than said' '
+	exits 5 palletjack copy --deadline 1s "$(uri hangs)" h.raw 2>err; cat err
+	grep -q "hangs.sock. does not answer: waited 1.0 s" err
+'
+check_exit 2 'a deadline that is no time' '
+	palletjack copy --deadline soon src h.raw
+'
+
+# A checkpoint on SIGTERM, and from there on.
+serve trickle --filter=delay file src delay-read=300ms
+data_at() {
+	test "$(stat -c %b "$1" 2>/dev/null || echo 0)" -gt 0
+}
+check_exit 143 'asked to stop, it makes durable what it has' '
+	palletjack copy --quiet --ledger l.term2 "$(uri trickle)" term2.raw &
+	pid=$!
+	within 30 data_at term2.raw
+	kill -TERM $pid
+	wait $pid
+'
+check 'and goes on from there' '
+	palletjack copy -o json --ledger l.term2 "$(uri trickle)" term2.raw >out &&
+	cat out && cmp src term2.raw && test "$(got skipped)" -gt 0 &&
+	test "$(got redone)" -eq 0
+'
+check 'killed, it does again what no checkpoint covered, and says how much' '
+	palletjack copy --quiet --ledger l.kill "$(uri trickle)" kill.raw &
+	pid=$!
+	within 30 data_at kill.raw
+	kill -KILL $pid
+	wait $pid || :
+	palletjack copy -o json --ledger l.kill "$(uri from)" kill.raw >out 2>err ||
+		cat err
+	grep -q "was written to, or is another one," err &&
+	palletjack copy -o json --ledger l.kill "$(uri trickle)" kill.raw >out &&
+	cat out && cmp src kill.raw && test "$(got redone)" -gt 0
+'
+check 'a source that grew is another' '
+	palletjack copy --ledger l.grow src grow.raw >/dev/null &&
+	cp src bigger && echo more >>src
+	exits 6 palletjack copy --ledger l.grow src grow.raw 2>err; cat err
+	mv bigger src; grep -q "grew since" err
+'
+
+# TLS
+serve_tls() {
+	serve_name=$1
+	shift
+	nbdkit -f -p "$port" -i 127.0.0.1 "$@" 2>"$serve_name.log" &
+	at_end "end_process $!"
+	within 20 answers
+}
+answers() {
+	grep -qi ":$(printf %04x "$port") 00000000:0000 0A" /proc/net/tcp
+}
+free_port() {
+	port=$((20000 + $$ % 20000))
+	while grep -qi ":$(printf %04x "$port") " /proc/net/tcp; do
+		port=$((port + 1))
+	done
+}
+printf 'alice:%s\n' 00112233445566778899aabbccddeeff >psk
+free_port
+serve_tls psk --tls=require --tls-psk="$PWD/psk" file src
+check 'TLS with a key that both have' '
+	palletjack copy "nbds://alice@127.0.0.1:'$port'/?tls-psk-file=$PWD/psk" \
+		tls.raw && cmp src tls.raw
+'
+check 'a key that differs opens nothing, and no message shows it' '
+	printf "alice:%s\n" ffeeddccbbaa99887766554433221100 >wrong
+	exits 5 palletjack copy "nbds://alice@127.0.0.1:'$port'/?tls-psk-file=$PWD/wrong" \
+		no.raw 2>err; cat err
+	! grep -qi ffeeddccbb err
+'
+if command -v openssl >/dev/null; then
+	mkdir pki
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca \
+		-addext basicConstraints=critical,CA:TRUE \
+		-keyout pki/ca-key.pem -out pki/ca-cert.pem 2>/dev/null
+	openssl req -newkey rsa:2048 -nodes -subj /CN=localhost \
+		-keyout pki/server-key.pem -out pki/req 2>/dev/null
+	echo 'subjectAltName=DNS:localhost,IP:127.0.0.1' >pki/ext
+	openssl x509 -req -in pki/req -CA pki/ca-cert.pem \
+		-CAkey pki/ca-key.pem -CAcreateserial -days 2 \
+		-extfile pki/ext -out pki/server-cert.pem 2>/dev/null
+	mkdir client && cp pki/ca-cert.pem client
+	free_port
+	serve_tls x509 --tls=require --tls-certificates="$PWD/pki" file src
+	check 'TLS with certificates' '
+		palletjack copy \
+			"nbds://localhost:'$port'/?tls-certificates=$PWD/client" \
+			x.raw && cmp src x.raw
+	'
+	check_exit 5 'a server that another authority vouches for is not believed' '
+		mkdir other && openssl req -x509 -newkey rsa:2048 -nodes \
+			-days 2 -subj /CN=other -keyout other/key \
+			-out other/ca-cert.pem 2>/dev/null
+		palletjack copy \
+			"nbds://localhost:'$port'/?tls-certificates=$PWD/other" y.raw
+	'
+else
+	skip 'openssl is not installed' 'TLS with certificates'
+fi
+test_end
