@@ -162,6 +162,7 @@ struct copying {
 	uint32_t generation;
 	struct ledger *ledger;
 	struct nbd_server source, target;
+	char *source_file; /* instead of the source's server */
 };
 
 static void
@@ -172,6 +173,7 @@ copying_done(struct copying *c)
 	ledger_close(c->ledger);
 	place_done(&c->place);
 	free(c->volume_id);
+	free(c->source_file);
 }
 
 static int
@@ -197,7 +199,10 @@ open_ends(struct work *w, struct copying *c, struct err *err)
 	    .arg = w,
 	};
 
-	if (ops->open_disk(w->view->plan->source, w->view->vm, w->disk, &opts,
+	if (ops->raw_disk)
+		c->source_file = ops->raw_disk(w->view->plan->source, w->disk);
+	if (!c->source_file &&
+	    ops->open_disk(w->view->plan->source, w->view->vm, w->disk, &opts,
 			   &c->source, err) < 0)
 		return err_wrap(err, "opening the source disk");
 	if (strcmp(c->volume->format, "raw") == 0)
@@ -226,6 +231,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	const struct run_policy *policy = w->view->plan->policy;
 	struct copy_opts opts = {
 	    .source_uri = c->source.uri,
+	    .source_file = c->source_file,
 	    .target = {.file = c->target.uri ? NULL : c->volume->path,
 		       .uri = c->target.uri,
 		       .reads_as_zero = true},

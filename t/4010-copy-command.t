@@ -31,8 +31,8 @@ got() {
 	jq -r ".$1" out
 }
 
-check 'a file to a new file, sparse as it was' '
-	palletjack copy -o json src a.raw >out && cat out && cmp src a.raw &&
+check 'a file to a new file, with a ledger, sparse as it was' '
+	palletjack copy -o json --ledger l.a src a.raw >out && cat out && cmp src a.raw &&
 	test "$(stat -c %b a.raw)" -lt 12000
 '
 check 'the bytes are counted' '
@@ -50,6 +50,63 @@ check 'over a copy that was there all is made zero that is' '
 	head -c 9437696 /dev/urandom >b.raw && palletjack copy -o json src b.raw >out &&
 	cmp src b.raw && test "$(got zeroed)" -gt 2000000
 '
+
+check 'a file to a new file, without a proof: the kernel may do it' '
+	palletjack copy -o json src k.raw >out && cmp src k.raw &&
+	test "$(got written)" -lt 7340032
+'
+check 'with a ledger that keeps no proof, too' '
+	palletjack copy --proof none --ledger l.k src k2.raw &&
+	cmp src k2.raw &&
+	palletjack copy -o json --proof none --ledger l.k src k2.raw >out &&
+	test "$(got skipped)" -eq 9437696
+'
+if mkdir /dev/shm/"${HOME##*/}" 2>/dev/null; then
+	at_end "rm -rf /dev/shm/${HOME##*/}"
+	check 'from one file system to another' '
+		palletjack copy src /dev/shm/"${HOME##*/}"/far.raw &&
+		cmp src /dev/shm/"${HOME##*/}"/far.raw
+	'
+else
+	skip 'there is no /dev/shm' 'from one file system to another'
+fi
+
+# Writes and syncs that fail on the way.
+fault=$(dirname "$PALLETJACK")/t/fault.so
+broken() {
+	env LD_PRELOAD="$fault" ASAN_OPTIONS=verify_asan_link_order=0 "$@"
+}
+if test -e "$fault"; then
+	check 'a full disk is said, with the place, and is no end' '
+		exits 5 broken FAULT_OPS=write FAULT_FILE=full.raw FAULT_AT=4 \
+			FAULT_WHEN=ENOSPC palletjack copy --ledger l.full \
+			src full.raw 2>err; cat err
+		grep -q "target .full.raw.: .*No space left" err &&
+		palletjack copy --ledger l.full src full.raw && cmp src full.raw
+	'
+	check 'a write that fails' '
+		exits 5 broken FAULT_OPS=write FAULT_FILE=eio.raw FAULT_AT=2 \
+			FAULT_WHEN=EIO palletjack copy --ledger l.eio \
+			src eio.raw 2>err; cat err
+		grep -q "target .eio.raw.: .*Input/output error" err &&
+		palletjack copy --ledger l.eio src eio.raw && cmp src eio.raw
+	'
+	check 'a sync that fails once: nothing before it is believed' '
+		exits 5 broken FAULT_OPS=fsync FAULT_FILE=sync.raw FAULT_AT=1 \
+			FAULT_WHEN=EIO palletjack copy --ledger l.sync \
+			src sync.raw 2>err; cat err
+		grep -q "cannot sync target" err || {
+			exits 5 broken FAULT_OPS=fsync FAULT_FILE=sync.raw \
+			FAULT_AT=2 FAULT_WHEN=EIO palletjack copy \
+			--ledger l.sync src sync.raw 2>err; cat err; }
+		grep -q "cannot sync target" err &&
+		palletjack copy -o json --ledger l.sync src sync.raw >out &&
+		cat out && cmp src sync.raw && test "$(got skipped)" -eq 0 &&
+		test "$(got redone)" -gt 5000000
+	'
+else
+	skip "$fault is not built" 'writes and syncs that fail'
+fi
 
 serve from file src
 truncate -s 9437696 nbd.raw
@@ -161,6 +218,15 @@ check 'a source that grew is another' '
 	cp src bigger && echo more >>src
 	exits 6 palletjack copy --ledger l.grow src grow.raw 2>err; cat err
 	mv bigger src; grep -q "grew since" err
+'
+
+check 'a source that a vm may write to is refused' '
+	cp src used &&
+	qemu-nbd -f raw --persistent --socket "$PWD/used.sock" used &
+	at_end "end_process $!"
+	within 20 test -S used.sock
+	exits 6 palletjack copy used used.raw 2>err; cat err
+	grep -q "open for writing in QEMU" err
 '
 
 # TLS

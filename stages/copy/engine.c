@@ -333,6 +333,8 @@ open_tools(struct engine *e, struct worker *workers, struct err *err)
 				      ? ledger_identity(e->opts->ledger)->digest
 				      : LEDGER_NO_DIGEST;
 
+	e->can_take =
+	    e->opts->source_file && e->out.is_file && kind == LEDGER_NO_DIGEST;
 	for (int i = 0; i < e->nworkers; i++)
 		if (digest_init(&workers[i].digest, kind, err) < 0)
 			return -1;

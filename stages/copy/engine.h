@@ -14,6 +14,7 @@
 #include "stages/copy/wire.h"
 
 #define ENGINE_SPAN 128 /* blocks; a ledger sync each when overwriting */
+#define ENGINE_TAKE 8	/* blocks the kernel copies in one go */
 #define ENGINE_SLOTS 16 /* blocks a worker has in hand at most */
 
 /* Written, but perhaps not durable yet. */
@@ -33,6 +34,9 @@ struct engine {
 	uint64_t size, nblocks;
 	int nworkers;
 	atomic_bool stop; /* no new block is begun */
+	/* From file to file, and no proof wants to see the bytes: the kernel
+	 * copies, or shares what it can. */
+	atomic_bool can_take;
 	struct wire_patience source_patience, target_patience;
 	struct wire_patience more; /* while further sources connect */
 

@@ -11,6 +11,32 @@
 #include "base/fs.h"
 #include "stages/copy/ledger.h"
 
+/* QEMU's own way of saying who writes to an image: readers' locks on single
+ * bytes.  We see its and it sees ours; where there are no locks there is none
+ * to see. */
+enum { QEMU_WRITES = 100 + 1, QEMU_BEARS_NO_WRITER = 200 + 1 };
+
+static int
+check_nobody_writes(struct input *in, struct err *err)
+{
+	struct flock writer = {.l_type = F_WRLCK,
+			       .l_whence = SEEK_SET,
+			       .l_start = QEMU_WRITES,
+			       .l_len = 1};
+	struct flock reader = {.l_type = F_RDLCK,
+			       .l_whence = SEEK_SET,
+			       .l_start = QEMU_BEARS_NO_WRITER,
+			       .l_len = 1};
+
+	(void)fcntl(in->fd, F_OFD_SETLK, &reader);
+	if (fcntl(in->fd, F_OFD_GETLK, &writer) < 0 || writer.l_type == F_UNLCK)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "source '%s' is open for writing in QEMU: shut down "
+		       "the vm that uses it",
+		       in->file);
+}
+
 static int
 open_file(struct input *in, struct err *err)
 {
@@ -33,7 +59,7 @@ open_file(struct input *in, struct err *err)
 			       in->file);
 	(void)posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	in->size = (uint64_t)size;
-	return 0;
+	return check_nobody_writes(in, err);
 }
 
 int

@@ -170,6 +170,44 @@ write_file(struct output *o, int lane, const void *data, size_t len,
 	return pass_on(o, lane, at, len, err);
 }
 
+static bool
+is_not_for_the_kernel(int sys)
+{
+	return sys == EXDEV || sys == EINVAL || sys == EOPNOTSUPP ||
+	       sys == ENOSYS || sys == EBADF || sys == EPERM;
+}
+
+int
+output_take(struct output *o, int lane, int from, uint64_t len, uint64_t at,
+	    struct err *err)
+{
+	uint64_t done = 0;
+
+	while (done < len) {
+		off_t in = (off_t)(at + done), out = in;
+		ssize_t n =
+		    copy_file_range(from, &in, o->fd, &out, len - done, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && done == 0 && is_not_for_the_kernel(errno))
+			return 1;
+		if (n < 0)
+			return err_sys(err,
+				       "cannot copy %llu bytes at byte %llu "
+				       "to target '%s'",
+				       (unsigned long long)(len - done),
+				       (unsigned long long)(at + done),
+				       o->target->file);
+		if (n == 0)
+			return err_set(err, ERR_RETRY,
+				       "the source ends early, at byte %llu",
+				       (unsigned long long)(at + done));
+		done += (uint64_t)n;
+	}
+	return pass_on(o, lane, at, len, err);
+}
+
 /* A request on a connection that is another's, too. */
 static int
 do_in_turn(struct output *o, enum wire_verb verb, void *data, uint64_t len,

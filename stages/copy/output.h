@@ -54,6 +54,10 @@ int output_end(struct wire_op *op, struct wire *also, struct err *err);
 /* The connection that is the lane's alone, or NULL. */
 struct wire *output_wire(struct output *o, int lane);
 
+/* Has the kernel copy from a file, at the same place: 1 when it will not and
+ * the bytes must be written. */
+int output_take(struct output *o, int lane, int from, uint64_t len, uint64_t at,
+		struct err *err);
 int output_zero(struct output *o, int lane, uint64_t len, uint64_t at,
 		struct err *err);
 /* When this returns 0, every write that had ended before it was called is

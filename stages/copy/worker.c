@@ -246,9 +246,58 @@ drain(struct worker *w, uint64_t nreads, uint64_t nwrites, struct err *err)
 	return 0;
 }
 
-static int
-copy_data(struct worker *w, size_t i, struct err *err)
+/* How many blocks of data from i on can be treated as one. */
+static size_t
+run_of_data(const struct worker *w, size_t i)
 {
+	size_t n = 0;
+
+	while (n < ENGINE_TAKE && i + n < w->n && !w->is_hole[i + n] &&
+	       w->plan[i + n] != BLOCK_SETTLED)
+		n++;
+	return n;
+}
+
+/* 1: the kernel would not. */
+static int
+take_data(struct worker *w, size_t i, size_t n, struct err *err)
+{
+	static const uint8_t none[LEDGER_DIGEST_SIZE];
+	struct engine *e = w->e;
+	uint64_t first = w->first + i;
+	uint64_t len =
+	    (n - 1) * LEDGER_BLOCK_SIZE + engine_block_len(e, first + n - 1);
+	int rc = output_take(&e->out, w->lane, w->source.fd, len,
+			     first * LEDGER_BLOCK_SIZE, err);
+
+	if (rc < 0)
+		return target_failed(e);
+	if (rc > 0) {
+		atomic_store(&e->can_take, false);
+		return 1;
+	}
+	pthread_mutex_lock(&e->lock);
+	for (size_t k = 0; k < n; k++)
+		note_fresh(w, i + k, none);
+	e->progress.read_bytes += len;
+	e->progress.written_bytes += len;
+	pthread_mutex_unlock(&e->lock);
+	return 0;
+}
+
+/* *ret_n blocks, at least one. */
+static int
+copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
+{
+	int rc;
+
+	if (atomic_load(&w->e->can_take)) {
+		*ret_n = run_of_data(w, i);
+		rc = take_data(w, i, *ret_n, err);
+		if (rc <= 0)
+			return rc;
+	}
+	*ret_n = 1;
 	if (drain(w, w->depth - 1, w->depth - 1, err) < 0)
 		return -1;
 	begin_read(w, i);
@@ -282,7 +331,7 @@ copy_blocks(struct worker *w, struct err *err)
 		else if (n > 0)
 			rc = copy_zeroes(w, i, n, err);
 		else
-			n = 1, rc = copy_data(w, i, err);
+			rc = copy_data(w, i, &n, err);
 	}
 	return rc;
 }

@@ -272,6 +272,23 @@ list_vms(const struct endpoint *ep, struct inventory *ret, struct err *err)
 	return 0;
 }
 
+/* One that ends within a sector is not what QEMU takes it for. */
+static char *
+raw_disk(const struct endpoint *ep, const struct inv_disk *disk)
+{
+	const char *file = file_of(disk);
+	CLEANUP(mem_freep) char *path = NULL;
+	struct stat st;
+
+	if (!file || strcmp(disk->format, "raw") != 0)
+		return NULL;
+	path = path_of(ep, file);
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size != disk->capacity_bytes)
+		return NULL;
+	return steal(&path);
+}
+
 static int
 open_disk(const struct endpoint *ep, const struct inv_vm *vm,
 	  const struct inv_disk *disk, const struct nbd_serve_opts *opts,
@@ -297,5 +314,6 @@ const struct source_ops source_disk = {
     .type = "disk",
     .inventory = list_vms,
     .epoch = vm_epoch,
+    .raw_disk = raw_disk,
     .open_disk = open_disk,
 };

@@ -38,6 +38,10 @@ struct source_ops {
 	int (*power_on)(const struct endpoint *ep, const struct inv_vm *vm,
 			struct err *err);
 
+	/* The file that is the disk, byte for byte, so that the engine can read
+	 * it itself; caller frees.  NULL, or NULL returned: open_disk. */
+	char *(*raw_disk)(const struct endpoint *ep,
+			  const struct inv_disk *disk);
 	/* Serves one disk read-only.  `opts` carries on_start and log; the
 	 * rest of it is the source's to fill in. */
 	int (*open_disk)(const struct endpoint *ep, const struct inv_vm *vm,
