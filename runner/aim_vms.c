@@ -31,10 +31,11 @@ struct question {
 };
 
 static int
-may_it(void *arg, json_t **ret_answer, struct err *err)
+may_it(void *arg, struct work_link *link, json_t **ret_answer, struct err *err)
 {
 	const struct question *q = arg;
 
+	(void)link;
 	if (q->o->may(q->view, err) < 0)
 		return -1;
 	*ret_answer = json_object();

@@ -2,6 +2,7 @@
 /* Asking by a child, the answer in a file in memory. */
 #include "ask.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +41,8 @@ answer(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
 	struct question *q = arg;
 	json_t *json = NULL;
 
-	(void)link;
 	(void)ret_facts;
-	if (q->fn(q->arg, &json, err) < 0)
+	if (q->fn(q->arg, link, &json, err) < 0)
 		return -1;
 	if (write_buffered(json, q->answer) < 0)
 		return err_sys(err, "cannot write the answer");
@@ -78,8 +78,10 @@ ask(ask_fn *fn, void *arg, const char *what, int64_t deadline_ms,
 
 	if (fd < 0)
 		return err_sys(err, "cannot make a file in memory");
-	if (deadline_ms <= 0 || deadline_ms > DEFAULT_DEADLINE_MS)
+	if (deadline_ms <= 0)
 		deadline_ms = DEFAULT_DEADLINE_MS;
+	if (deadline_ms > INT_MAX)
+		deadline_ms = INT_MAX;
 	if (child_call(&opts, answer, &q, (int)deadline_ms, &facts, err) < 0)
 		return err_wrap(err, "%s", what);
 	json_decref(facts);

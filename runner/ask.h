@@ -8,8 +8,12 @@
 
 #include "base/err.h"
 
-/* Runs in the child: 0 with the answer, or -1 with err. */
-typedef int ask_fn(void *arg, json_t **ret_answer, struct err *err);
+struct work_link;
+
+/* Runs in the child: 0 with the answer, or -1 with err.  Progress told by the
+ * link begins the deadline anew. */
+typedef int ask_fn(void *arg, struct work_link *link, json_t **ret_answer,
+		   struct err *err);
 
 /* ERR_RETRY when there is no answer in time; `what` says in the error what was
  * being asked: "asking the source". */

@@ -24,11 +24,13 @@ batch_has_questions(const struct batch *b)
 }
 
 static int
-ask_source(void *arg, json_t **ret_answer, struct err *err)
+ask_source(void *arg, struct work_link *link, json_t **ret_answer,
+	   struct err *err)
 {
 	const struct endpoint *source = arg;
 	struct inventory *inv = inventory_new();
 
+	(void)link;
 	if (stages_inventory(source, inv, err) < 0)
 		return -1;
 	*ret_answer = inventory_to_json(inv);
@@ -50,10 +52,14 @@ inventory_deadline(const struct run_policy *policy)
 int
 batch_survey(struct batch *b, struct err *err)
 {
+	const struct endpoint *source = b->plan->source;
+	CLEANUP(mem_freep)
+	char *what = mem_printf("asking the source, %s %s/%s", source->o.kind,
+				source->o.namespace, source->o.name);
 	json_t *answer = NULL;
 	int rc;
 
-	if (ask(ask_source, (void *)b->plan->source, "asking the source",
+	if (ask(ask_source, (void *)b->plan->source, what,
 		inventory_deadline(b->plan->policy), &answer, err) < 0)
 		return -1;
 	rc = inventory_from_json(answer, &b->inventory, err);
@@ -68,11 +74,13 @@ struct checking {
 
 /* In a child: what validate would find, for every vm that is to be moved. */
 static int
-check_vms(void *arg, json_t **ret_answer, struct err *err)
+check_vms(void *arg, struct work_link *link, json_t **ret_answer,
+	  struct err *err)
 {
 	const struct checking *c = arg;
 	struct findings f = {.arena = arena_new()};
-	struct stages_checked checked = {0};
+	struct work w = {.link = link};
+	struct stages_checked checked = {.work = &w};
 
 	for (size_t i = 0; i < c->batch->nvms; i++) {
 		const struct batch_vm *v = &c->batch->vms[i];
@@ -80,6 +88,8 @@ check_vms(void *arg, json_t **ret_answer, struct err *err)
 
 		if (!batch_is_to_move(v))
 			continue;
+		/* each vm has its own time */
+		work_progress(&w, i, c->batch->nvms);
 		if (stages_check(&v->run.view, c->read_data, &checked, &f,
 				 err) < 0)
 			findings_add(&f, FINDING_ERROR, "CheckFailed", "%s",
@@ -101,7 +111,8 @@ batch_check(struct batch *b, bool read_data, struct err *err)
 
 	if (!batch_has_questions(b))
 		return 0;
-	if (ask(check_vms, &c, "checking the endpoints", 0, &answer, err) < 0)
+	if (ask(check_vms, &c, "checking the endpoints",
+		b->plan->policy->deadlines.wait_ms, &answer, err) < 0)
 		return -1;
 	findings_add_json(&b->findings, answer);
 	json_decref(answer);

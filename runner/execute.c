@@ -509,6 +509,7 @@ reap_all(struct run *r)
 				json_decref(s->child.facts);
 				json_decref(s->facts_before);
 				json_decref(s->recorded_before);
+				free(s->doing);
 			}
 		}
 }

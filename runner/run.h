@@ -40,8 +40,12 @@ struct step_run {
 	/* Groups it recorded: they go when it goes. */
 	VEC(struct process_id) helpers;
 	int64_t begun_ms;
-	int deadline_timer, retry_timer, mute_timer;
-	bool deadline_passed;
+	int deadline_timer, stall_timer, retry_timer, mute_timer;
+	/* What it told last, and since when it told nothing new. */
+	uint64_t done, total;
+	char *doing;
+	int64_t moved_ms;
+	bool deadline_passed, stalled;
 	bool alone;	    /* all that it began are seen to be gone */
 	struct claim claim; /* on places in pools */
 };
@@ -107,6 +111,14 @@ void vm_kill(struct vm_run *vm);
 /* The vm shall end like this: asked to stop, ended when it does not. */
 void vm_abandon(struct run *r, struct vm_run *vm, enum err_class class,
 		const char *text);
+/* How long the step may take; 0: as long as it moves. */
+int64_t step_limit_ms(const struct step_run *s);
+void step_watch_deadlines(struct step_run *s);
+void step_drop_deadlines(struct step_run *s);
+/* It told what it is at. */
+void step_moved(struct step_run *s, uint64_t done, uint64_t total);
+/* Why it was ended, when that was for a deadline of its own. */
+void step_blame_deadline(const struct step_run *s, struct err *err);
 void vm_watch_deadline(struct run *r, struct vm_run *vm);
 void run_watch_deadline(struct run *r);
 

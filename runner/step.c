@@ -251,6 +251,8 @@ child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 		while ((message = child_receive(&c))) {
 			if (json_object_get(message, "record"))
 				(void)child_confirm(&c, err);
+			if (json_object_get(message, "progress"))
+				until = clock_mono_ms() + deadline_ms;
 			json_decref(message);
 		}
 		if (c.garbled)

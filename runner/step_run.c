@@ -77,8 +77,7 @@ write_result(struct step_run *s, json_t *fields)
 static void
 blame(const struct step_run *s, struct err *err)
 {
-	if (s->deadline_passed)
-		err_set(err, ERR_RETRY, "took longer than its deadline");
+	step_blame_deadline(s, err);
 	if (s->run->signal && err->class == ERR_RETRY)
 		err_set(err, ERR_CANCELLED, "stopped by a signal");
 	else if (s->vm->work->cancelled && err->class == ERR_RETRY)
@@ -170,7 +169,9 @@ drop_work(struct step_run *s)
 {
 	json_decref(s->facts_before);
 	json_decref(s->recorded_before);
+	free(s->doing);
 	s->facts_before = s->recorded_before = NULL;
+	s->doing = NULL;
 }
 
 static void
@@ -184,9 +185,9 @@ step_ended(void *arg)
 
 	loop_unwatch(r->loop, s->child.pidfd);
 	loop_unwatch(r->loop, s->child.socket);
-	loop_cancel(r->loop, s->deadline_timer);
+	step_drop_deadlines(s);
 	loop_cancel(r->loop, s->mute_timer);
-	s->deadline_timer = s->mute_timer = 0;
+	s->mute_timer = 0;
 	s->vm->work->nrunning--;
 	s->vm->work->nopen--;
 	rc = child_end(&s->child, &err);
@@ -260,40 +261,20 @@ step_said(void *arg)
 		e.type = EVENT_STEP_PROGRESS;
 		e.done = (uint64_t)json_integer_value(json_array_get(part, 0));
 		e.total = (uint64_t)json_integer_value(json_array_get(part, 1));
+		step_moved(s, e.done, e.total);
 		run_emit(s->run, &e);
 	}
 	if ((part = json_object_get(message, "doing"))) {
 		e.type = EVENT_STEP_DOING;
 		e.text = json_string_value(part);
+		free(s->doing);
+		s->doing = mem_strdup(e.text);
 		run_emit(s->run, &e);
 	}
 	json_decref(message);
 }
 
-static void
-step_deadline(void *arg)
-{
-	struct step_run *s = arg;
-
-	s->deadline_timer = 0;
-	s->deadline_passed = true;
-	child_kill(&s->child);
-}
-
 /* Beginnings of steps. */
-
-static int64_t
-deadline_of(const struct run *r, const struct stage *stage)
-{
-	const struct run_policy *policy = r->opts->plan->policy;
-	const char *text = json_string_value(
-	    json_object_get(policy->deadlines.stage, stage->name));
-	int64_t ms;
-
-	if (text && clock_parse_duration(text, &ms) == 0)
-		return ms;
-	return stage->deadline_ms ? stage->deadline_ms(policy) : 0;
-}
 
 /* What was done, taken back or asked for anew since is no question, and what
  * was begun with other inputs is no answer. */
@@ -344,14 +325,14 @@ static void
 step_begin(struct step_run *s)
 {
 	struct run *r = s->run;
-	int64_t deadline_ms = deadline_of(r, s->step->stage);
+	int64_t deadline_ms = step_limit_ms(s);
 	struct child_opts opts = {.keep_fd = s->vm->state->writers,
 				  .log_fd = s->vm->log_fd};
 	struct err err;
 
 	opts.nslots = step_slots(s, opts.slots);
 	s->begun_ms = clock_mono_ms();
-	s->deadline_passed = s->alone = false;
+	s->alone = false;
 	fill_in_work(s, deadline_ms);
 	if (child_start(&opts, step_do, &s->work, &s->child, &err) < 0) {
 		drop_work(s);
@@ -364,9 +345,7 @@ step_begin(struct step_run *s)
 	s->vm->work->nopen++;
 	loop_watch(r->loop, s->child.pidfd, step_ended, s);
 	loop_watch(r->loop, s->child.socket, step_said, s);
-	if (deadline_ms)
-		s->deadline_timer = loop_at(
-		    r->loop, clock_mono_ms() + deadline_ms, step_deadline, s);
+	step_watch_deadlines(s);
 	if (run_write_down(r, s->vm, "intent", intent_of(s)) < 0 ||
 	    child_go(&s->child, &err) < 0)
 		child_kill(&s->child);

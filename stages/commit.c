@@ -2,18 +2,27 @@
 /* commit: fold the converted overlays into the disks.  From its beginning on
  * the replicas are gone; the overlays are its redo log until cleanup, so that
  * it is repeated, from the start, until it went through. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "io/process.h"
 #include "stages/inputs.h"
 #include "stages/overlay.h"
 #include "stages/place.h"
 #include "stages/replica.h"
 
-#define COMMIT_DEADLINE_MS (60 * 60 * 1000)
+/* The second half of the conversion. */
+static int64_t
+deadline_ms(const struct run_policy *policy)
+{
+	return policy->deadlines.conversion_ms;
+}
 
 static bool
 applies(const struct view *v)
@@ -50,11 +59,34 @@ replica_seal(const struct view *v, const struct inv_disk *disk, struct err *err)
 	return rc;
 }
 
+/* The first attempt may have filled the disk that the next one needs. */
+static int
+advise(const struct volume *base, struct err *err)
+{
+	CLEANUP(mem_freep) char *text = mem_strdup(err->text);
+	char room[UNITS_TEXT_SIZE] = "nothing";
+	struct statvfs fs;
+
+	if (err->sys != ENOSPC && err->sys != EDQUOT && err->sys != EIO)
+		return -1;
+	if (statvfs(base->path, &fs) == 0)
+		units_format_bytes((uint64_t)fs.f_bavail * fs.f_frsize, room);
+	return err_set(
+	    err, ERR_RETRY,
+	    "%s; %s is free where '%s' is: %s, the commit is "
+	    "repeated from its beginning and loses nothing",
+	    text, room, base->path,
+	    err->sys == EIO ? "see to that storage" : "make room there");
+}
+
 /* -d leaves the overlay as it is; without it qemu-img would empty what the
  * next attempt needs. */
 static int
-fold(const struct volume *overlay, const struct volume *base, struct err *err)
+fold(struct work *w, const struct volume *overlay, const struct volume *base,
+     struct err *err)
 {
+	int64_t until =
+	    place_deadline(w, w->view->plan->policy->deadlines.conversion_ms);
 	const char *argv[] = {"qemu-img", "commit", "-q",	   "-d", "-f",
 			      "qcow2",	  "--",	    overlay->path, NULL};
 
@@ -64,8 +96,8 @@ fold(const struct volume *overlay, const struct volume *base, struct err *err)
 			       "conversion: the disk below is no longer what "
 			       "was copied; copy it anew",
 			       overlay->path);
-	if (process_run(argv, COMMIT_DEADLINE_MS, NULL, err) < 0)
-		return -1;
+	if (process_run(argv, (int)(until - clock_mono_ms()), NULL, err) < 0)
+		return advise(base, err);
 	return fs_sync_file(base->path, err);
 }
 
@@ -81,7 +113,7 @@ commit_all(struct work *w, const struct place *p, const struct overlays *o,
 		work_progress(w, i, o->n);
 		work_doing(w, "folding the overlay into '%s'",
 			   p->volumes[i].path);
-		if (fold(&o->v[i], &p->volumes[i], err) < 0)
+		if (fold(w, &o->v[i], &p->volumes[i], err) < 0)
 			return -1;
 	}
 	return 0;
@@ -121,4 +153,5 @@ const struct stage stage_commit = {
     .applies = applies,
     .inputs = inputs,
     .run = run,
+    .deadline_ms = deadline_ms,
 };

@@ -145,10 +145,18 @@ undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* A guest may take its time to go down. */
+static int64_t
+power_deadline(const struct run_policy *policy)
+{
+	return policy->deadlines.shutdown_ms + policy->deadlines.wait_ms;
+}
+
 static const struct stage undo_cutover = {
     .name = "undo/cutover",
     .scope = STAGE_VM,
     .run = undo_cutover_run,
+    .deadline_ms = power_deadline,
 };
 
 /* Copying one disk. */
@@ -315,6 +323,7 @@ const struct stage stage_cutover = {
     .writes_disks = true,
     .inputs = cutover_inputs,
     .run = cutover_run,
+    .deadline_ms = power_deadline,
     .undo = &undo_cutover,
 };
 
@@ -326,5 +335,6 @@ const struct stage stage_copy = {
     .watches_epoch = true,
     .inputs = cutover_inputs,
     .run = copy_stage_run,
+    .tells_progress = true,
     .copied = copy_copied,
 };

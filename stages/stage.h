@@ -133,12 +133,16 @@ struct stage {
 	 * inputs().  Nothing known is {0}. */
 	struct copied (*copied)(const struct view *v,
 				const struct inv_disk *disk);
-	/* Default deadline in ms from the policy; 0: none. */
+	/* Default deadline in ms from the policy; NULL: deadlines.wait, as a
+	 * whole or, where progress is told, from one step of it to the next. */
 	int64_t (*deadline_ms)(const struct run_policy *policy);
 	/* Takes back what run() did, or NULL when there is nothing to: a stage
 	 * of its own ("undo/start") that finds it done, half done or not done
 	 * at all.  What it sees as recorded is what run() recorded. */
 	const struct stage *undo;
+	/* Tells its progress as it moves, so that it may take as long as it
+	 * likes; what stands still is ended. */
+	bool tells_progress;
 };
 
 /* All stages in the order of the pipeline, and those that serve this vm
@@ -173,6 +177,7 @@ int stages_inventory(const struct endpoint *ep, struct inventory *ret,
  * `read_data`: also those that take reading all of its disks.  `checked` keeps
  * what is alike for many vms from one to the next; begins as {0}. */
 struct stages_checked {
+	struct work *work;     /* tells that data is read; or NULL */
 	struct strmap scripts; /* name to what is wrong with it, or "" */
 	struct arena *arena;
 };

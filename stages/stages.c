@@ -248,18 +248,27 @@ check_target(const struct view *v, struct findings *findings, struct err *err)
 	return p.ops->check(&p.vm, findings, err);
 }
 
+static void
+tell_reading(void *arg, uint64_t done, uint64_t total)
+{
+	if (arg)
+		work_progress(arg, done, total);
+}
+
 int
 stages_check(const struct view *v, bool read_data,
 	     struct stages_checked *checked, struct findings *findings,
 	     struct err *err)
 {
 	const struct source_ops *source = source_find(v->plan->source->type);
+	struct source_reader reader = {tell_reading, checked->work};
 
 	check_scripts(v->pvm, checked, findings);
 	if (fake_is(v->plan->source->type))
 		return 0;
 	if (read_data && source->validate &&
-	    source->validate(v->plan->source, v->vm, findings, err) < 0)
+	    source->validate(v->plan->source, v->vm, &reader, findings, err) <
+		0)
 		return -1;
 	if (check_target(v, findings, err) < 0)
 		return -1;

@@ -160,10 +160,18 @@ undo(struct work *w, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* A guest may take its time to go down. */
+static int64_t
+undo_deadline(const struct run_policy *policy)
+{
+	return policy->deadlines.shutdown_ms + policy->deadlines.wait_ms;
+}
+
 static const struct stage undo_start = {
     .name = "undo/start",
     .scope = STAGE_VM,
     .run = undo,
+    .deadline_ms = undo_deadline,
 };
 
 const struct stage stage_start = {

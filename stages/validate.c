@@ -59,7 +59,7 @@ static int
 validate_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	struct findings findings = {.arena = arena_new()};
-	struct stages_checked checked = {0};
+	struct stages_checked checked = {.work = w};
 
 	/* before all else: an exit code of its own says that it is taken */
 	if (stages_look_at_mark(w->view, err) < 0)
@@ -79,4 +79,5 @@ const struct stage stage_validate = {
     .scope = STAGE_VM,
     .inputs = validate_inputs,
     .run = validate_run,
+    .tells_progress = true,
 };

@@ -163,4 +163,5 @@ const struct stage stage_verify = {
     .applies = verify_applies,
     .inputs = verify_inputs,
     .run = verify_run,
+    .tells_progress = true,
 };

@@ -127,8 +127,8 @@ static inline void
 shop_validate(struct shop *s)
 {
 	for (size_t i = 0; i < s->inv->nvms; i++)
-		if (source_ova.validate(&s->ep, &s->inv->vms[i], &s->found,
-					&s->err) < 0)
+		if (source_ova.validate(&s->ep, &s->inv->vms[i], NULL,
+					&s->found, &s->err) < 0)
 			tap_diag("%s", s->err.text);
 }
 

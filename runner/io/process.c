@@ -502,6 +502,22 @@ capture(int out, int errs, int64_t until, struct buf *out_text,
 	return 0;
 }
 
+/* What time or a person can mend is no verdict about what was asked for: the
+ * system's own words for it, as the program repeated them. */
+static int
+errno_of_words(const char *text)
+{
+	static const int known[] = {ENOSPC,    EDQUOT,	     EIO,
+				    ENOMEM,    ETIMEDOUT,    ESTALE,
+				    EBUSY,     ECONNREFUSED, ECONNRESET,
+				    EHOSTDOWN, EHOSTUNREACH, ENETUNREACH};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strstr(text, strerror(known[i])))
+			return known[i];
+	return 0;
+}
+
 /* Points at the last line that says something. */
 static const char *
 last_line(struct buf *text)
@@ -521,7 +537,7 @@ run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	CLEANUP(buf_done) struct buf err_text = {0};
 	CLEANUP(mem_freep) char *how = NULL;
 	struct process p;
-	int status;
+	int status, sys;
 
 	int started = process_start(opts, &p, err);
 
@@ -536,8 +552,11 @@ run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	how = process_status_text(status);
-	return err_set(err, ERR_FAIL, "'%s' %s: %s", opts->argv[0], how,
-		       last_line(&err_text));
+	sys = errno_of_words(last_line(&err_text));
+	err_set(err, sys ? ERR_RETRY : ERR_FAIL, "'%s' %s: %s", opts->argv[0],
+		how, last_line(&err_text));
+	err->sys = sys;
+	return -1;
 }
 
 int

@@ -127,7 +127,8 @@ package_of(const struct inv_vm *vm)
 
 static int
 validate(const struct endpoint *ep, const struct inv_vm *vm,
-	 struct findings *findings, struct err *err)
+	 const struct source_reader *reader, struct findings *findings,
+	 struct err *err)
 {
 	CLEANUP(mem_freep) char *root = ova_root(ep, err);
 	const char *rel = package_of(vm);
@@ -140,7 +141,7 @@ validate(const struct endpoint *ep, const struct inv_vm *vm,
 	if (package_open(findings->arena, root, rel, &p, err) < 0)
 		return err_wrap(err, "'%s'", rel);
 	if (!p.is_damaged) {
-		ova_check_digests(&p, vm, findings);
+		ova_check_digests(&p, vm, reader, findings);
 		check_disks(ep, vm, findings);
 	}
 	package_done(&p);

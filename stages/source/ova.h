@@ -9,6 +9,7 @@
 #include "manifests/inventory.h"
 #include "manifests/model.h"
 #include "stages/source/package.h"
+#include "stages/source/source.h"
 
 /* The directory all paths of the endpoint are relative to; caller frees.
  * NULL: there is none. */
@@ -35,6 +36,7 @@ int ova_vm_epoch(const char *root, const struct inv_vm *vm, char **ret,
 
 /* Compares all files with the package's manifest (.mf). */
 void ova_check_digests(const struct package *p, const struct inv_vm *vm,
+		       const struct source_reader *reader,
 		       struct findings *findings);
 
 #endif

@@ -19,14 +19,15 @@ struct check {
 	struct findings *findings;
 	const char *manifest;
 	const struct inv_vm *vm;
+	const struct source_reader *reader;
 	VEC(struct package_file) listed; /* every file it has a digest of */
 };
 
 static int
-digest_file(const struct package *p, const struct package_file *f,
+digest_file(const struct check *c, const struct package_file *f,
 	    const char *algorithm, char **ret, struct err *err)
 {
-	CLEANUP(mem_closep) int fd = package_file_open(p, f, err);
+	CLEANUP(mem_closep) int fd = package_file_open(c->package, f, err);
 	CLEANUP(mem_freep) char *piece = mem_new(PIECE);
 	struct digest *d;
 
@@ -44,6 +45,8 @@ digest_file(const struct package *p, const struct package_file *f,
 		}
 		digest_add(d, piece, n);
 		done += n;
+		if (c->reader)
+			c->reader->told(c->reader->arg, done, f->size);
 	}
 	*ret = digest_end(d);
 	return 0;
@@ -90,7 +93,7 @@ check_file(struct check *c, const char *algorithm, const char *name,
 	if (is_in_collection(c) && strcmp(name, c->package->descriptor) != 0 &&
 	    (!is_there || !is_disk_of(c->vm, &f)))
 		return;
-	if (!is_there || digest_file(c->package, &f, algorithm, &got, &err) < 0)
+	if (!is_there || digest_file(c, &f, algorithm, &got, &err) < 0)
 		findings_add(c->findings, FINDING_CRITICAL, "DigestNotChecked",
 			     "'%s', listed in '%s': %s", name, c->manifest,
 			     err.text);
@@ -208,9 +211,10 @@ check_disks_listed(const struct check *c, const struct inv_vm *vm)
 
 void
 ova_check_digests(const struct package *p, const struct inv_vm *vm,
-		  struct findings *findings)
+		  const struct source_reader *reader, struct findings *findings)
 {
 	struct check c = {.package = p,
+			  .reader = reader,
 			  .findings = findings,
 			  .vm = vm,
 			  .manifest = package_beside(p, ".mf")};

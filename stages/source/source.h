@@ -11,6 +11,13 @@
 #include "manifests/inventory.h"
 #include "manifests/model.h"
 
+/* Who wants to hear that reading goes on, or NULL: told the bytes of the file
+ * that is being read. */
+struct source_reader {
+	void (*told)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
 struct source_ops {
 	const char *type;
 
@@ -23,6 +30,7 @@ struct source_ops {
 	/* Findings that cost a look at the data: digests, chunks, readability.
 	 * NULL: none. */
 	int (*validate)(const struct endpoint *ep, const struct inv_vm *vm,
+			const struct source_reader *reader,
 			struct findings *findings, struct err *err);
 
 	/* The vm's epoch as it is now (inv_vm.epoch); caller frees. */

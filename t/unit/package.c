@@ -233,7 +233,7 @@ digests_of_several(void)
 	is_int((long long)s.inv->nvms, 2, "two vms");
 	for (size_t i = 0; i < s.inv->nvms; i++) {
 		s.found.n = 0;
-		(void)source_ova.validate(&s.ep, &s.inv->vms[i], &s.found,
+		(void)source_ova.validate(&s.ep, &s.inv->vms[i], NULL, &s.found,
 					  &s.err);
 		is_int((long long)findings_blocking(&s.found, NULL), 1,
 		       "one wrong digest");

@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include <errno.h>
+
 #include "t/tap.h"
 
 static int
@@ -130,9 +132,26 @@ test_lock_is_inherited(void)
 	close(other);
 }
 
+static void
+test_words(void)
+{
+	const char *full[] = {
+	    "sh", "-c", "echo 'x: No space left on device' >&2; exit 1", NULL};
+	const char *wrong[] = {"sh", "-c", "echo 'no such image' >&2; exit 1",
+			       NULL};
+	struct err e;
+
+	process_run(full, 10000, NULL, &e);
+	is_int(e.class, ERR_RETRY, "a full disk may have room later");
+	is_int(e.sys, ENOSPC, "and it is told apart");
+	process_run(wrong, 10000, NULL, &e);
+	is_int(e.class, ERR_FAIL, "what is wrong stays wrong");
+}
+
 int
 main(void)
 {
+	test_words();
 	test_run();
 	test_on_start();
 	test_group();
