@@ -258,7 +258,8 @@ drop_findings_of_finished(struct batch *b)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_FINISHED)
+		if (b->vms[i].verdict == BATCH_FINISHED ||
+		    batch_is_handed_over(&b->vms[i]))
 			strmap_add(&finished, b->vms[i].run.pvm->key,
 				   &b->vms[i]);
 	for (size_t i = 0; i < b->findings.n; i++) {
@@ -289,7 +290,8 @@ settle_all(struct batch *b, const struct batch_opts *opts)
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
-		if (batch_is_to_move(v) && settle(b, v, opts, &err) < 0)
+		if (batch_is_to_move(v) && !batch_is_handed_over(v) &&
+		    settle(b, v, opts, &err) < 0)
 			keep_back(v, &err);
 	}
 }
@@ -298,7 +300,8 @@ static void
 keep_all_back(struct batch *b, const struct err *err)
 {
 	for (size_t i = 0; i < b->nvms; i++)
-		if (batch_is_to_move(&b->vms[i]))
+		if (batch_is_to_move(&b->vms[i]) &&
+		    !batch_is_handed_over(&b->vms[i]))
 			keep_back(&b->vms[i], err);
 }
 
@@ -322,6 +325,21 @@ settle_offline(struct batch *b)
 		if (batch_is_to_move(&b->vms[i]) &&
 		    check_offline(&b->vms[i], &err) < 0)
 			keep_back(&b->vms[i], &err);
+}
+
+static void
+settle_handed_over(struct batch *b, const struct batch_opts *opts)
+{
+	struct err err;
+
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+
+		if (batch_is_handed_over(v) &&
+		    (check_all_findings(b, v, opts, &err) < 0 ||
+		     batch_check_schedule(v, &err) < 0))
+			keep_back(v, &err);
+	}
 }
 
 static void
@@ -406,8 +424,11 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 	stages_check_plan(plan, &b->findings);
 	if (opts->offline)
 		settle_offline(b);
-	else if (batch_has_questions(b))
-		settle_online(b, opts);
+	else {
+		settle_handed_over(b, opts);
+		if (batch_has_questions(b))
+			settle_online(b, opts);
+	}
 	line_up(b);
 	if (review(b, opts, err) < 0)
 		return -1;

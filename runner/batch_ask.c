@@ -15,10 +15,21 @@ batch_is_to_move(const struct batch_vm *v)
 }
 
 bool
+batch_is_handed_over(const struct batch_vm *v)
+{
+	const struct step_history *start =
+	    v->run.state ? history_past(v->run.state->history, "start") : NULL;
+
+	return batch_is_to_move(v) && v->recorded && v->run.schedule && start &&
+	       start->state == HISTORY_DONE;
+}
+
+bool
 batch_has_questions(const struct batch *b)
 {
 	for (size_t i = 0; i < b->nvms; i++)
-		if (batch_is_to_move(&b->vms[i]))
+		if (batch_is_to_move(&b->vms[i]) &&
+		    !batch_is_handed_over(&b->vms[i]))
 			return true;
 	return false;
 }
@@ -86,7 +97,7 @@ check_vms(void *arg, struct work_link *link, json_t **ret_answer,
 		const struct batch_vm *v = &c->batch->vms[i];
 		size_t before = f.n;
 
-		if (!batch_is_to_move(v))
+		if (!batch_is_to_move(v) || batch_is_handed_over(v))
 			continue;
 		/* each vm has its own time */
 		work_progress(&w, i, c->batch->nvms);

@@ -449,6 +449,21 @@ say_what_is_set_aside(const struct making *m, struct buf *why)
 		   m->opts->renew, what);
 }
 
+/* Once the start is done nothing up to it is asked again, whatever the source
+ * is now: the target is the vm. */
+static bool
+is_settled_by_start(const struct making *m, size_t position)
+{
+	const struct step_history *start = history_past(m->history, "start");
+
+	if (!start || start->state != HISTORY_DONE)
+		return false;
+	for (size_t i = position; i < m->graph->nsteps; i++)
+		if (strcmp(m->graph->steps[i].id, "start") == 0)
+			return true;
+	return false;
+}
+
 static void
 schedule_step(const struct making *m, size_t position, struct buf *why)
 {
@@ -465,6 +480,8 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 		leave_alone(to, why, "the vm is finished");
 	else if (is_redone(m, position))
 		redo(m, position, to, why);
+	else if (is_settled_by_start(m, position))
+		leave_alone(to, why, "the vm is handed over");
 	else if ((to->decision == DECISION_CHANGED ||
 		  to->decision == DECISION_RESUME) &&
 		 is_beyond_repeat(m, to->step))
