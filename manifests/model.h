@@ -187,6 +187,7 @@ struct run_policy {
 	} checkpoint;
 	struct {
 		enum gate gate;
+		int64_t backout_ms; /* 0: never */
 	} cutover;
 	enum verify_mode verify;
 	enum boot_test boot_test;

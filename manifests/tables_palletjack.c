@@ -254,8 +254,9 @@ static const struct field cutover_fields[] = {
      .doc = "when the source may be stopped"},
     {.name = "backoutBy",
      .type = FIELD_DURATION,
-     LATER("nothing is rolled back by time"),
-     .doc = "give up and roll back after"},
+     POLICY(cutover.backout_ms),
+     .doc = "not committed so long after the source was stopped: it is "
+	    "given back, see below"},
     {.name = "gate",
      .type = FIELD_WORD,
      .words = gates,

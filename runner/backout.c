@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
+
 static bool
 has_begun(const struct history *h, const char *step)
 {
@@ -27,6 +30,42 @@ is_power_known(const struct history *h, const char *state)
 	return power && (!state || strcmp(power, state) == 0);
 }
 
+int64_t
+backout_left_ms(const struct run_policy *policy, const struct history *h)
+{
+	const struct step_history *commit = history_step(h, "commit");
+	int64_t limit_ms = policy->cutover.backout_ms, stopped, left;
+
+	if (!limit_ms || !h->source_stopped || h->rollback_begun ||
+	    has_begun(h, "start") ||
+	    (commit && commit->state == HISTORY_DONE) ||
+	    clock_parse(h->source_stopped, &stopped) < 0)
+		return -1;
+	left = stopped + limit_ms - clock_wall_ms();
+	/* a clock that was set back makes nobody wait longer */
+	return left < 0 ? 0 : left > limit_ms ? limit_ms : left;
+}
+
+enum aim
+backout_due_aim(const struct run_policy *policy)
+{
+	return policy->on_failure == FAILURE_ROLLBACK ? AIM_ROLLBACK
+						      : AIM_GIVE_BACK;
+}
+
+char *
+backout_due_text(const struct run_policy *policy, const struct history *h)
+{
+	char limit[CLOCK_TEXT_SIZE];
+
+	return mem_printf(
+	    "not committed within %s (cutover.backoutBy) after "
+	    "the source was stopped on %.10s at %.8s UTC: the "
+	    "source is given back",
+	    clock_format_duration(policy->cutover.backout_ms, limit),
+	    h->source_stopped, h->source_stopped + 11);
+}
+
 /* From the start's intent on the target may have run: what then is right is
  * for people to say. */
 enum aim
@@ -34,6 +73,8 @@ backout_aim(const struct run_policy *policy, const struct vm_run *vm)
 {
 	const struct history *h = vm->state->history;
 
+	if (vm->aim == AIM_RUN && vm->backout_is_due && !has_begun(h, "start"))
+		return backout_due_aim(policy);
 	if (vm->aim != AIM_RUN || vm->outcome == ERR_NONE ||
 	    vm->outcome == ERR_CANCELLED || vm->outcome == ERR_WAITING ||
 	    has_begun(h, "start"))

@@ -9,6 +9,15 @@
 /* AIM_RUN: nothing is done about it. */
 enum aim backout_aim(const struct run_policy *policy, const struct vm_run *vm);
 
+/* How long until cutover.backoutBy wants the source given back; 0: it is due,
+ * -1: never. */
+int64_t backout_left_ms(const struct run_policy *policy,
+			const struct history *h);
+/* The way it is given back then, and why; caller frees. */
+enum aim backout_due_aim(const struct run_policy *policy);
+char *backout_due_text(const struct run_policy *policy,
+		       const struct history *h);
+
 /* Says where the vm stands and the exact next command, `args` being the
  * manifest and the plan as they were given; nothing when the source is not
  * concerned. */

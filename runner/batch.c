@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "backout.h"
 #include "batch_ask.h"
 #include "batch_schedule.h"
 #include "batch_state.h"
@@ -199,6 +200,21 @@ is_settled(const struct batch_vm *v)
 				     : v->verdict == BATCH_FINISHED;
 }
 
+/* Its time is over, and nobody was there: that comes before all else. */
+static int
+heed_backout(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
+	     struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *text = backout_due_text(b->plan->policy, v->run.state->history);
+
+	if (!opts->take)
+		return err_set(err, ERR_RETRY, "%s by the next run", text);
+	v->run.aim = backout_due_aim(b->plan->policy);
+	v->run.backout_is_due = true;
+	return 0;
+}
+
 /* Opens a vm's state: for looking, then, unless it is finished, for working. */
 static int
 open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
@@ -220,6 +236,10 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 			    v->run.state->history->rollback_begun);
 		v->run.aim = AIM_ROLLBACK;
 	}
+	if (v->run.aim == AIM_RUN &&
+	    backout_left_ms(b->plan->policy, v->run.state->history) == 0 &&
+	    heed_backout(b, v, opts, err) < 0)
+		return -1;
 	if (v->run.aim == AIM_RUN)
 		try_records(b, v, opts);
 	else if (settle_by_records(b, v, false, err) < 0)

@@ -46,6 +46,20 @@ say_verdict(struct printer *p, const struct batch_vm *v)
 	p->print(p, &e);
 }
 
+/* What is only given back did not get where it was to go. */
+static struct vm_run
+begun_as(const struct batch *b, const struct batch_vm *v)
+{
+	struct vm_run run = v->run;
+
+	if (run.backout_is_due) {
+		run.outcome = ERR_RETRY;
+		run.error =
+		    backout_due_text(b->plan->policy, run.state->history);
+	}
+	return run;
+}
+
 /* The vms with something to do, side by side for execute().  A vm whose
  * directory takes no log stays out, and costs nobody else anything. */
 static struct vm_run *
@@ -61,7 +75,7 @@ pick_ready(struct batch *b, struct printer *p, size_t *ret_n)
 		    batch_open_log(&v->run, &v->error) < 0)
 			v->verdict = BATCH_BACK;
 		if (v->verdict == BATCH_READY)
-			ready[(*ret_n)++] = v->run;
+			ready[(*ret_n)++] = begun_as(b, v);
 		else
 			say_verdict(p, v);
 	}

@@ -180,6 +180,9 @@ print_vm(const struct view_of_vm *v)
 		printf("  %s\n", wave);
 	if (wait)
 		printf("  %s\n", wait);
+	if (h->source_stopped)
+		printf("  the source was stopped on %.10s at %.8s UTC\n",
+		       h->source_stopped, h->source_stopped + 11);
 	for (int i = 0; i < NREQUESTS; i++)
 		if (v->standing.waits[i])
 			printf("  a request (%s) waits for a run to see it\n",

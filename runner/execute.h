@@ -23,7 +23,8 @@ struct vm_run {
 	struct view view;
 	struct graph *graph;
 	struct schedule *schedule;
-	enum aim aim; /* what is done to it */
+	enum aim aim;	     /* what is done to it */
+	bool backout_is_due; /* cutover.backoutBy is past */
 	int log_fd;
 	enum err_class outcome; /* ERR_NONE: all is done */
 	char *error;		/* caller frees */

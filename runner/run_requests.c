@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "backout.h"
 #include "run.h"
 
 #define POLL_MS 500
@@ -79,6 +80,25 @@ hear(struct run *r, struct vm_run *vm)
 	return true;
 }
 
+/* The source is wanted back by now. */
+static bool
+back_out(struct run *r, struct vm_run *vm)
+{
+	const struct run_policy *policy = r->opts->plan->policy;
+	CLEANUP(mem_freep) char *text = NULL;
+
+	if (vm->aim != AIM_RUN || vm->backout_is_due || r->signal ||
+	    backout_left_ms(policy, vm->state->history) != 0)
+		return false;
+	text = backout_due_text(policy, vm->state->history);
+	if (run_write_down(r, vm, "backout",
+			   json_pack("{s:s}", "because", text)) < 0)
+		return false;
+	vm->backout_is_due = true;
+	vm_abandon(r, vm, ERR_RETRY, text);
+	return true;
+}
+
 static void
 poll_requests(void *arg)
 {
@@ -87,7 +107,8 @@ poll_requests(void *arg)
 
 	for (size_t i = 0; i < r->nvms && !r->broken; i++)
 		if (!r->vms[i].work->ended)
-			heard |= hear(r, &r->vms[i]) | r->vms[i].work->parked;
+			heard |= hear(r, &r->vms[i]) | back_out(r, &r->vms[i]) |
+				 r->vms[i].work->parked;
 	if (heard)
 		run_advance(r);
 	run_watch_requests(r);

@@ -127,7 +127,7 @@ static const struct {
     {VM POLICY("{onFailure: rollback}"), ""},
     {VM POLICY("{cutover: {maxDowntime: 5m}}"), "spec.cutover.maxDowntime"},
     {VM POLICY("{cutover: {window: {from: x}}}"), "spec.cutover.window"},
-    {VM POLICY("{cutover: {backoutBy: 5m}}"), "spec.cutover.backoutBy"},
+    {VM POLICY("{cutover: {backoutBy: 5m}}"), ""},
     {VM POLICY("{cutover: {gate: manual}}"), ""},
     {VM POLICY("{cutover: {gate: none, fence: none}}"), ""},
     {VM POLICY("{cutover: {fence: x}}"), "spec.cutover.fence (x)"},
