@@ -7,7 +7,9 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/units.h"
 #include "command.h"
 #include "stages/copy/copy_image.h"
@@ -34,6 +36,34 @@ digest_of(const char *proof, enum ledger_digest *ret, struct err *err)
 			       "'%s'",
 			       proof);
 	return 0;
+}
+
+static int
+check_format(const char *option, const char *format, const char *const *known,
+	     struct err *err)
+{
+	CLEANUP(buf_done) struct buf all = {0};
+
+	for (size_t i = 0; known[i]; i++) {
+		if (!format || strcmp(format, known[i]) == 0)
+			return 0;
+		buf_printf(&all, "%s%s", i ? ", " : "", known[i]);
+	}
+	return err_set(err, ERR_USER, "copy: %s is one of %s, not '%s'", option,
+		       all.data, format);
+}
+
+/* What can be told before anything is made. */
+static int
+check_formats(const struct options *o, struct err *err)
+{
+	static const char *const sources[] = {"raw",  "qcow2", "vmdk",
+					      "vhdx", "vdi",   NULL};
+	static const char *const targets[] = {"raw", "qcow2", NULL};
+
+	if (check_format("--source-format", o->source_format, sources, err) < 0)
+		return -1;
+	return check_format("--format", o->format, targets, err);
 }
 
 #define GRACE_S 10 /* for the last checkpoint, once asked to stop */
@@ -138,6 +168,8 @@ fill_in(const struct options *o, struct copy_image_opts *ret, struct err *err)
 			       "copy: --deadline is a time like 90s or 10m, "
 			       "not '%s'",
 			       o->deadline);
+	if (check_formats(o, err) < 0)
+		return -1;
 	return digest_of(o->proof, &ret->digest, err);
 }
 

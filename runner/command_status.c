@@ -202,6 +202,11 @@ show_vm(const struct options *o, const char *root, const struct plan *plan,
 	    standing_read(state->history, dir, &v.standing, &err) < 0) {
 		state_release(state);
 		complain("%s: %s", pvm->key, err.text);
+		json_array_append_new(
+		    all,
+		    json_pack("{s:s, s:s, s:s, s:[], s:[], s:s}", "vm",
+			      pvm->key, "state", "not readable", "stateDir",
+			      dir, "steps", "requests", "error", err.text));
 		return err_exit_code(err.class);
 	}
 	v.state = state;
@@ -225,6 +230,17 @@ is_wanted(const struct words *vms, const struct plan_vm *pvm)
 }
 
 static int
+check_vms(const struct plan *plan, const struct words *vms, struct err *err)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (!plan_vm_find(plan, vms->v[i]))
+			return err_set(
+			    err, ERR_USER, "plan %s/%s has no vm '%s'",
+			    plan->o.namespace, plan->o.name, vms->v[i]);
+	return 0;
+}
+
+static int
 show_plan(const struct globals *g, const struct options *o,
 	  const struct plan *plan)
 {
@@ -234,8 +250,10 @@ show_plan(const struct globals *g, const struct options *o,
 	struct waves *ws;
 	int code = 0;
 
-	if (!root)
+	if (!root || check_vms(plan, &o->vms, &err) < 0) {
+		json_decref(vms);
 		return complain_err(&err);
+	}
 	ws = journal_waves(plan, root);
 	if (!o->output || strcmp(o->output, "json") != 0)
 		printf("Plan %s/%s\n", plan->o.namespace, plan->o.name);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,8 +32,9 @@
 #define COMPACT_FROM ((size_t)1024 * 1024)
 #define COMPACT_TIMES 4
 
-char *
-state_root(const char *option, struct err *err)
+/* Where it is to be, made or not; NULL: nobody says. */
+static char *
+name_root(const char *option, struct err *err)
 {
 	const char *env = getenv("PALLETJACK_STATE");
 	const char *xdg = getenv("XDG_STATE_HOME");
@@ -61,6 +63,30 @@ state_root(const char *option, struct err *err)
 		return fs_path(cwd ? cwd : ".", given);
 	}
 	return steal(&given);
+}
+
+char *
+state_root(const char *option, struct err *err)
+{
+	CLEANUP(mem_freep) char *root = name_root(option, err);
+	struct stat st;
+
+	if (!root)
+		return NULL;
+	if (stat(root, &st) < 0) {
+		if (errno == ENOENT) /* no run has made it yet */
+			return steal(&root);
+		err_sys(err, "cannot use the state directory '%s'", root);
+		return NULL;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		err_set(err, ERR_USER,
+			"the state directory '%s' is not a directory; give "
+			"another with --state DIR",
+			root);
+		return NULL;
+	}
+	return steal(&root);
 }
 
 char *

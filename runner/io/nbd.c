@@ -321,6 +321,24 @@ dial_deadline(const struct nbd_dial_opts *opts)
 	return opts->deadline_ms ? opts->deadline_ms : DEFAULT_DEADLINE_MS;
 }
 
+/* What libnbd says went wrong; of no use is trying a path again that no socket
+ * can have. */
+static int
+cannot_connect(const char *uri, const struct nbd_dial_opts *opts,
+	       struct err *err)
+{
+	if (nbd_get_errno() == ENAMETOOLONG)
+		return err_set(
+		    err, ERR_USER,
+		    "the %s '%s' is a unix socket with a path of more than %zu "
+		    "bytes, which no program can connect to: link a shorter "
+		    "path to it",
+		    opts->what, uri,
+		    sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+	return err_set(err, ERR_RETRY, "cannot connect to the %s '%s': %s",
+		       opts->what, uri, nbd_get_error());
+}
+
 static int
 wait_until_connected(struct nbd_handle *h, const char *uri,
 		     const struct nbd_dial_opts *opts, struct err *err)
@@ -348,8 +366,7 @@ wait_until_connected(struct nbd_handle *h, const char *uri,
 	}
 	if (nbd_aio_is_ready(h) > 0)
 		return 0;
-	return err_set(err, ERR_RETRY, "cannot connect to the %s '%s': %s",
-		       opts->what, uri, nbd_get_error());
+	return cannot_connect(uri, opts, err);
 }
 
 int
@@ -359,8 +376,7 @@ nbd_dial(struct nbd_handle *h, const char *uri,
 	if (nbd_set_uri_allow_local_file(h, true) == 0 &&
 	    nbd_aio_connect_uri(h, uri) == 0)
 		return wait_until_connected(h, uri, opts, err);
-	return err_set(err, ERR_RETRY, "cannot connect to the %s '%s': %s",
-		       opts->what, uri, nbd_get_error());
+	return cannot_connect(uri, opts, err);
 }
 
 int
