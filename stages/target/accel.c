@@ -45,26 +45,31 @@ answer(struct accel_info *ret, enum accel accel, const char *fmt, ...)
 }
 
 /* A private directory of this user for this boot: nobody else may tell us that
- * KVM works.  NULL when there is none to be had; caller frees. */
-static char *
-cache_dir(void)
+ * KVM works.  A descriptor, so that what is looked at is what is used; -1 when
+ * there is none to be had. */
+static int
+open_cache_dir(void)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	CLEANUP(mem_freep) char *path = NULL;
+	CLEANUP(mem_closep) int dir = -1;
 	struct stat st;
-	char *dir;
+	int ours;
 
 	if (runtime && *runtime)
-		dir = mem_printf("%s/palletjack", runtime);
+		path = mem_printf("%s/palletjack", runtime);
 	else if (geteuid() == 0)
-		dir = mem_strdup("/run/palletjack");
+		path = mem_strdup("/run/palletjack");
 	else
-		dir = mem_printf("/tmp/palletjack-%u", (unsigned)geteuid());
-	mkdir(dir, 0700);
-	if (lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
-	    st.st_uid == geteuid() && (st.st_mode & 022) == 0)
-		return dir;
-	free(dir);
-	return NULL;
+		path = mem_printf("/tmp/palletjack-%u", (unsigned)geteuid());
+	mkdir(path, 0700);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || fstat(dir, &st) < 0 || st.st_uid != geteuid() ||
+	    (st.st_mode & 022) != 0)
+		return -1;
+	ours = dir;
+	dir = -1;
+	return ours;
 }
 
 static bool
@@ -254,17 +259,15 @@ take_turn(int dir)
 {
 	int64_t until = clock_mono_ms() + 2 * PROBE_DEADLINE_MS;
 
-	while (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) < 0 &&
-	       clock_mono_ms() < until)
+	while (flock(dir, LOCK_EX | LOCK_NB) < 0 && clock_mono_ms() < until)
 		poll(NULL, 0, 100);
 }
 
 void
 accel_probe(struct accel_info *ret)
 {
-	CLEANUP(mem_freep) char *dir = NULL;
 	CLEANUP(mem_freep) char *cache = NULL;
-	CLEANUP(mem_closep) int turn = -1;
+	CLEANUP(mem_closep) int dir = -1;
 	const char *wanted = getenv("PALLETJACK_ACCEL");
 
 	if (wanted && (strcmp(wanted, "kvm") == 0 || !strcmp(wanted, "tcg"))) {
@@ -272,14 +275,13 @@ accel_probe(struct accel_info *ret)
 		       "PALLETJACK_ACCEL says so");
 		return;
 	}
-	dir = cache_dir();
-	if (!dir) {
+	dir = open_cache_dir();
+	if (dir < 0) {
 		(void)ask(ret);
 		return;
 	}
-	cache = fs_path(dir, "accel.json");
-	turn = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	take_turn(turn);
+	cache = mem_printf("/proc/self/fd/%d/accel.json", dir);
+	take_turn(dir);
 	if (!read_cache(cache, ret) && ask(ret))
 		write_cache(cache, ret);
 }

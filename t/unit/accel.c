@@ -3,6 +3,8 @@
  * what is remembered. */
 #include <stdlib.h>
 #include <string.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -88,6 +90,42 @@ test_cache(void)
 	is_int(info.accel, ACCEL_TCG, "and a damaged file is none");
 }
 
+/* Who can write the directory could say that KVM works. */
+static void
+test_planted(void)
+{
+	CLEANUP(mem_freep) char *dir = mem_printf("%s/palletjack", tap_dir());
+	CLEANUP(mem_freep) char *aside = mem_printf("%s/aside", tap_dir());
+	CLEANUP(mem_freep)
+	char *lie = mem_printf("{\"version\": 1, \"boot\": \"%s\", \"accel\": "
+			       "\"kvm\", \"reason\": \"planted\"}",
+			       clock_boot_id());
+	struct accel_info info = {0};
+	struct err err;
+
+	write_fake_qemu("exit 1");
+	(void)fs_mkdirs(dir, 0700, &err);
+	(void)fs_write(cache, lie, strlen(lie), 0600, &err);
+	accel_probe(&info);
+	is_str(info.reason, "planted", "what we wrote ourselves is believed");
+	ok(chmod(dir, 0770) == 0, "others may write it");
+	accel_probe(&info);
+	is_int(info.accel, ACCEL_TCG, "not what they may have written");
+	ok(chmod(dir, 0700) == 0 && rename(dir, aside) == 0 &&
+	       symlink("aside", dir) == 0,
+	   "a link in its place");
+	accel_probe(&info);
+	is_int(info.accel, ACCEL_TCG, "nor what a link leads to");
+	ok(unlink(dir) == 0 && rename(aside, dir) == 0, "as it was");
+	if (geteuid() == 0) {
+		ok(chown(dir, 65534, 65534) == 0, "another's directory");
+		accel_probe(&info);
+		is_int(info.accel, ACCEL_TCG, "nor another");
+		ok(chown(dir, 0, 0) == 0, "as it was");
+	}
+	unlink(cache);
+}
+
 int
 main(void)
 {
@@ -98,6 +136,7 @@ main(void)
 	setenv("XDG_RUNTIME_DIR", tap_dir(), 1);
 	cache = mem_printf("%s/palletjack/accel.json", tap_dir());
 	test_wish();
+	test_planted();
 	if (access("/dev/kvm", R_OK | W_OK) == 0) {
 		test_tried();
 		test_cache();
