@@ -82,21 +82,6 @@ pick(const struct aim_opts *o, struct batch *b, struct printer *p,
 }
 
 static int
-code_of(const struct batch *b, const struct vm_run *ready, size_t nready,
-	int signal)
-{
-	int code = signal ? 128 + signal : 0;
-
-	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_BACK)
-			code = exit_code_worse(
-			    code, err_exit_code(b->vms[i].error.class));
-	for (size_t i = 0; i < nready; i++)
-		code = exit_code_worse(code, err_exit_code(ready[i].outcome));
-	return code;
-}
-
-static int
 work_on(const struct aim_opts *o, struct batch *b)
 {
 	struct printer *printer =
@@ -115,7 +100,8 @@ work_on(const struct aim_opts *o, struct batch *b)
 		complain_err(&err);
 		code = exit_code_worse(err_exit_code(err.class), 5);
 	} else
-		code = code_of(b, ready, nready, signal);
+		code = exit_code_worse(signal ? 128 + signal : 0,
+				       exit_code_of_vms(b, ready, nready));
 	for (size_t i = 0; i < nready; i++) {
 		if (ready[i].outcome != ERR_NONE)
 			backout_say(&ready[i], args);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What commands share: options, messages, exit codes, reading a manifest. */
 #include "command.h"
+#include "batch.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +27,27 @@ words_done(struct words *w)
 {
 	free(w->v);
 	*w = (struct words){0};
+}
+
+bool
+words_want(const struct words *vms, const struct plan_vm *pvm)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (strcmp(vms->v[i], pvm->key) == 0)
+			return true;
+	return vms->n == 0;
+}
+
+int
+words_check_vms(const struct words *vms, const struct plan *plan,
+		struct err *err)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (!plan_vm_find(plan, vms->v[i]))
+			return err_set(
+			    err, ERR_USER, "plan %s/%s has no vm '%s'",
+			    plan->o.namespace, plan->o.name, vms->v[i]);
+	return 0;
 }
 
 char *
@@ -351,4 +373,20 @@ exit_code_worse(int a, int b)
 		if (a == order[i] || b == order[i])
 			return order[i];
 	return a;
+}
+
+int
+exit_code_of_vms(const struct batch *b, const struct vm_run *worked_on,
+		 size_t n)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < b->nvms; i++)
+		if (b->vms[i].verdict == BATCH_BACK)
+			code = exit_code_worse(
+			    code, err_exit_code(b->vms[i].error.class));
+	for (size_t i = 0; i < n; i++)
+		code =
+		    exit_code_worse(code, err_exit_code(worked_on[i].outcome));
+	return code;
 }

@@ -45,6 +45,11 @@ struct words {
 };
 void words_add(struct words *w, const char *word);
 void words_done(struct words *w);
+/* Is it one of them?  No words at all mean every vm. */
+bool words_want(const struct words *vms, const struct plan_vm *pvm);
+/* ERR_USER when one of them is no vm of the plan. */
+int words_check_vms(const struct words *vms, const struct plan *plan,
+		    struct err *err);
 /* " PATH... --plan NS/NAME": what a command is given again; caller frees. */
 char *words_again(const struct words *paths, const char *plan);
 
@@ -90,5 +95,10 @@ void findings_print(const struct findings *f);
 /* The run's exit code from its vms': the first of 130/143, 1, 8, 6, 5, 3, 4,
  * 9, 7, 0 that any earned. */
 int exit_code_worse(int a, int b);
+/* Of the vms that were kept back and those that were worked on. */
+struct batch;
+struct vm_run;
+int exit_code_of_vms(const struct batch *b, const struct vm_run *worked_on,
+		     size_t n);
 
 #endif

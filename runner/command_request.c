@@ -109,15 +109,6 @@ ask_vm(const struct asking *a, const char *root, const struct plan_vm *pvm,
 	return rc;
 }
 
-static bool
-is_wanted(const struct words *vms, const struct plan_vm *pvm)
-{
-	for (size_t i = 0; i < vms->n; i++)
-		if (strcmp(vms->v[i], pvm->key) == 0)
-			return true;
-	return vms->n == 0;
-}
-
 static int
 ask_plan(const struct globals *g, const struct request_options *o,
 	 const struct asking *a)
@@ -126,19 +117,13 @@ ask_plan(const struct globals *g, const struct request_options *o,
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	int code = 0;
 
-	if (!root)
+	if (!root || words_check_vms(&o->vms, a->plan, &err) < 0)
 		return complain_err(&err);
-	for (size_t i = 0; i < o->vms.n; i++)
-		if (!plan_vm_find(a->plan, o->vms.v[i])) {
-			complain("plan %s/%s has no vm '%s'",
-				 a->plan->o.namespace, a->plan->o.name,
-				 o->vms.v[i]);
-			return 2;
-		}
 	for (size_t i = 0; i < a->plan->nvms; i++) {
 		const struct plan_vm *pvm = &a->plan->vms[i];
 
-		if (!is_wanted(&o->vms, pvm) || ask_vm(a, root, pvm, &err) == 0)
+		if (!words_want(&o->vms, pvm) ||
+		    ask_vm(a, root, pvm, &err) == 0)
 			continue;
 		err_wrap(&err, "%s", pvm->key);
 		code = exit_code_worse(code, complain_err(&err));

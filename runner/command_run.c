@@ -82,20 +82,6 @@ pick_ready(struct batch *b, struct printer *p, size_t *ret_n)
 	return ready;
 }
 
-static int
-worst_of(const struct batch *b, const struct vm_run *ready, size_t nready)
-{
-	int code = 0;
-
-	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_BACK)
-			code = exit_code_worse(
-			    code, err_exit_code(b->vms[i].error.class));
-	for (size_t i = 0; i < nready; i++)
-		code = exit_code_worse(code, err_exit_code(ready[i].outcome));
-	return code;
-}
-
 /* "palletjack COMMAND PATH... --plan P", without an end of line and the vms
  * it was for. */
 static void
@@ -273,7 +259,7 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 		complain_err(&err);
 		return exit_code_worse(err_exit_code(err.class), 5);
 	}
-	code = worst_of(b, ready, nready);
+	code = exit_code_of_vms(b, ready, nready);
 	if (signal)
 		code = 128 + signal;
 	say_next_move(o, b, ready, nready, code);

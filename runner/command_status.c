@@ -220,26 +220,6 @@ show_vm(const struct options *o, const char *root, const struct plan *plan,
 	return 0;
 }
 
-static bool
-is_wanted(const struct words *vms, const struct plan_vm *pvm)
-{
-	for (size_t i = 0; i < vms->n; i++)
-		if (strcmp(vms->v[i], pvm->key) == 0)
-			return true;
-	return vms->n == 0;
-}
-
-static int
-check_vms(const struct plan *plan, const struct words *vms, struct err *err)
-{
-	for (size_t i = 0; i < vms->n; i++)
-		if (!plan_vm_find(plan, vms->v[i]))
-			return err_set(
-			    err, ERR_USER, "plan %s/%s has no vm '%s'",
-			    plan->o.namespace, plan->o.name, vms->v[i]);
-	return 0;
-}
-
 static int
 show_plan(const struct globals *g, const struct options *o,
 	  const struct plan *plan)
@@ -250,7 +230,7 @@ show_plan(const struct globals *g, const struct options *o,
 	struct waves *ws;
 	int code = 0;
 
-	if (!root || check_vms(plan, &o->vms, &err) < 0) {
+	if (!root || words_check_vms(&o->vms, plan, &err) < 0) {
 		json_decref(vms);
 		return complain_err(&err);
 	}
@@ -258,7 +238,7 @@ show_plan(const struct globals *g, const struct options *o,
 	if (!o->output || strcmp(o->output, "json") != 0)
 		printf("Plan %s/%s\n", plan->o.namespace, plan->o.name);
 	for (size_t i = 0; i < plan->nvms; i++)
-		if (is_wanted(&o->vms, &plan->vms[i]))
+		if (words_want(&o->vms, &plan->vms[i]))
 			code = exit_code_worse(
 			    code,
 			    show_vm(o, root, plan, &plan->vms[i], ws, vms));
