@@ -87,4 +87,12 @@ check 'shell scripts parse' '
 		sh -n "$script"
 	done
 '
+
+check 'the tests that t/README names are there' '
+	cd "$TOP"
+	named=$(sed -n "/^What must always hold/,\$p" t/README |
+		grep -o "t/[a-z0-9_/-]*\.[ct]")
+	test "$(echo "$named" | wc -l)" -gt 13
+	ls $named
+'
 test_end
