@@ -82,6 +82,7 @@ static const char script_console[] =
     "\tdo\n"
     "\t\tmv -f " LOCAL_CONSOLE " " LOCAL_CONSOLE_OLD "\n"
     "\tdone\n"
+    "\tcat >/dev/null # the disk is full: the guest goes on\n"
     ") <" LOCAL_PIPE " >/dev/null 2>&1 8>&- 9>&- &\n"
     "exec 8>" LOCAL_PIPE "\n";
 
