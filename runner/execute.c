@@ -505,7 +505,7 @@ reap_all(struct run *r)
 
 			if (s->phase == PHASE_RUNNING) {
 				(void)child_end(&s->child, &ignored);
-				(void)step_end_helpers(s, &ignored);
+				(void)step_end_all(s, &ignored);
 				json_decref(s->child.facts);
 				json_decref(s->facts_before);
 				json_decref(s->recorded_before);
@@ -541,6 +541,8 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 		reap_all(&r);
 	}
 	run_close_pools(&r);
+	vec_done(&r.children);
+	vec_done(&r.targets);
 	for (size_t i = 0; i < nvms; i++)
 		free_work(&vms[i]);
 	mem_closep(&r.signal_fd);

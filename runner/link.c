@@ -179,6 +179,14 @@ work_helper_started(void *arg, const struct process_id *id, struct err *err)
 	return work_record(arg, "helper", process_id_to_json(id), err);
 }
 
+int
+work_target_started(void *arg, const struct process_id *id, struct err *err)
+{
+	return work_record(
+	    arg, WORK_TARGET,
+	    json_pack("{s:o}", "process", process_id_to_json(id)), err);
+}
+
 static void
 note_stop(int sig)
 {

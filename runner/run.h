@@ -79,6 +79,8 @@ struct run {
 	struct pools *pools;
 	VEC(struct vm_run *) touched; /* from ntouched on */
 	size_t ntouched;
+	VEC(pid_t) children;		/* of the steps that run */
+	VEC(struct process_id) targets; /* started: nobody's to end */
 	int signal_fd, signal;
 	int kill_timer, poll_timer, slot_timer;
 	bool broken;
@@ -160,8 +162,9 @@ void run_watch_requests(struct run *r);
 void vm_look_due(struct run *r, struct vm_run *vm);
 
 /* step_run.c */
-/* Ends what its helpers left; -1 when somebody will not go. */
-int step_end_helpers(struct step_run *s, struct err *err);
+/* Behind its child's end: ends what its helpers left, whoever that may be; -1
+ * when somebody will not go. */
+int step_end_all(struct step_run *s, struct err *err);
 /* Begins it if its pool has a slot. */
 void step_try_begin(struct step_run *s);
 

@@ -22,11 +22,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "history_json.h"
+#include "io/stray.h"
 
 #define WHO_SIZE 256
 #define LOCK_DEADLINE_MS 10000
 #define WRITERS_DEADLINE_MS 30000
 #define KILL_DEADLINE_MS 10000
+#define SEARCH_MS 1000
 /* Longer journals are compacted where that makes them this many times
  * shorter: so what compacting costs is little against what was written. */
 #define COMPACT_FROM ((size_t)1024 * 1024)
@@ -297,7 +299,7 @@ static int
 take_writers_lock(struct vm_state *s, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fs_path(s->dir, "writers.lock");
-	int64_t until = clock_mono_ms() + WRITERS_DEADLINE_MS;
+	int64_t until = clock_mono_ms() + WRITERS_DEADLINE_MS, next = 0;
 
 	s->writers = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->writers < 0)
@@ -311,6 +313,12 @@ take_writers_lock(struct vm_state *s, struct err *err)
 			    "a helper of an earlier run still lives and may "
 			    "write; find it with 'fuser -v %s'",
 			    path);
+		/* those that left all groups on record; who only looks at the
+		 * file is left alone */
+		if (clock_mono_ms() >= next) {
+			stray_kill_holders(s->writers);
+			next = clock_mono_ms() + SEARCH_MS;
+		}
 		poll(NULL, 0, 20);
 	}
 	return 0;

@@ -18,7 +18,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/stray.h"
 #include "link.h"
+
+#define STRAYS_DEADLINE_MS 5000
 
 static void
 read_nothing(void)
@@ -43,6 +46,7 @@ child_main(const struct child_opts *opts, int socket, pid_t parent,
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
+	stray_adopt();
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &no_core);
 	process_reset_signals();
@@ -73,6 +77,9 @@ child_start(const struct child_opts *opts, child_fn *fn, void *arg,
 	struct child c = {.pidfd = -1};
 	int pair[2];
 
+	/* in parent and child: while the child lives, what its helpers leave
+	 * behind is the child's, then ours */
+	stray_adopt();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "cannot make a socket pair");
 	link_enlarge(pair[0]);
@@ -228,13 +235,24 @@ child_end(struct child *c, struct err *err)
 	return -1;
 }
 
+/* Process 1 of a container is given everybody's orphans. */
+static bool
+is_not_ours(void *arg, pid_t pid)
+{
+	(void)arg;
+	(void)pid;
+	return getpid() == 1;
+}
+
 int
 child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 	   int deadline_ms, json_t **ret_facts, struct err *err)
 {
 	int64_t until = clock_mono_ms() + deadline_ms;
+	struct err still_there;
 	struct child c;
 	json_t *message;
+	int rc;
 
 	if (child_start(opts, fn, arg, &c, err) < 0)
 		return -1;
@@ -260,7 +278,14 @@ child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 		if (p[1].revents || left <= 0 || c.garbled)
 			break;
 	}
-	if (child_end(&c, err) < 0) {
+	rc = child_end(&c, err);
+	if (stray_end(is_not_ours, NULL, STRAYS_DEADLINE_MS, &still_there) <
+		0 &&
+	    rc == 0) {
+		*err = still_there;
+		rc = -1;
+	}
+	if (rc < 0) {
 		json_decref(c.facts);
 		if (clock_mono_ms() >= until)
 			return err_set(err, ERR_RETRY, "no answer within %d s",

@@ -4,10 +4,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/stray.h"
 
 #define HELPERS_DEADLINE_MS 5000
 
@@ -151,8 +153,8 @@ step_done(struct step_run *s)
 
 /* A helper dies with the step's process; what the helper had started does not,
  * and would go on writing. */
-int
-step_end_helpers(struct step_run *s, struct err *err)
+static int
+end_helpers(struct step_run *s, struct err *err)
 {
 	int rc = 0;
 
@@ -161,6 +163,39 @@ step_end_helpers(struct step_run *s, struct err *err)
 					err);
 	vec_done(&s->helpers);
 	return rc;
+}
+
+/* Belongs to a step that runs, to nobody any more, or not to us at all: what
+ * is process 1 of a container is given everybody's orphans. */
+static bool
+is_to_be_kept(void *arg, pid_t pid)
+{
+	const struct step_run *s = arg;
+	const struct run *r = s->run;
+
+	for (size_t i = 0; i < r->children.n; i++)
+		if (r->children.v[i] == pid)
+			return true;
+	for (size_t i = 0; i < r->targets.n; i++)
+		if (stray_is_of(pid, &r->targets.v[i]))
+			return true;
+	return getpid() == 1 && !stray_holds(pid, s->vm->state->writers);
+}
+
+/* Nobody may write for a step that has an end on record. */
+int
+step_end_all(struct step_run *s, struct err *err)
+{
+	struct run *r = s->run;
+
+	for (size_t i = 0; i < r->children.n; i++)
+		if (r->children.v[i] == s->child.id.pid) {
+			r->children.v[i] = r->children.v[--r->children.n];
+			break;
+		}
+	if (end_helpers(s, err) < 0)
+		return -1;
+	return stray_end(is_to_be_kept, s, HELPERS_DEADLINE_MS, err);
 }
 
 /* What the child was given to see. */
@@ -191,9 +226,8 @@ step_ended(void *arg)
 	s->vm->work->nrunning--;
 	s->vm->work->nopen--;
 	rc = child_end(&s->child, &err);
-	/* nobody may write for a step that has an end on record; who will not
-	 * go keeps its places */
-	if (step_end_helpers(s, &still_there) < 0) {
+	/* who will not go keeps its places */
+	if (step_end_all(s, &still_there) < 0) {
 		err = still_there;
 		rc = -1;
 		gone = false;
@@ -213,12 +247,19 @@ static void
 step_record(struct step_run *s, const json_t *record)
 {
 	json_t *fields = json_pack("{s:s}", "step", s->step->id);
+	const char *text = json_string_value(json_object_get(record, "key"));
+	const char *key = text ? text : "";
 	struct process_id helper;
 	struct err err;
 
 	if (process_id_from_json(json_object_get(record, "value"), &helper) ==
 	    0)
 		*vec_push(&s->helpers) = helper;
+	if (strcmp(key, WORK_TARGET) == 0 &&
+	    process_id_from_json(
+		json_object_get(json_object_get(record, "value"), "process"),
+		&helper) == 0)
+		*vec_push(&s->run->targets) = helper;
 	json_object_update(fields, (json_t *)record);
 	if (run_write_down(s->run, s->vm, "record", fields) == 0 &&
 	    child_confirm(&s->child, &err) < 0)
@@ -340,6 +381,7 @@ step_begin(struct step_run *s)
 		step_failed(s, &err);
 		return;
 	}
+	*vec_push(&r->children) = s->child.id.pid;
 	s->phase = PHASE_RUNNING;
 	s->vm->work->nrunning++;
 	s->vm->work->nopen++;

@@ -106,8 +106,8 @@ int
 fake_faults_check(const struct endpoint *ep, struct err *err)
 {
 	static const char *const kinds[] = {
-	    "fail",   "retry", "once", "flap", "crash",	  "hang",
-	    "orphan", "half",  "stop", "mute", "garbage", "flood"};
+	    "fail", "retry", "once", "flap",	"crash", "hang", "orphan",
+	    "half", "stop",  "mute", "garbage", "flood", "stray"};
 	CLEANUP(reader_done) struct reader r = read_faults(ep);
 	struct fault f;
 
@@ -143,6 +143,28 @@ leave_orphan(struct work *w, struct err *err)
 		return -1;
 	for (;;)
 		pause();
+}
+
+/* What a daemon does: no group of ours has it, and its parent is gone. */
+static int
+leave_stray(struct work *w, struct err *err)
+{
+	const char *argv[] = {"sh", "-c",
+			      "rm -f fake.strays; setsid sh -c 'echo $$ "
+			      ">fake.strays; exec sleep 600' & "
+			      "until test -s fake.strays; do sleep 0.01; done",
+			      NULL};
+	struct process_opts opts = PROCESS_OPTS_INIT;
+	struct process p;
+	int status;
+
+	opts.argv = argv;
+	opts.dir = w->view->state_dir;
+	opts.on_start = work_helper_started;
+	opts.arg = w;
+	if (process_start(&opts, &p, err) < 0)
+		return -1;
+	return process_wait(&p, "the helper", 0, &status, err);
 }
 
 /* The descriptor that leads to the run; -1 when there is none. */
@@ -203,6 +225,8 @@ suffer_one(struct work *w, const struct fault *f, struct err *err)
 			       "fails every other time, as asked");
 	if (is(f, "orphan") && (w->attempt == 1 || f->attempt))
 		return leave_orphan(w, err);
+	if (is(f, "stray"))
+		return leave_stray(w, err);
 	misbehave(f);
 	return 0;
 }

@@ -85,6 +85,12 @@ const json_t *work_fact(const struct work *w, const char *step);
  * a later run can end what this one left behind. */
 int work_helper_started(void *arg, const struct process_id *id,
 			struct err *err);
+/* Likewise for what is no helper but the started target: it outlives the step
+ * and the run, and no run ends it. */
+int work_target_started(void *arg, const struct process_id *id,
+			struct err *err);
+/* The key it is recorded under: {"process": it}. */
+#define WORK_TARGET "target"
 /* From now on a request to stop does not end the child but makes
  * work_stopping true: for steps that can stop at a good place. */
 void work_catch_stop(struct work *w);

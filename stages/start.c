@@ -61,8 +61,7 @@ source_must_be_off(const struct view *v, struct err *err)
 }
 
 static int
-start(struct work *w, const struct place *p, json_t **ret_facts,
-      struct err *err)
+start(struct work *w, struct place *p, json_t **ret_facts, struct err *err)
 {
 	json_t *facts = NULL;
 	struct err stopping;
@@ -71,6 +70,8 @@ start(struct work *w, const struct place *p, json_t **ret_facts,
 	    p->ops->mark(&p->vm, HANDOVER_STARTED, err) < 0)
 		return -1;
 	work_doing(w, "starting the vm at the target");
+	p->vm.on_start = work_target_started;
+	p->vm.arg = w;
 	if (p->ops->start(&p->vm, &facts, err) < 0)
 		return -1;
 	if (source_must_be_off(w->view, err) == 0) {

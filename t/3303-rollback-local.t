@@ -113,6 +113,7 @@ check 'a foreign claim is left alone, whatever is asked' '
 begin on
 check 'a target that runs is refused, and runs on' '
 	palletjack run m.yaml && ! is_off &&
+	jq "select(.key == \"target\").value.process.pid" "$state/journal" | grep -q . &&
 	exits 6 palletjack rollback m.yaml && ! is_off && test "$(mark web)" = started
 '
 check 'asked for, it is stopped, and cannot be started again' '

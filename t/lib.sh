@@ -189,7 +189,7 @@ test_report() {
 
 # Gone or a zombie: a child of a shell that does not wait stays as the latter.
 test_is_gone() {
-	! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null
+	! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null
 }
 
 test_clean_up() {

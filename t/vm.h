@@ -192,6 +192,13 @@ work_helper_started(void *arg, const struct process_id *id, struct err *e)
 	return 0;
 }
 
+int
+work_target_started(void *arg, const struct process_id *id, struct err *e)
+{
+	(void)arg, (void)id, (void)e;
+	return 0;
+}
+
 char *
 work_log_path(const struct work *w, const char *name)
 {

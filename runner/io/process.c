@@ -37,7 +37,7 @@ process_inherit(int fd)
 /* What one line of /proc says of a process. */
 struct stat_line {
 	char state;
-	pid_t group, session;
+	pid_t parent, group, session;
 	unsigned long long start;
 };
 
@@ -47,7 +47,7 @@ static int
 read_stat(pid_t pid, struct stat_line *ret)
 {
 	char path[64], text[1024], *after;
-	int group, session;
+	int parent, group, session;
 	size_t got;
 	FILE *f;
 
@@ -61,10 +61,11 @@ read_stat(pid_t pid, struct stat_line *ret)
 	after = strrchr(text, ')');
 	if (!after ||
 	    sscanf(after + 1,
-		   " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d "
+		   " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d "
 		   "%*d %*d %*d %*d %*d %llu",
-		   &ret->state, &group, &session, &ret->start) != 4)
+		   &ret->state, &parent, &group, &session, &ret->start) != 5)
 		return -1;
+	ret->parent = parent;
 	ret->group = group;
 	ret->session = session;
 	return 0;
@@ -80,6 +81,14 @@ name_place(char ret[64])
 		ns.st_ino = 0;
 	snprintf(ret, 64, "%.36s/%lu", clock_boot_id(),
 		 (unsigned long)ns.st_ino);
+}
+
+pid_t
+process_parent(pid_t pid)
+{
+	struct stat_line line;
+
+	return read_stat(pid, &line) < 0 ? -1 : line.parent;
 }
 
 int
@@ -430,8 +439,8 @@ process_kill_group(const struct process_id *id, int deadline_ms,
 		if (clock_mono_ms() > until)
 			return err_set(err, ERR_RETRY,
 				       "process group %d of an earlier run "
-				       "does not end; look at it with 'ps -o "
-				       "pid,stat,wchan,args -g %d'",
+				       "does not end; look at it with 'pgrep "
+				       "-a -g %d'",
 				       (int)id->pid, (int)id->pid);
 		poll(NULL, 0, 10);
 	}

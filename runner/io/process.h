@@ -77,6 +77,7 @@ void process_end(struct process *p, int grace_ms);
 bool process_lives(const struct process_id *id);
 int process_kill_group(const struct process_id *id, int deadline_ms,
 		       struct err *err);
+pid_t process_parent(pid_t pid); /* -1 when it is gone */
 /* Fills in start and boot id of a live process; -1 when it is gone. */
 int process_identify(pid_t pid, struct process_id *ret);
 /* {"pid": 7, "start": 123, "boot": "..."} and back; what is not of that form

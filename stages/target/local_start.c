@@ -147,13 +147,16 @@ struct starting {
 	struct process p;
 };
 
-/* Before there is a QEMU: one that nobody knows of could not be ended. */
+/* Before there is a QEMU: one that nobody knows of could not be ended, and the
+ * run would take it for a helper. */
 static int
 on_start(void *arg, const struct process_id *id, struct err *err)
 {
 	const struct starting *s = arg;
 
-	return record_process(s->t, id, err);
+	if (record_process(s->t, id, err) < 0)
+		return -1;
+	return s->t->on_start ? s->t->on_start(s->t->arg, id, err) : 0;
 }
 
 static int

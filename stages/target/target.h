@@ -27,6 +27,11 @@ struct target_vm {
 	 * come before this one. */
 	const struct target_vm *ahead;
 	size_t nahead;
+	/* For start(): who is told of a process before it is the target, as in
+	 * struct process_opts; NULL: nobody. */
+	int (*on_start)(void *arg, const struct process_id *id,
+			struct err *err);
+	void *arg;
 };
 
 /* What the hand-over mark says.  With one, no run writes the disks. */
