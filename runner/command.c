@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/redact.h"
+#include "base/utf8.h"
 #include "selector.h"
 #include "stages/stage.h"
 
@@ -73,6 +74,7 @@ complain(const char *fmt, ...)
 	text = mem_vprintf(fmt, ap);
 	va_end(ap);
 	clean = redact_text(text);
+	utf8_plain(clean);
 	fprintf(stderr, "palletjack: %s\n", clean);
 }
 
@@ -201,7 +203,10 @@ static void
 print_finding(const struct finding *f)
 {
 	CLEANUP(mem_freep) char *message = redact_text(f->message);
+	CLEANUP(mem_freep) char *vm = mem_strdup(f->vm ? f->vm : "");
 
+	utf8_plain(message);
+	utf8_plain(vm);
 	if (f->pos.file && f->pos.line)
 		fprintf(stderr, "%s:%u:%u: ", f->pos.file, f->pos.line,
 			f->pos.column);
@@ -209,7 +214,7 @@ print_finding(const struct finding *f)
 	if (f->object)
 		fprintf(stderr, "%s: ", f->object);
 	if (f->vm)
-		fprintf(stderr, "vm '%s': ", f->vm);
+		fprintf(stderr, "vm '%s': ", vm);
 	fprintf(stderr, "%s\n", message);
 }
 
@@ -367,7 +372,8 @@ session_close(struct session *s)
 int
 exit_code_worse(int a, int b)
 {
-	static const int order[] = {130, 143, 1, 2, 8, 6, 5, 3, 4, 9, 7, 0};
+	static const int order[] = {129, 130, 143, 1, 2, 8, 6,
+				    5,	 3,   4,   9, 7, 0};
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (a == order[i] || b == order[i])

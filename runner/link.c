@@ -48,7 +48,7 @@ clean_text(const char *text)
 {
 	char *clean = redact_text(text);
 
-	utf8_clean(clean);
+	utf8_plain(clean);
 	return clean;
 }
 

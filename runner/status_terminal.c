@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/redact.h"
 #include "base/units.h"
+#include "base/utf8.h"
 
 #define REDRAW_MS 200
 
@@ -33,6 +34,16 @@ say(struct terminal *t, const struct buf *line)
 	struct err ignored;
 
 	(void)fs_write_all(t->fd, clean, strlen(clean), &ignored);
+}
+
+/* Texts come from endpoints, scripts and manifests. */
+static void
+add_plain(struct buf *b, const char *text)
+{
+	CLEANUP(mem_freep) char *plain = mem_strdup(text);
+
+	utf8_plain(plain);
+	buf_adds(b, plain);
 }
 
 static void
@@ -65,13 +76,16 @@ print_line(struct terminal *t, const struct event *e, const char *code,
 		buf_adds(&line, "\r\033[K");
 	t->drawn = false;
 	add_clock(&line);
-	buf_printf(&line, "%s  %-18s %s%s%s", e->vm, e->step ? e->step : "",
+	add_plain(&line, e->vm);
+	buf_printf(&line, "  %-18s %s%s%s", e->step ? e->step : "",
 		   colour(t, code), word, colour(t, "\033[0m"));
 	if (e->elapsed_ms > 0)
 		buf_printf(&line, " in %s",
 			   clock_format_duration(e->elapsed_ms, elapsed));
-	if (text && *text)
-		buf_printf(&line, ": %s", text);
+	if (text && *text) {
+		buf_adds(&line, ": ");
+		add_plain(&line, text);
+	}
 	buf_adds(&line, "\n");
 	say(t, &line);
 }
@@ -87,9 +101,11 @@ draw_live(struct terminal *t, const struct event *e)
 		return;
 	t->last_draw = now;
 	t->drawn = true;
-	buf_printf(&line, "\r\033[K          %s  %-18s ", e->vm, e->step);
+	buf_adds(&line, "\r\033[K          ");
+	add_plain(&line, e->vm);
+	buf_printf(&line, "  %-18s ", e->step);
 	if (e->type == EVENT_STEP_DOING)
-		buf_adds(&line, e->text);
+		add_plain(&line, e->text);
 	else if (e->total)
 		buf_printf(&line, "%3d %%  %s of %s",
 			   (int)(e->done * 100 / e->total),

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/redact.h"
+#include "base/utf8.h"
 
 static const char *const names[] = {"error", "warning", "info", "debug"};
 static int log_fd = -1;
@@ -62,6 +63,7 @@ log_line(enum log_level level, const char *where, const char *fmt, ...)
 	text = mem_vprintf(fmt, ap);
 	va_end(ap);
 	clean = redact_text(text);
+	utf8_plain(clean);
 	buf_printf(&line, "%s %-7s %s%s%s\n",
 		   clock_format(clock_wall_ms(), time), names[level],
 		   where ? where : "", where ? ": " : "", clean);

@@ -60,6 +60,34 @@ utf8_clean(char *text)
 	}
 }
 
+/* What a terminal would obey instead of showing it, in bytes; 0: nothing. */
+static size_t
+command(const unsigned char *c)
+{
+	if (c[0] < 0x20 || c[0] == 0x7f)
+		return 1;
+	if (c[0] == 0xc2 && c[1] < 0xa0)
+		return 2;
+	/* marks that turn the direction of the text after them */
+	if (c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) ||
+			     (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9)))
+		return 3;
+	return 0;
+}
+
+void
+utf8_plain(char *text)
+{
+	utf8_clean(text);
+	while (*text) {
+		size_t len = command((unsigned char *)text);
+
+		if (len)
+			memset(text, strchr("\n\r\t", *text) ? ' ' : '?', len);
+		text += len ? len : 1;
+	}
+}
+
 void
 utf8_trim(char *text)
 {

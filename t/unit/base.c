@@ -229,6 +229,31 @@ test_memory(void)
 	vec_done(&v);
 }
 
+static void
+test_plain(void)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+	    {"plain \u00e9\u4e2d", "plain \u00e9\u4e2d"},
+	    {"a\nb\tc\r", "a b c "},
+	    {"\x1b[31mred\x1b]0;title\a", "?[31mred?]0;title?"},
+	    {"\xc2\x9b"
+	     "31m\x7f\b",
+	     "??31m??"},
+	    {"\xe2\x80\xaegnp.exe\xe2\x81\xa6", "???gnp.exe???"},
+	    {"\xe2\x80\x94\xc2\xa0\xff", "\xe2\x80\x94\xc2\xa0?"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "%s", cases[i].text);
+		utf8_plain(text);
+		is_str(text, cases[i].want, cases[i].want);
+	}
+}
+
 int
 main(void)
 {
@@ -239,6 +264,7 @@ main(void)
 	test_paths();
 	test_errors();
 	test_utf8();
+	test_plain();
 	test_memory();
 	return tap_done();
 }
