@@ -57,6 +57,19 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	};
 }
 
+/* What was made is known by this record alone: to say that there is nothing
+ * would leave a source off and disks behind. */
+static int
+refuse_without_record(const struct batch_vm *v, struct err *err)
+{
+	return err_set(err, ERR_FAIL,
+		       "'%s/inventory.json', its record of the source, is "
+		       "missing or damaged: restore it from a backup; while "
+		       "the vm is not finished, 'palletjack run --until "
+		       "validate' asks the source again and writes it anew",
+		       v->run.state->dir);
+}
+
 /* For what is not a run: what was made is what the records say. */
 static int
 settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
@@ -69,10 +82,11 @@ settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
 	inventory_free(v->recorded);
 	v->recorded = NULL;
 	v->verdict = BATCH_FINISHED;
-	if (record_load(v->run.state, false, &v->recorded, err) < 0)
-		return -1;
-	if (!v->recorded || v->recorded->nvms != 1)
+	if (!h->inventory_digest)
 		return 0;
+	if (record_load(v->run.state, false, &v->recorded, err) < 0 ||
+	    !v->recorded || v->recorded->nvms != 1)
+		return refuse_without_record(v, err);
 	make_view(b, v, &v->recorded->vms[0], v->recorded, "");
 	v->run.view.may_discard = may_discard || h->may_discard;
 	graph_free(v->run.graph);
