@@ -123,7 +123,6 @@ work_on_plan(const struct aim_opts *o, const struct session *s)
 	    .take = true,
 	    .aim = o->aim,
 	    .may_discard = o->may_discard,
-	    .events_fd = -1,
 	};
 	struct batch *b = NULL;
 	int code;

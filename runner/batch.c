@@ -265,8 +265,8 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	if (batch_check_still_cancelled(b, v, err) < 0 ||
 	    batch_take_state(b, v, dir, err) < 0)
 		return -1;
-	if (opts->events_fd >= 0)
-		journal_tee(v->run.state->journal, opts->events_fd,
+	if (opts->events)
+		journal_tee(v->run.state->journal, opts->events,
 			    v->run.pvm->key);
 	if (v->run.aim != AIM_RUN)
 		return settle_by_records(b, v, opts->may_discard, err);

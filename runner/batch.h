@@ -58,7 +58,7 @@ struct batch_opts {
 	enum aim aim; /* all but AIM_RUN: from the records, and finished vms */
 	bool may_discard;	 /* what a target wrote may be lost: rollback */
 	bool offline;		 /* recorded answers only */
-	int events_fd;		 /* see journal_tee; -1 none */
+	struct events *events;	 /* see journal_tee; or NULL */
 	const char *const *redo; /* stages to do anew, NULL ends; or NULL */
 	const char *const *accept; /* digests, NULL ends; or NULL */
 	const char *expect;	   /* digest, or NULL: anything is right */

@@ -23,6 +23,7 @@ struct command {
 	const char *summary; /* one line of `palletjack --help` */
 	const char *usage;   /* what follows the name */
 	const char *help;    /* the rest of `palletjack NAME --help` */
+	bool changes;	     /* more than what it prints */
 	/* argv[0] is the command's name.  The exit code. */
 	int (*run)(const struct globals *g, int argc, char **argv);
 };

@@ -16,6 +16,7 @@ run(const struct globals *g, int argc, char **argv)
 
 const struct command command_cancel = {
     .name = "cancel",
+    .changes = true,
     .summary = "stop working on vms, now and in later runs",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--revoke] [--expires DUR] "
 	     "PATH...",

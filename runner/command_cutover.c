@@ -18,6 +18,7 @@ run(const struct globals *g, int argc, char **argv)
 
 const struct command command_cutover = {
     .name = "cutover",
+    .changes = true,
     .summary = "say when sources may be stopped; open a manual gate",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--at TIME] [--revoke] "
 	     "[--expires DUR] PATH...",

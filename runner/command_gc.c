@@ -34,6 +34,7 @@ run(const struct globals *g, int argc, char **argv)
 
 const struct command command_gc = {
     .name = "gc",
+    .changes = true,
     .summary = "remove what was made and is no longer needed",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--disks] PATH...",
     .help = "  --plan NS/NAME  needed when the manifest holds several\n"

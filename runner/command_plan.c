@@ -195,7 +195,6 @@ plan_one(const struct globals *g, const struct options *o,
 	    .only = o->vms.v,
 	    .offline = o->offline,
 	    .redo = o->redo.v,
-	    .events_fd = -1,
 	};
 	struct batch *b = NULL;
 	int code;

@@ -30,6 +30,7 @@ run(const struct globals *g, int argc, char **argv)
 
 const struct command command_rollback = {
     .name = "rollback",
+    .changes = true,
     .summary = "stop the target and give the source back; keeps the disks",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--discard-target-writes] "
 	     "PATH...",

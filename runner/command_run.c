@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* palletjack run: do what is due, and end. */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +21,8 @@ struct options {
 	const char *cutover, *wait, *waiting_exit;
 	bool strict;
 	struct words vms, redo, accept, paths;
-	int njobs, events_fd, waiting_code;
+	int njobs, waiting_code;
+	struct events *stream;		   /* of --events, or NULL */
 	int64_t cutover_ms, wait_until_ms; /* as in struct execute_opts */
 };
 
@@ -181,7 +179,7 @@ static void
 say_next_move(const struct options *o, const struct batch *b,
 	      const struct vm_run *ready, size_t nready, int code)
 {
-	bool interrupted = code == 130 || code == 143;
+	bool interrupted = code > 128;
 
 	say_where_it_stands(o, b, ready, nready);
 	if (!interrupted && has_cancelled(b, ready, nready)) {
@@ -239,6 +237,7 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 	    .printer = printer,
 	    .jobs = o->njobs,
 	    .until = o->until,
+	    .events = o->stream,
 	    .cutover_ms = o->cutover_ms,
 	    .wait_until_ms = o->wait_until_ms,
 	};
@@ -302,7 +301,7 @@ run_plan(const struct globals *g, const struct options *o,
 	    .redo = o->redo.v,
 	    .accept = o->accept.v,
 	    .expect = o->expect,
-	    .events_fd = o->events_fd,
+	    .events = o->stream,
 	};
 	struct batch *b = NULL;
 	int code;
@@ -395,9 +394,9 @@ check_waiting(struct options *o)
 static int
 check_options(struct options *o)
 {
+	struct err err;
 	char *end;
 
-	o->events_fd = -1;
 	if (check_waiting(o) < 0)
 		return -1;
 	if (o->jobs) {
@@ -410,17 +409,8 @@ check_options(struct options *o)
 	if (check_review(o) < 0 ||
 	    options_check_stage("run: --until", o->until) < 0)
 		return -1;
-	/* a reader that goes away costs its stream, not the run */
-	if (o->events)
-		signal(SIGPIPE, SIG_IGN);
-	if (o->events && strcmp(o->events, "-") == 0)
-		o->events_fd = STDOUT_FILENO;
-	else if (o->events)
-		o->events_fd = open(
-		    o->events, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (o->events && o->events_fd < 0) {
-		complain("run: cannot open '%s': %s", o->events,
-			 strerror(errno));
+	if (o->events && events_open(o->events, &o->stream, &err) < 0) {
+		complain("run: --events: %s", err.text);
 		return -1;
 	}
 	return 0;
@@ -451,8 +441,7 @@ run(const struct globals *g, int argc, char **argv)
 	if (rc == 0)
 		rc = check_options(&o);
 	rc = rc ? (rc < 0 ? 2 : 0) : run_command(g, &o);
-	if (o.events_fd > STDERR_FILENO)
-		close(o.events_fd);
+	events_close(o.stream);
 	words_done(&o.paths);
 	words_done(&o.vms);
 	words_done(&o.redo);
@@ -462,6 +451,7 @@ run(const struct globals *g, int argc, char **argv)
 
 const struct command command_run = {
     .name = "run",
+    .changes = true,
     .summary = "do what is due; go on where an interrupted run stopped",
     .usage = "[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... "
 	     "[--until STAGE]\n           [--redo STAGE]... "
@@ -495,10 +485,12 @@ const struct command command_run = {
 	"are left to wait for\n"
 	"  --events FILE   each journal record as it is confirmed, with "
 	"its vm; - is\n"
-	"                  standard output\n"
+	"                  standard output. It is never waited for: what a "
+	"reader does not take\n"
+	"                  is dropped, and said; the journals have it all\n"
 	"  --strict        unknown fields are errors\n\n"
 	"Kill it at any moment and start it again: what is done stays "
-	"done. A first SIGINT or\nSIGTERM lets running steps come to a "
+	"done. A first SIGINT,\nSIGTERM or SIGHUP lets running steps come to a "
 	"good end, a second one ends them.\n",
     .run = run,
 };

@@ -34,7 +34,7 @@ check_online(const struct globals *g, const struct manifest *m,
 	     const struct plan *plan, struct findings *all, struct err *err)
 {
 	CLEANUP(mem_freep) char *root = state_root(g->state, err);
-	struct batch_opts opts = {.read = all, .root = root, .events_fd = -1};
+	struct batch_opts opts = {.read = all, .root = root};
 	struct batch *b = NULL;
 	json_t *found;
 	int rc;

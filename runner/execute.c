@@ -5,17 +5,15 @@
  * anything changed that concerns the vm (run_pools.c). */
 #include "run.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "backout.h"
+#include "io/interrupt.h"
 #include "io/loop.h"
 #include "step.h"
 
@@ -436,16 +434,16 @@ grace_is_over(void *arg)
 static void
 signal_came(void *arg)
 {
-	struct signalfd_siginfo info;
 	struct run *r = arg;
+	int sig = interrupt_read(r->signal_fd);
 
-	if (read(r->signal_fd, &info, sizeof(info)) != sizeof(info))
+	if (!sig)
 		return;
 	if (r->signal) {
 		kill_all(r);
 		return;
 	}
-	r->signal = (int)info.ssi_signo;
+	r->signal = sig;
 	for (size_t i = 0; i < r->nvms; i++) {
 		vm_stop(&r->vms[i]);
 		vm_ask_to_stop(&r->vms[i]);
@@ -458,16 +456,9 @@ signal_came(void *arg)
 static int
 catch_signals(struct run *r, struct err *err)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	r->signal_fd = interrupt_hold(err);
 	if (r->signal_fd < 0)
-		return err_sys(err, "cannot watch signals");
+		return -1;
 	loop_watch(r->loop, r->signal_fd, signal_came, r);
 	return 0;
 }
@@ -545,7 +536,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	vec_done(&r.targets);
 	for (size_t i = 0; i < nvms; i++)
 		free_work(&vms[i]);
-	mem_closep(&r.signal_fd);
+	interrupt_release(&r.signal_fd);
 	loop_free(r.loop);
 	*ret_signal = r.signal;
 	if (r.broken)

@@ -35,8 +35,9 @@ struct vm_run {
 struct execute_opts {
 	const struct plan *plan;
 	struct printer *printer;
-	int jobs;	   /* steps at once; 0: no limit of its own */
-	const char *until; /* stage after which to stop, or NULL */
+	struct events *events; /* flushed now and then; or NULL */
+	int jobs;	       /* steps at once; 0: no limit of its own */
+	const char *until;     /* stage after which to stop, or NULL */
 	/* From when on sources may be stopped, whatever else is said: wall, 0
 	 * at once, DUE_NEVER; DUE_AS_ASKED: as it is said. */
 	int64_t cutover_ms;

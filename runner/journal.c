@@ -34,7 +34,7 @@ struct journal {
 	journal_visit_fn *visit;
 	void *arg;
 	bool poisoned;
-	int tee;
+	struct events *tee;
 	char *tee_vm;
 	char *begun; /* what began it, for a stream that comes later */
 };
@@ -238,7 +238,7 @@ journal_open(const char *path, journal_visit_fn *visit, void *arg,
 	CLEANUP(buf_done) struct buf text = {0};
 	struct replay r = {.path = path, .visit = visit, .arg = arg};
 
-	j->fd = j->tee = -1;
+	j->fd = -1;
 	j->path = mem_strdup(path);
 	j->unconfirmed = json_array();
 	j->visit = visit;
@@ -325,33 +325,22 @@ visit_confirmed(struct journal *j, struct err *err)
 	return rc;
 }
 
-/* The stream is a courtesy: a reader that went away costs nothing. */
 static void
-tee_lines(struct journal *j, char *line)
+tee_lines(struct journal *j, const char *line)
 {
-	char *end;
-	struct err ignored;
+	const char *end;
 
-	for (; (end = strchr(line, '\n')); line = end + 1) {
-		CLEANUP(buf_done) struct buf out = {0};
-		json_t *vm = json_string(j->tee_vm);
-		char *name = json_dumps(vm, JSON_ENCODE_ANY);
-
-		buf_printf(&out, "{\"vm\":%s,", name);
-		buf_add(&out, line + 1, (size_t)(end - line));
-		(void)fs_write_all(j->tee, out.data, out.len, &ignored);
-		free(name);
-		json_decref(vm);
-	}
+	for (; (end = strchr(line, '\n')); line = end + 1)
+		events_add(j->tee, j->tee_vm, line, (size_t)(end - line));
 }
 
 void
-journal_tee(struct journal *j, int fd, const char *vm)
+journal_tee(struct journal *j, struct events *to, const char *vm)
 {
-	j->tee = fd;
+	j->tee = to;
 	free(j->tee_vm);
 	j->tee_vm = mem_strdup(vm);
-	if (fd >= 0 && j->begun)
+	if (to && j->begun)
 		tee_lines(j, j->begun);
 	free(steal(&j->begun));
 }
@@ -406,7 +395,7 @@ journal_sync(struct journal *j, struct err *err)
 		(void)!ftruncate(j->fd, (off_t)j->confirmed);
 		return err_wrap(err, "journal '%s'", j->path);
 	}
-	if (j->tee >= 0)
+	if (j->tee)
 		tee_lines(j, j->pending.data);
 	else if (j->confirmed == 0)
 		j->begun = mem_strdup(j->pending.data);
@@ -487,7 +476,7 @@ journal_compact(struct journal *j, json_t *open, json_t *state, struct err *err)
 		j->poisoned = true;
 		return -1;
 	}
-	if (j->tee >= 0)
+	if (j->tee)
 		tee_lines(j, text.data);
 	return 0;
 }

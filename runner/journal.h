@@ -25,6 +25,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "events.h"
 
 /* 1: never compacted.  A program refuses what is newer than it knows; what
  * only adds to records raises nothing, what older programs would read wrongly
@@ -67,10 +68,9 @@ size_t journal_size(const struct journal *j); /* bytes confirmed */
 int journal_compact(struct journal *j, json_t *open, json_t *state,
 		    struct err *err);
 
-/* Also writes each confirmed record to this stream descriptor, with the vm's
- * name in it (--events), also those that began a new journal; -1 stops
- * that. */
-void journal_tee(struct journal *j, int fd, const char *vm);
+/* Also adds each confirmed record to the stream, with the vm's name; also those
+ * that began a new journal. */
+void journal_tee(struct journal *j, struct events *to, const char *vm);
 
 /* Reads without changing anything; one that is not there is empty. */
 int journal_read(const char *path, journal_visit_fn *visit, void *arg,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* palletjack: moves virtual machines as its manifest says. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "base/log.h"
 #include "command.h"
+#include "io/interrupt.h"
 
 static const struct command *const commands[] = {
     &command_validate, &command_plan,	 &command_run,	    &command_status,
@@ -53,7 +55,7 @@ print_usage(void)
 	    "internal error, 2 bad\nusage or unreadable manifest, 3 not ready, "
 	    "4 held by another run, 5 failed and may\nwork later, 6 failed for "
 	    "good, 7 waiting, 8 verification mismatch, 9 cancelled or\nrolled "
-	    "back, 130/143 "
+	    "back, 129/130/143 "
 	    "interrupted with state saved.\n");
 }
 
@@ -165,6 +167,7 @@ main(int argc, char **argv)
 	const struct command *c;
 	int at;
 
+	interrupt_begin();
 	/* a core holds secrets */
 	setrlimit(RLIMIT_CORE, &no_core);
 	at = parse_globals(argc, argv, &g);
@@ -173,5 +176,8 @@ main(int argc, char **argv)
 	c = command_find(argv[at]);
 	if (!c)
 		return refuse_command(argv[at]);
+	/* whoever reads what it says may go; what it does goes on */
+	if (c->changes)
+		signal(SIGPIPE, SIG_IGN);
 	return c->run(&g, argc - at, argv + at);
 }

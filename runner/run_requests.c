@@ -109,6 +109,8 @@ poll_requests(void *arg)
 		if (!r->vms[i].work->ended)
 			heard |= hear(r, &r->vms[i]) | back_out(r, &r->vms[i]) |
 				 r->vms[i].work->parked;
+	if (r->opts->events)
+		events_flush(r->opts->events);
 	if (heard)
 		run_advance(r);
 	run_watch_requests(r);

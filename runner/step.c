@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/interrupt.h"
 #include "io/stray.h"
 #include "link.h"
 
@@ -244,27 +245,46 @@ is_not_ours(void *arg, pid_t pid)
 	return getpid() == 1;
 }
 
+/* Ends the child's processes, whatever came of it. */
+static int
+call_end(struct child *c, struct err *err)
+{
+	struct err still_there;
+	int rc = child_end(c, err);
+
+	if (stray_end(is_not_ours, NULL, STRAYS_DEADLINE_MS, &still_there) ==
+		0 ||
+	    rc < 0)
+		return rc;
+	*err = still_there;
+	return -1;
+}
+
 int
 child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 	   int deadline_ms, json_t **ret_facts, struct err *err)
 {
 	int64_t until = clock_mono_ms() + deadline_ms;
-	struct err still_there;
+	int signals = interrupt_hold(err), sig = 0, rc;
 	struct child c;
 	json_t *message;
-	int rc;
 
-	if (child_start(opts, fn, arg, &c, err) < 0)
+	if (signals < 0)
 		return -1;
+	if (child_start(opts, fn, arg, &c, err) < 0) {
+		interrupt_release(&signals);
+		return -1;
+	}
 	if (child_go(&c, err) < 0)
 		child_kill(&c);
 	for (;;) {
-		struct pollfd p[2] = {
+		struct pollfd p[3] = {
 		    {.fd = c.closed ? -1 : c.socket, .events = POLLIN},
-		    {.fd = c.pidfd, .events = POLLIN}};
+		    {.fd = c.pidfd, .events = POLLIN},
+		    {.fd = signals, .events = POLLIN}};
 		int64_t left = until - clock_mono_ms();
 
-		if (left <= 0 || (poll(p, 2, (int)left) < 0 && errno != EINTR))
+		if (left <= 0 || (poll(p, 3, (int)left) < 0 && errno != EINTR))
 			child_kill(&c);
 		while ((message = child_receive(&c))) {
 			if (json_object_get(message, "record"))
@@ -273,18 +293,17 @@ child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 				until = clock_mono_ms() + deadline_ms;
 			json_decref(message);
 		}
-		if (c.garbled)
+		if (p[2].revents)
+			sig = interrupt_read(signals);
+		if (c.garbled || sig)
 			child_kill(&c);
-		if (p[1].revents || left <= 0 || c.garbled)
+		if (p[1].revents || left <= 0 || c.garbled || sig)
 			break;
 	}
-	rc = child_end(&c, err);
-	if (stray_end(is_not_ours, NULL, STRAYS_DEADLINE_MS, &still_there) <
-		0 &&
-	    rc == 0) {
-		*err = still_there;
-		rc = -1;
-	}
+	rc = call_end(&c, err);
+	if (sig)
+		interrupt_end(sig);
+	interrupt_release(&signals);
 	if (rc < 0) {
 		json_decref(c.facts);
 		if (clock_mono_ms() >= until)

@@ -12,8 +12,9 @@
  *   FAULT_LASTS and every one after it
  *   FAULT_MATCH the first write that holds that text
  *   FAULT_WHEN  before: killed, and nothing of it was done; torn: half of the
- *               write was; after: all of it, but nobody hears of it; or the
- *               name of an error it fails with: EIO, ENOSPC, EAGAIN, EROFS
+ *               write was; after: all of it, but nobody hears of it; stop:
+ *               stopped (SIGSTOP) before it; or the name of an error it fails
+ *               with: EIO, ENOSPC, EAGAIN, EROFS
  *   FAULT_LOG   a file that gets a line for each operation that counts
  *   FAULT_CLOCK seconds to add to the wall clock */
 #include <dlfcn.h>
@@ -36,6 +37,7 @@ enum outcome {
 	OUTCOME_BEFORE,
 	OUTCOME_TORN,
 	OUTCOME_AFTER,
+	OUTCOME_STOP,
 	OUTCOME_FAIL
 };
 
@@ -105,7 +107,7 @@ outcome_of(const char *when)
 	    {"before", OUTCOME_BEFORE, 0},    {"torn", OUTCOME_TORN, 0},
 	    {"after", OUTCOME_AFTER, 0},      {"EIO", OUTCOME_FAIL, EIO},
 	    {"ENOSPC", OUTCOME_FAIL, ENOSPC}, {"EAGAIN", OUTCOME_FAIL, EAGAIN},
-	    {"EROFS", OUTCOME_FAIL, EROFS},
+	    {"EROFS", OUTCOME_FAIL, EROFS},   {"stop", OUTCOME_STOP, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -167,13 +169,15 @@ goes_on(enum outcome fate)
 {
 	if (fate == OUTCOME_BEFORE)
 		die();
+	if (fate == OUTCOME_STOP)
+		raise(SIGSTOP);
 	return fate != OUTCOME_FAIL;
 }
 
 static void
 comes_back(enum outcome fate)
 {
-	if (fate != OUTCOME_PASS)
+	if (fate != OUTCOME_PASS && fate != OUTCOME_STOP)
 		die();
 }
 
