@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "command.h"
 #include "io/interrupt.h"
@@ -170,6 +171,7 @@ main(int argc, char **argv)
 	interrupt_begin();
 	/* a core holds secrets */
 	setrlimit(RLIMIT_CORE, &no_core);
+	fs_files_raise();
 	at = parse_globals(argc, argv, &g);
 	if (at <= 0)
 		return at < 0 ? 2 : 0;

@@ -268,6 +268,22 @@ wait_for_lock(int fd)
 	return 0;
 }
 
+/* A vm takes three open files, and its log is another: those of all vms are
+ * opened after the last vm was taken. */
+static int
+check_files(int fd, struct err *err)
+{
+	unsigned long limit;
+
+	if (!fs_files_scarce(fd, fd / 3, &limit))
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "this run holds as many vms as its limit of %lu open "
+		       "files allows; the next one goes on with the others, "
+		       "or raise the limit ('ulimit -n', LimitNOFILE=)",
+		       limit);
+}
+
 static int
 take_lock(struct vm_state *s, struct err *err)
 {
@@ -276,6 +292,8 @@ take_lock(struct vm_state *s, struct err *err)
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0)
 		return err_sys(err, "cannot open lock '%s'", path);
+	if (check_files(s->lock, err) < 0)
+		return -1;
 	if (wait_for_lock(s->lock) < 0) {
 		if (errno == EWOULDBLOCK)
 			return refuse_held(s->lock, path, err);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -307,4 +308,39 @@ fs_free_bytes(const char *path, uint64_t *ret, struct err *err)
 		return err_sys(err, "cannot ask how much space '%s' has", path);
 	*ret = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	return 0;
+}
+
+static struct rlimit given;
+
+void
+fs_files_raise(void)
+{
+	struct rlimit all;
+
+	if (getrlimit(RLIMIT_NOFILE, &given) < 0)
+		return;
+	all = given;
+	all.rlim_cur = all.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &all);
+}
+
+void
+fs_files_restore(void)
+{
+	if (given.rlim_max)
+		(void)setrlimit(RLIMIT_NOFILE, &given);
+}
+
+bool
+fs_files_scarce(int fd, int n, unsigned long *ret_limit)
+{
+	struct rlimit now;
+	rlim_t reserve;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur == RLIM_INFINITY)
+		return false;
+	/* what a run needs beside: for steps, requests, a manifest */
+	reserve = now.rlim_cur / 4 < 256 ? now.rlim_cur / 4 : 256;
+	*ret_limit = (unsigned long)now.rlim_cur;
+	return (rlim_t)fd + (rlim_t)n > now.rlim_cur - reserve;
 }

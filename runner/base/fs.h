@@ -45,4 +45,13 @@ int fs_pread(int fd, void *data, size_t len, off_t at, struct err *err);
 int fs_pwrite(int fd, const void *data, size_t len, off_t at, struct err *err);
 int fs_write_all(int fd, const void *data, size_t len, struct err *err);
 
+/* As many open files as the system lets this process have, for it holds
+ * several for each vm; what it executes gets the limit it was given itself,
+ * by fs_files_restore between fork and exec. */
+void fs_files_raise(void);
+void fs_files_restore(void);
+/* Would this process come too near to that limit with `n` open files more
+ * than this one, the latest? */
+bool fs_files_scarce(int fd, int n, unsigned long *ret_limit);
+
 #endif

@@ -213,6 +213,7 @@ become(const struct process_opts *opts, int go, int tell, pid_t parent)
 	if (read(go, &word, 1) != 1)
 		_exit(127);
 	process_reset_signals();
+	fs_files_restore();
 	if (connect_stdio(opts) < 0 || keep_locks_over_exec(opts) < 0)
 		goto fail;
 	close_all_but(tell);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +107,41 @@ test_group(void)
 }
 
 static void
+test_limit_of_files(void)
+{
+	CLEANUP(mem_freep) char *path = fs_path(tap_dir(), "limit");
+	CLEANUP(buf_done) struct buf text = {0};
+	const char *argv[] = {"sh", "-c", "ulimit -S -n", NULL};
+	struct rlimit before, now, few;
+	struct process_opts opts = PROCESS_OPTS_INIT;
+	unsigned long limit = 0;
+	struct process p;
+	struct err err;
+	int status = -1;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	few.rlim_cur = 100;
+	setrlimit(RLIMIT_NOFILE, &few);
+	fs_files_raise();
+	getrlimit(RLIMIT_NOFILE, &now);
+	ok(now.rlim_cur == before.rlim_max, "all the open files there may be");
+	opts.argv = argv;
+	opts.out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ok(process_start(&opts, &p, &err) == 0 &&
+	       process_wait(&p, "it", clock_mono_ms() + 10000, &status, &err) ==
+		   0 &&
+	       fs_read(path, 100, false, &text, &err) == 0,
+	   "a helper ends");
+	is_str(text.data, "100\n", "and had the limit that was given");
+	setrlimit(RLIMIT_NOFILE, &few);
+	ok(!fs_files_scarce(70, 5, &limit), "75 of 100 may be used");
+	ok(fs_files_scarce(70, 6, &limit) && limit == 100, "and no more");
+	setrlimit(RLIMIT_NOFILE, &before);
+	close(opts.out);
+}
+
+static void
 test_lock_is_inherited(void)
 {
 	CLEANUP(mem_freep) char *path = fs_path(tap_dir(), "lock");
@@ -155,6 +191,7 @@ main(void)
 	test_run();
 	test_on_start();
 	test_group();
+	test_limit_of_files();
 	test_lock_is_inherited();
 	return tap_done();
 }
