@@ -15,7 +15,8 @@
 #include "stages/fake_world.h"
 #include "stages/place.h"
 
-#define SLICE_MS 20
+/* as often as a copy says how far it is */
+#define SLICE_MS 250
 #define DEFINITION_MAX 65536
 
 static void

@@ -1,37 +1,28 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# How long it takes from YAML to a plan, and to find that nothing is to be
-# done; seconds and peak memory of the whole process.
+# From YAML to a plan, for ever more vms: cost and memory grow with their
+# number and no faster.
+#
+#	QUICK=1 t/bench/plan.sh		without 100,000 vms
 set -eu
-top=$(cd "${0%/*}/../.." && pwd)
-pj=${PALLETJACK:-$top/build/palletjack}
-dir=$(mktemp -d "${TMPDIR:-/tmp}/palletjack-bench.XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-export PALLETJACK_STATE="$dir/state"
-. "$top/t/fake.sh"
+. "${0%/*}/figures"
+figures_begin plan
 
-# measure NAME COMMAND...: three runs, the middle one printed
-measure() {
-	name=$1
-	shift
-	for _ in ${rounds:-1 2 3}; do
-		/usr/bin/time -f '%e s  %M KiB' -o "$dir/time" "$@" >/dev/null \
-			2>"$dir/err" || :
-		cat "$dir/time"
-	done | sort -n | sed -n "1h;2h;\${g;s/^/$name: /p}"
-}
+sizes='1000 10000 100000'
+test -z "${QUICK:-}" || sizes='1000 10000'
 
-for n in 1000 10000; do
-	# shellcheck disable=SC2046
-	fake_manifest "vms: \"$n\", disksPerVM: \"2\"" '{}' \
-		$(seq -f 'vm-%05.0f' 1 "$n")
-	measure "validate $n vms" "$pj" validate m.yaml
-	measure "plan $n vms x 2 disks" "$pj" plan m.yaml
+for n in $sizes; do
+	many_vms "$n" 'disksPerVM: "2"'
+	rounds=3 wanted=
+	test "$n" = 10000 && wanted='under 2 s, 200 MiB'
+	test "$n" -le 10000 || rounds=1
+	measure "validate $n vms" '' "$pj" validate m.yaml
+	measure "plan $n vms x 2 disks" "$wanted" "$pj" plan m.yaml
+	each=$(awk -v s="$measure_cpu" -v n="$n" \
+		'BEGIN { printf "%.0f", s * 1e6 / n }')
+	figure '  user and sys, each vm' "$each" us 'alike for all sizes'
+	test "$n" = 10000 || continue
+	measure "plan $n vms -o json" '' "$pj" plan -o json m.yaml
+	measure "status of $n vms not begun" '' "$pj" status m.yaml
 done
-
-# shellcheck disable=SC2046
-fake_manifest 'vms: "1000"' '{}' $(seq -f 'vm-%05.0f' 1 1000)
-measure 'run 1000 vms of 11 steps that take no time' "$pj" run m.yaml
-rounds='1 2 3'
-measure 'rerun 1000 finished vms' "$pj" run m.yaml
+figures_end
