@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan of as many vms as the argument says (10), from YAML to what a run
+ * would do, in one process: t/0004-growth.t counts its instructions. */
+#include "batch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "ask.h"
+#include "link.h"
+#include "t/tap.h"
+
+#define DISKS 2
+
+/* The program asks by a child; instructions are counted here. */
+int
+ask(ask_fn *fn, void *arg, const char *what, int64_t deadline_ms,
+    json_t **ret_answer, struct err *err)
+{
+	/* nobody listens */
+	struct work_link link = {.socket = -1};
+
+	(void)what;
+	(void)deadline_ms;
+	return fn(arg, &link, ret_answer, err);
+}
+
+static const char head[] =
+    "apiVersion: palletjack.io/v1alpha1\n"
+    "kind: Endpoint\n"
+    "metadata: {name: target, namespace: t}\n"
+    "spec: {type: fake}\n"
+    "---\n"
+    "apiVersion: palletjack.io/v1alpha1\n"
+    "kind: Script\n"
+    "metadata: {name: hook, namespace: t}\n"
+    "spec: {lua: 'log(\"here\")'}\n"
+    "---\n"
+    "apiVersion: forklift.konveyor.io/v1beta1\n"
+    "kind: NetworkMap\n"
+    "metadata: {name: maps, namespace: t}\n"
+    "spec:\n"
+    "  provider: {source: {name: source}, destination: {name: target}}\n"
+    "  map: [{source: {name: fake}, destination: {type: pod}}]\n"
+    "---\n"
+    "apiVersion: forklift.konveyor.io/v1beta1\n"
+    "kind: StorageMap\n"
+    "metadata: {name: maps, namespace: t}\n"
+    "spec:\n"
+    "  provider: {source: {name: source}, destination: {name: target}}\n"
+    "  map: [{source: {name: fake}, destination: {storageClass: fake}}]\n"
+    "---\n";
+
+static const char plan_head[] =
+    "---\n"
+    "apiVersion: forklift.konveyor.io/v1beta1\n"
+    "kind: Plan\n"
+    "metadata: {name: p, namespace: t}\n"
+    "spec:\n"
+    "  provider: {source: {name: source}, destination: {name: target}}\n"
+    "  map: {network: {name: maps}, storage: {name: maps}}\n"
+    "  targetNamespace: t\n"
+    "  vms:\n";
+
+static char *
+write_manifest(unsigned nvms)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	char *path = fs_path(tap_dir(), "m.yaml");
+	struct err err;
+
+	buf_adds(&text, head);
+	buf_printf(&text,
+		   "apiVersion: palletjack.io/v1alpha1\n"
+		   "kind: Endpoint\n"
+		   "metadata: {name: source, namespace: t}\n"
+		   "spec: {type: fake, settings: {vms: \"%u\", "
+		   "disksPerVM: \"%d\"}}\n",
+		   nvms, DISKS);
+	buf_adds(&text, plan_head);
+	for (unsigned i = 1; i <= nvms; i++)
+		buf_printf(&text,
+			   "    - name: vm-%05u\n"
+			   "      hooks: [{step: PreHook, hook: "
+			   "{kind: Script, name: hook}}]\n",
+			   i);
+	if (fs_write(path, text.data, text.len, 0600, &err) < 0)
+		tap_diag("%s", err.text);
+	return path;
+}
+
+static size_t
+count_ready(const struct batch *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->nvms; i++)
+		n += b->vms[i].verdict == BATCH_READY &&
+		     b->vms[i].run.schedule->ntodo > DISKS;
+	return n;
+}
+
+int
+main(int argc, char **argv)
+{
+	unsigned nvms = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 10;
+	CLEANUP(mem_freep) char *path = write_manifest(nvms);
+	const char *const paths[] = {path};
+	struct findings found = {.arena = arena_new()};
+	struct batch_opts opts = {.root = tap_dir(), .read = &found};
+	struct manifest_opts how = {0};
+	struct manifest *m = NULL;
+	struct batch *b = NULL;
+	struct err err = {0};
+
+	if (ok(manifest_read(paths, 1, &how, &found, &m, &err) == 0 &&
+		   m->nplans == 1,
+	       "the manifest can be read")) {
+		is_int(batch_open(m, m->plans[0], &opts, &b, &err), 0,
+		       "and planned");
+		is_int(batch_check(b, false, &err), 0, "and checked");
+		is_int((long long)count_ready(b), nvms, "every vm is ready");
+		is_int((long long)b->findings.n, 0,
+		       "nothing speaks against it");
+	}
+	batch_free(b);
+	manifest_free(m);
+	findings_done(&found);
+	arena_free(found.arena);
+	return tap_done();
+}
