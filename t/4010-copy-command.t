@@ -180,6 +180,12 @@ check 'a server that says nothing is waited for no longer than said' '
 	exits 5 palletjack copy --deadline 1s "$(uri hangs)" h.raw 2>err; cat err
 	grep -q "hangs.sock. does not answer: waited 1.0 s" err
 '
+check_exit 2 'a URI that says nothing' '
+	palletjack copy "nbd+unix://nowhere" h.raw
+'
+check_exit 5 'a server that is not there' '
+	palletjack copy "nbd+unix:///?socket=$PWD/nobody.sock" h.raw
+'
 check_exit 2 'a deadline that is no time' '
 	palletjack copy --deadline soon src h.raw
 '

@@ -373,10 +373,16 @@ int
 nbd_dial(struct nbd_handle *h, const char *uri,
 	 const struct nbd_dial_opts *opts, struct err *err)
 {
+	int sys;
+
 	if (nbd_set_uri_allow_local_file(h, true) == 0 &&
 	    nbd_aio_connect_uri(h, uri) == 0)
 		return wait_until_connected(h, uri, opts, err);
-	return cannot_connect(uri, opts, err);
+	sys = nbd_get_errno();
+	cannot_connect(uri, opts, err);
+	if (sys == EINVAL) /* what is misspelt stays so */
+		err->class = ERR_USER;
+	return -1;
 }
 
 int
