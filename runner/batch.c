@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "backout.h"
 #include "batch_ask.h"
+#include "batch_claims.h"
 #include "batch_schedule.h"
 #include "batch_state.h"
 #include "record.h"
@@ -463,6 +464,8 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 		if (batch_has_questions(b))
 			settle_online(b, opts);
 	}
+	if (!opts->offline)
+		batch_find_claims(b);
 	line_up(b);
 	if (review(b, opts, err) < 0)
 		return -1;
@@ -526,6 +529,7 @@ batch_free(struct batch *b)
 		mem_closep(&v->run.log_fd);
 		free(v->run.error);
 		free(v->renew);
+		json_decref(v->claim);
 	}
 	checker_free(b->checker);
 	inventory_free(b->inventory);

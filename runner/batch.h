@@ -29,6 +29,8 @@ struct batch_vm {
 	struct inventory *recorded; /* what the state directory remembers */
 	enum batch_verdict verdict;
 	struct err error; /* of BATCH_BACK */
+	/* Whose the target is, where it is another's (target.h, claimant). */
+	json_t *claim;
 	/* Why all is begun anew beside the disks that are there, or NULL. */
 	char *renew;
 	struct due due; /* known of what is not finished */

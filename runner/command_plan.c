@@ -74,6 +74,8 @@ vm_to_json(const struct batch_vm *v, const struct waves *ws)
 	if (v->run.view.shape)
 		json_object_set_new(vm, "target",
 				    json_string(v->run.view.shape->name));
+	if (v->claim)
+		json_object_set(vm, "claim", v->claim);
 	if (v->digest[0])
 		json_object_set_new(vm, "digest", json_string(v->digest));
 	for (size_t i = 0; v->run.schedule && i < v->run.schedule->nsteps; i++)

@@ -24,7 +24,8 @@ add_reason(struct batch *b, const struct batch_vm *v)
 
 	if (v->error.class == ERR_NOT_READY)
 		return;
-	f = findings_add(&b->findings, FINDING_ERROR, "NotReady", "%s",
+	f = findings_add(&b->findings, FINDING_ERROR,
+			 v->claim ? "TargetHeld" : "NotReady", "%s",
 			 v->error.text);
 	f->vm = v->run.pvm->key;
 }

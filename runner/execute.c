@@ -156,6 +156,9 @@ vm_end(struct run *r, struct vm_run *vm)
 	}
 	drop_timers(r, vm);
 	vm->work->ended = true;
+	if (vm->held_fd > 0)
+		close(vm->held_fd);
+	vm->held_fd = 0;
 	r->nended++;
 	vm_leave_place(r, vm);
 	if (!r->broken)

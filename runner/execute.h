@@ -26,6 +26,7 @@ struct vm_run {
 	enum aim aim;	     /* what is done to it */
 	bool backout_is_due; /* cutover.backoutBy is past */
 	int log_fd;
+	int held_fd; /* the lock at the target, from a step; 0 none */
 	enum err_class outcome; /* ERR_NONE: all is done */
 	char *error;		/* caller frees */
 	struct due due;		/* kept up to date with requests */

@@ -136,6 +136,27 @@ work_doing(struct work *w, const char *fmt, ...)
 	link_note(w->link, json_pack("{s:s}", "doing", clean));
 }
 
+/* With the descriptor beside the words; lost, it only is not kept. */
+void
+work_hold(struct work *w, int fd)
+{
+	static const char text[] = "{\"hold\":true}";
+	char room[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec words = {(void *)text, sizeof(text) - 1};
+	struct msghdr m = {.msg_iov = &words,
+			   .msg_iovlen = 1,
+			   .msg_control = room,
+			   .msg_controllen = sizeof(room)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	while (sendmsg(w->link->socket, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
 void
 work_log(struct work *w, enum log_level level, const char *fmt, ...)
 {

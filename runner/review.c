@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "batch_claims.h"
 #include "batch_schedule.h"
 #include "manifests/digest.h"
 #include "retries.h"
@@ -62,6 +63,8 @@ add_vm_digest(struct batch_vm *v)
 	add_text(d, v->run.pvm->key);
 	add_text(d, v->run.view.vm->id);
 	add_text(d, v->run.view.shape->name);
+	if (batch_claim_bars(v))
+		add_text(d, json_string_value(json_object_get(v->claim, "id")));
 	for (size_t i = 0; i < s->nsteps; i++)
 		if (scheduled_is_todo(&s->steps[i]))
 			add_step(d, v, &s->steps[i]);
@@ -88,11 +91,22 @@ add_digests(struct batch *b)
 	keep_digest(all, b->digest);
 }
 
+static bool
+wants_accept(const struct batch_vm *v)
+{
+	return v->run.schedule &&
+	       (v->run.schedule->accept || batch_claim_bars(v));
+}
+
 static void
 ask_for_licence(struct batch_vm *v)
 {
 	const struct scheduled *s = v->run.schedule->accept;
 
+	if (batch_claim_bars(v)) {
+		batch_refuse_claim(v);
+		return;
+	}
 	v->verdict = BATCH_BACK;
 	if (v->renew)
 		err_set(&v->error, ERR_NOT_READY,
@@ -116,10 +130,12 @@ give_licence(struct batch_vm *v, const struct batch_opts *opts)
 	struct schedule_opts how = {
 	    .view = &v->run.view,
 	    .redo = redo,
-	    .renew = v->renew,
 	    .accepted = true,
 	};
 
+	if (batch_claim_bars(v))
+		batch_accept_claim(v);
+	how.renew = v->renew;
 	batch_schedule_as(v, &how);
 	free(redo);
 }
@@ -152,8 +168,7 @@ review(struct batch *b, const struct batch_opts *opts, struct err *err)
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
-		if (v->verdict != BATCH_READY || !v->run.schedule ||
-		    !v->run.schedule->accept)
+		if (v->verdict != BATCH_READY || !wants_accept(v))
 			continue;
 		if (all || is_one_of(v->digest, opts->accept))
 			give_licence(v, opts);
@@ -166,8 +181,8 @@ review(struct batch *b, const struct batch_opts *opts, struct err *err)
 bool
 review_wants_accept(const struct batch_vm *v)
 {
-	return v->verdict == BATCH_BACK && v->digest[0] && v->run.schedule &&
-	       v->run.schedule->accept;
+	return v->verdict == BATCH_BACK && v->digest[0] && wants_accept(v) &&
+	       !json_object_get(v->claim, "heldBy");
 }
 
 int

@@ -75,7 +75,7 @@ child_start(const struct child_opts *opts, child_fn *fn, void *arg,
 	    struct child *ret, struct err *err)
 {
 	pid_t pid, parent = getpid();
-	struct child c = {.pidfd = -1};
+	struct child c = {.pidfd = -1, .held = -1};
 	int pair[2];
 
 	/* in parent and child: while the child lives, what its helpers leave
@@ -138,6 +138,36 @@ keep_error(struct child *c, const json_t *error)
 		text ? text : "");
 }
 
+/* What came beside the words: the latest is as good as those before. */
+static void
+keep_held(struct child *c, struct msghdr *m)
+{
+	struct cmsghdr *head = CMSG_FIRSTHDR(m);
+
+	if (!head || head->cmsg_level != SOL_SOCKET ||
+	    head->cmsg_type != SCM_RIGHTS ||
+	    head->cmsg_len != CMSG_LEN(sizeof(int)))
+		return;
+	mem_closep(&c->held);
+	memcpy(&c->held, CMSG_DATA(head), sizeof(int));
+}
+
+static ssize_t
+receive(struct child *c, char *text, size_t size)
+{
+	char room[CMSG_SPACE(sizeof(int))];
+	struct iovec words = {text, size};
+	struct msghdr m = {.msg_iov = &words,
+			   .msg_iovlen = 1,
+			   .msg_control = room,
+			   .msg_controllen = sizeof(room)};
+	ssize_t got = recvmsg(c->socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (got >= 0)
+		keep_held(c, &m);
+	return got;
+}
+
 json_t *
 child_receive(struct child *c)
 {
@@ -150,7 +180,7 @@ child_receive(struct child *c)
 	got = recv(c->socket, NULL, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
 	if (got > 0 && (size_t)got <= LINK_MESSAGE_MAX) {
 		text = mem_new((size_t)got);
-		got = recv(c->socket, text, (size_t)got, MSG_DONTWAIT);
+		got = receive(c, text, (size_t)got);
 	}
 	c->closed |= got == 0 || (got < 0 && errno == ECONNRESET);
 	if (got <= 0)
@@ -217,7 +247,8 @@ child_end(struct child *c, struct err *err)
 	(void)process_kill_group(&c->id, 5000, &ignored);
 	mem_closep(&c->socket);
 	mem_closep(&c->pidfd);
-	c->socket = c->pidfd = -1;
+	mem_closep(&c->held);
+	c->socket = c->pidfd = c->held = -1;
 	if (c->garbled)
 		return err_set(err, ERR_BUG,
 			       "the step's process said what is no message; "

@@ -26,6 +26,8 @@ struct child {
 	bool was_mute;	   /* it closed its end and lived on, so it was ended */
 	json_t *facts;	   /* of a success; may be NULL */
 	struct err *error; /* or of a failure: it is large, and rare */
+	/* A lock it handed over; take it, or child_end closes it.  -1 none. */
+	int held;
 };
 
 #define CHILD_SLOTS 8
@@ -49,7 +51,8 @@ int child_go(struct child *c, struct err *err);
 
 /* One message, taken off the socket.  NULL: none there, or nothing will come
  * any more (closed or garbled).  An object
- * with one of: "progress" [done, total], "doing" text, "record" {key, value}
+ * with one of: "hold" (c->held), "progress" [done, total], "doing" text,
+ * "record" {key, value}
  * (answer it with child_confirm once it is on disk).  Results are kept in
  * `c`. */
 json_t *child_receive(struct child *c);

@@ -277,6 +277,17 @@ step_is_mute(void *arg)
 	child_kill(&s->child);
 }
 
+/* From its first step to its end the run works on the vm, whether a step runs
+ * or not. */
+static void
+keep_held(struct step_run *s)
+{
+	if (s->vm->held_fd > 0)
+		close(s->vm->held_fd);
+	s->vm->held_fd = s->child.held;
+	s->child.held = -1;
+}
+
 static void
 step_said(void *arg)
 {
@@ -296,6 +307,8 @@ step_said(void *arg)
 			loop_unwatch(s->run->loop, s->child.socket);
 		return;
 	}
+	if (s->child.held >= 0)
+		keep_held(s);
 	if ((part = json_object_get(message, "record")))
 		step_record(s, part);
 	if ((part = json_object_get(message, "progress"))) {

@@ -76,7 +76,7 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 
 	if (place_open(w->view, &p, err) < 0)
 		return -1;
-	if (p.ops->claim(&p.vm, err) < 0)
+	if (place_claim(w, &p, err) < 0)
 		return err_wrap(err, "claiming the target");
 	if (remember_power(w, source, &was, err) < 0 ||
 	    stop_source(w, source, err) < 0)

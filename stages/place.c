@@ -29,6 +29,8 @@ place_open(const struct view *v, struct place *ret, struct err *err)
 		   .vm = v->vm,
 		   .shape = v->shape,
 		   .state_uuid = v->state_uuid,
+		   .state_dir = v->state_dir,
+		   .takeover = v->takeover,
 		   .aside = v->aside},
 	};
 	ret->volumes = mem_new((v->shape->ndisks + 1) * sizeof(*ret->volumes));
@@ -44,6 +46,58 @@ place_done(struct place *p)
 		volume_done(&p->volumes[i]);
 	free(p->volumes);
 	p->volumes = NULL;
+}
+
+int
+place_hold(struct work *w, const struct place *p, struct err *err)
+{
+	int fd = -1;
+
+	if (p->ops->hold(&p->vm, &fd, err) < 0)
+		return -1;
+	/* the run keeps it from now on, and so do our helpers */
+	if (fd >= 0) {
+		process_inherit(fd);
+		work_hold(w, fd);
+	}
+	return 0;
+}
+
+/* Whose it was is on record before it is ours: a run that is cut short between
+ * the two goes on without being asked again. */
+static int
+record_takeover(struct work *w, const struct place *p, struct err *err)
+{
+	json_t *claim = NULL;
+	int rc = 0;
+
+	if (!p->vm.takeover)
+		return 0;
+	if (p->ops->claimant(&p->vm, &claim, err) < 0)
+		return -1;
+	if (claim) {
+		work_log(w, LOG_LEVEL_WARNING, "taking over '%s' from %s",
+			 json_string_value(json_object_get(claim, "where")),
+			 json_string_value(json_object_get(claim, "who")));
+		rc =
+		    work_record(w, WORK_TAKEOVER,
+				json_incref(json_object_get(claim, "id")), err);
+	}
+	json_decref(claim);
+	return rc;
+}
+
+int
+place_claim(struct work *w, const struct place *p, struct err *err)
+{
+	bool ours = false;
+
+	if (record_takeover(w, p, err) < 0 || p->ops->claim(&p->vm, err) < 0 ||
+	    place_hold(w, p, err) < 0 || p->ops->owned(&p->vm, &ours, err) < 0)
+		return -1;
+	return ours ? 0
+		    : err_set(err, ERR_RETRY, "the claim of '%s' did not last",
+			      p->vm.shape->name);
 }
 
 int

@@ -16,6 +16,10 @@ struct place {
 int place_open(const struct view *v, struct place *ret, struct err *err);
 void place_done(struct place *p); /* {0} is fine */
 
+/* Says at the target that somebody works there, where it is ours. */
+int place_hold(struct work *w, const struct place *p, struct err *err);
+/* Claims the target and holds it; takes it over where that was accepted. */
+int place_claim(struct work *w, const struct place *p, struct err *err);
 /* Is there anything of ours at the target?  Foreign: ERR_HELD.  Where the
  * journal says that there was, a claim that is gone is found by what needs
  * it. */

@@ -33,6 +33,8 @@ struct view {
 	const struct shape *shape;
 	const char *state_dir;	/* of this vm, absolute */
 	const char *state_uuid; /* who claims at the target */
+	/* Whose claim at the target may be taken over, by its id; or NULL. */
+	const char *takeover;
 	/* Under which number the disks made so far are set aside before all is
 	 * copied anew; 0: they are not. */
 	int aside;
@@ -77,6 +79,10 @@ int work_record(struct work *w, const char *key, json_t *value,
 /* The key under which a step records the id of another that it found undone:
  * the next run does that one again. */
 #define WORK_VOID "void"
+/* The key under which cutover records whose claim it takes over. */
+#define WORK_TAKEOVER "takeover"
+/* Hands the parent a lock that it keeps to the vm's end; ours stays open. */
+void work_hold(struct work *w, int fd);
 /* What this or an earlier attempt of this step recorded; borrowed or NULL. */
 const json_t *work_recorded(const struct work *w, const char *key);
 /* The result of an earlier step ("cutover/disk-0"); borrowed or NULL. */
@@ -165,6 +171,11 @@ int stages_look_at_mark(const struct view *v, struct err *err);
 /* What the disks are called once they are set aside ("target/web/disk-0.raw as
  * disk-0.aside-1.raw, ..."); pure, caller frees. */
 char *stages_aside_text(const struct view *v);
+
+/* Who claims the vm's place at the target, if it is not us: see claimant in
+ * target.h.  Targets where nobody can be are not asked. */
+bool stages_can_be_claimed(const struct plan *plan);
+int stages_claimant(const struct view *v, json_t **ret, struct err *err);
 
 /* May the vm be given back to its source?  ERR_FAIL when its target may have
  * run and that is not meant to be lost; ERR_HELD when it is another's. */

@@ -122,9 +122,44 @@ look_at_epoch(struct work *w, struct err *err)
 		       "and what changed is copied again");
 }
 
+bool
+stages_can_be_claimed(const struct plan *plan)
+{
+	const struct target_ops *ops = target_find(plan->target->type);
+
+	return ops && ops->claimant;
+}
+
+int
+stages_claimant(const struct view *v, json_t **ret, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+
+	if (!stages_can_be_claimed(v->plan))
+		return 0;
+	if (place_open(v, &p, err) < 0)
+		return -1;
+	return p.ops->claimant(&p.vm, ret, err);
+}
+
+/* The lock first, then the look at whose it is. */
+static int
+hold_target(struct work *w, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+
+	if (!stages_can_be_claimed(w->view->plan))
+		return 0;
+	if (place_open(w->view, &p, err) < 0)
+		return -1;
+	return place_hold(w, &p, err);
+}
+
 int
 stages_before(struct work *w, struct err *err)
 {
+	if (hold_target(w, err) < 0)
+		return -1;
 	if (w->stage->writes_disks && stages_look_at_mark(w->view, err) < 0)
 		return -1;
 	if (w->stage->watches_epoch && look_at_epoch(w, err) < 0)

@@ -3,6 +3,7 @@
  *
  *   PATH/VM/                      the vm's home
  *     palletjack.json             the claim: whose this is
+ *     palletjack.json.lock        held by the run that works on it
  *     handover.json               the hand-over mark, once handed over
  *     disk-0.raw  disk-0.raw.id   a volume, and what identifies its contents
  *     overlays/                   scratch of conversion and boot test
@@ -25,6 +26,7 @@
 #include "stages/target/target.h"
 
 #define LOCAL_CLAIM "palletjack.json"
+#define LOCAL_HELD LOCAL_CLAIM ".lock"
 #define LOCAL_MARK "handover.json"
 #define LOCAL_LOCK "running.lock"
 #define LOCAL_STARTING "starting.lock"
@@ -56,8 +58,12 @@ int local_check_names(const struct target_vm *t, struct err *err);
 /* local_claim.c */
 int local_guard(const struct target_vm *t, struct err *err);
 int local_claim(const struct target_vm *t, struct err *err);
-/* ERR_HELD unless `dir` bears our claim (1) or none (0). */
+#define LOCAL_TAKEABLE 2
+/* ERR_HELD unless `dir` bears our claim (1), none (0), or the one that may be
+ * taken over (LOCAL_TAKEABLE). */
 int local_claimed(const struct target_vm *t, const char *dir, struct err *err);
+/* The first foreign claim, as struct target_ops says. */
+int local_claimant(const struct target_vm *t, json_t **ret, struct err *err);
 /* ERR_HELD unless all directories bear our claim. */
 int local_must_own(const struct target_vm *t, struct err *err);
 /* Has a directory anything but what a cut-short claim leaves? */
@@ -65,6 +71,14 @@ bool local_is_occupied(const char *dir);
 int local_mark(const struct target_vm *t, enum handover state, struct err *err);
 int local_marked(const struct target_vm *t, enum handover *ret,
 		 struct err *err);
+
+/* local_lock.c */
+int local_hold(const struct target_vm *t, int *ret_fd, struct err *err);
+/* Who works on the vm whose home that is, caller frees; NULL: nobody. */
+char *local_holder(const char *dir);
+/* Makes a takeable directory ours; `text` is our claim. */
+int local_take_over(const struct target_vm *t, const char *dir,
+		    const char *text, struct err *err);
 
 /* local_volume.c */
 char *local_volume_id(const struct target_vm *t, size_t n); /* a path */

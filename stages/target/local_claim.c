@@ -57,26 +57,91 @@ plan_name(const struct target_vm *t)
 	return mem_printf("%s/%s", t->plan->o.namespace, t->plan->o.name);
 }
 
+/* Two claims of one state differ in their time. */
+static char *
+claim_id(const json_t *claim)
+{
+	return mem_printf("%s %s", text_of(claim, "uuid"),
+			  text_of(claim, "time"));
+}
+
+/* Who it is, for people. */
+static char *
+claim_words(const json_t *claim)
+{
+	return mem_printf("plan '%s', vm '%s', claimed by state %s (%s:%s) at "
+			  "%s",
+			  text_of(claim, "plan"), text_of(claim, "vm"),
+			  text_of(claim, "uuid"), text_of(claim, "host"),
+			  text_of(claim, "state"), text_of(claim, "time"));
+}
+
+static bool
+is_takeable(const struct target_vm *t, const json_t *claim)
+{
+	CLEANUP(mem_freep) char *id = claim_id(claim);
+
+	return t->takeover && strcmp(id, t->takeover) == 0;
+}
+
 int
 local_claimed(const struct target_vm *t, const char *dir, struct err *err)
 {
+	CLEANUP(mem_freep) char *who = NULL;
 	json_t *claim = NULL;
-	bool ours;
+	int rc;
 
 	if (read_json(dir, LOCAL_CLAIM, &claim, err) < 0)
 		return -1;
 	if (!claim)
 		return 0;
-	ours = strcmp(text_of(claim, "uuid"), t->state_uuid) == 0;
-	if (!ours)
+	rc = strcmp(text_of(claim, "uuid"), t->state_uuid) == 0 ? 1
+	     : is_takeable(t, claim)				? LOCAL_TAKEABLE
+								: -1;
+	if (rc < 0) {
+		who = claim_words(claim);
 		err_set(err, ERR_HELD,
-			"'%s' belongs to plan '%s', vm '%s', claimed by state "
-			"%s at %s: only a run with that state directory may "
-			"write it",
-			dir, text_of(claim, "plan"), text_of(claim, "vm"),
-			text_of(claim, "uuid"), text_of(claim, "time"));
+			"'%s' belongs to %s: only a run with that state "
+			"directory may write it; 'palletjack plan' says how to "
+			"take it over",
+			dir, who);
+	}
 	json_decref(claim);
-	return ours ? 1 : -1;
+	return rc;
+}
+
+int
+local_claimant(const struct target_vm *t, json_t **ret, struct err *err)
+{
+	enum handover mark = HANDOVER_NONE;
+	struct local_dirs d = {0};
+	json_t *claim = NULL;
+	int rc = 0;
+
+	/* what is handed over is nobody's to take */
+	if (local_check_names(t, err) < 0 || local_marked(t, &mark, err) < 0)
+		return -1;
+	if (mark != HANDOVER_NONE)
+		return 0;
+	local_dirs_of(t, &d);
+	for (size_t i = 0; rc == 0 && !*ret && i < d.list.n; i++) {
+		rc = read_json(d.list.v[i], LOCAL_CLAIM, &claim, err);
+		if (rc == 0 && claim &&
+		    strcmp(text_of(claim, "uuid"), t->state_uuid) != 0) {
+			CLEANUP(mem_freep) char *id = claim_id(claim);
+			CLEANUP(mem_freep) char *who = claim_words(claim);
+			CLEANUP(mem_freep)
+			char *holder = local_holder(d.list.v[i]);
+
+			*ret = json_pack("{s:s, s:s, s:s, s:s*, s:O}", "id", id,
+					 "who", who, "where", d.list.v[i],
+					 "heldBy", holder, "claim", claim);
+		}
+		json_decref(claim);
+		claim = NULL;
+	}
+	local_dirs_done(&d);
+	return rc;
 }
 
 int
@@ -93,8 +158,11 @@ local_must_own(const struct target_vm *t, struct err *err)
 				     "'%s' bears no claim of this vm: somebody "
 				     "removed it, or the directory",
 				     d.list.v[i]);
-		else if (claimed < 0)
-			rc = -1;
+		else if (claimed != 1)
+			rc = claimed < 0 ? -1
+					 : err_set(err, ERR_HELD,
+						   "'%s' is not taken over yet",
+						   d.list.v[i]);
 	}
 	local_dirs_done(&d);
 	return rc;
@@ -205,13 +273,17 @@ static char *
 claim_text(const struct target_vm *t)
 {
 	CLEANUP(mem_freep) char *plan = plan_name(t);
-	char now[CLOCK_TEXT_SIZE];
-	json_t *claim = json_pack(
-	    "{s:i, s:s, s:s, s:s, s:s, s:s}", "version", CLAIM_VERSION, "plan",
-	    plan, "vm", t->pvm->key, "source", t->vm->id, "uuid", t->state_uuid,
-	    "time", clock_format(clock_wall_ms(), now));
-	char *text = claim ? json_dumps(claim, JSON_INDENT(2)) : NULL;
+	char now[CLOCK_TEXT_SIZE], host[128] = "?";
+	json_t *claim;
+	char *text;
 
+	gethostname(host, sizeof(host) - 1);
+	claim =
+	    json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s*, s:s}", "version",
+		      CLAIM_VERSION, "plan", plan, "vm", t->pvm->key, "source",
+		      t->vm->id, "uuid", t->state_uuid, "host", host, "state",
+		      t->state_dir, "time", clock_format(clock_wall_ms(), now));
+	text = claim ? json_dumps(claim, JSON_INDENT(2)) : NULL;
 	json_decref(claim);
 	return text;
 }
@@ -219,29 +291,26 @@ claim_text(const struct target_vm *t)
 /* Written aside and linked into place, which only one of two can do: whoever
  * comes second reads who was first. */
 static int
-claim_dir(const struct target_vm *t, const char *dir, struct err *err)
+claim_dir(const struct target_vm *t, const char *dir, const char *text,
+	  struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_CLAIM);
 	CLEANUP(mem_freep)
 	char *aside = mem_printf("%s.%s", path, t->state_uuid);
-	CLEANUP(mem_freep) char *text = claim_text(t);
 	int claimed, linked;
 
 	if (fs_mkdirs(dir, 0755, err) < 0)
 		return -1;
 	claimed = local_claimed(t, dir, err);
-	if (claimed != 0)
+	if (claimed == LOCAL_TAKEABLE)
+		return local_take_over(t, dir, text, err);
+	if (claimed == 1 || claimed < 0)
 		return claimed < 0 ? -1 : 0;
-	if (local_is_occupied(dir))
+	if (claimed == 0 && local_is_occupied(dir))
 		return err_set(err, ERR_FAIL,
 			       "'%s' holds files that no run made: move them "
 			       "away, or set targetName",
 			       dir);
-	if (!text)
-		return err_set(err, ERR_BUG,
-			       "the names of vm '%s' are not "
-			       "UTF-8",
-			       t->pvm->key);
 	if (fs_write(aside, text, strlen(text), 0644, err) < 0)
 		return -1;
 	linked = link(aside, path);
@@ -258,12 +327,17 @@ claim_dir(const struct target_vm *t, const char *dir, struct err *err)
 int
 local_claim(const struct target_vm *t, struct err *err)
 {
+	/* one text for all of them: they are one claim */
+	CLEANUP(mem_freep) char *text = claim_text(t);
 	struct local_dirs d = {0};
 	int rc = local_guard(t, err);
 
+	if (rc == 0 && !text)
+		rc = err_set(err, ERR_BUG, "the names of vm '%s' are not UTF-8",
+			     t->pvm->key);
 	local_dirs_of(t, &d);
 	for (size_t i = 0; rc == 0 && i < d.list.n; i++)
-		rc = claim_dir(t, d.list.v[i], err);
+		rc = claim_dir(t, d.list.v[i], text, err);
 	local_dirs_done(&d);
 	return rc;
 }

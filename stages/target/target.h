@@ -22,6 +22,9 @@ struct target_vm {
 	const struct inv_vm *vm;
 	const struct shape *shape;
 	const char *state_uuid; /* of the vm's state directory: who claims */
+	const char *state_dir;	/* the same, for people; may be NULL */
+	/* The claim, by its id, that may be taken over; or NULL. */
+	const char *takeover;
 	int aside; /* the number its disks are set aside under; 0: none */
 	/* For check() alone: the vms that are moved to the same endpoint and
 	 * come before this one. */
@@ -63,8 +66,17 @@ struct target_ops {
 	int (*guard)(const struct target_vm *t, struct err *err);
 
 	/* Makes the vm's place and claims it for plan, vm and state_uuid;
-	 * idempotent. */
+	 * idempotent.  The claim that may be taken over becomes ours unless
+	 * somebody works on it (ERR_HELD); what it had is made anew. */
 	int (*claim)(const struct target_vm *t, struct err *err);
+	/* Whose claim is in our way: *ret stays NULL when nobody's is, or when
+	 * the vm was handed over; else an object with "id", "who", "where",
+	 * the "claim" itself, and "heldBy" while somebody works on it. */
+	int (*claimant)(const struct target_vm *t, json_t **ret,
+			struct err *err);
+	/* Where our claim is: *ret_fd is a lock that says that we work there,
+	 * as long as anybody has it open; else -1. */
+	int (*hold)(const struct target_vm *t, int *ret_fd, struct err *err);
 
 	/* Where disk number `n` goes; pure. */
 	void (*volume)(const struct target_vm *t, size_t n, struct volume *ret);
