@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#define LONGEST_MS 1e15
+
 static double
 random_share(void)
 {
@@ -30,6 +32,11 @@ pause_of(const struct run_policy *policy, const struct retries *r)
 		      pow(policy->retry.factor, r->tried - 1);
 	int64_t ms, left = policy->retry.total_ms - r->paused_ms;
 
+	/* beyond what numbers hold, after a thousand times */
+	if (policy->retry.first_ms <= 0)
+		most = 0;
+	else if (most > LONGEST_MS)
+		most = LONGEST_MS;
 	if (policy->retry.max_ms && most > (double)policy->retry.max_ms)
 		most = (double)policy->retry.max_ms;
 	ms = (int64_t)(random_share() * most);

@@ -18,9 +18,10 @@ vm=$PALLETJACK_STATE/t/p/vm-00001
 size() {
 	stat -c %s "$vm/journal"
 }
-# What is remembered of each step, with how often it was tried.
+# What is remembered of each step, with how often it was tried, but for whether
+# it has retries left: a run that begins gives it fresh ones.
 remembered() {
-	palletjack status m.yaml -o json | jq -S '.vms[].steps'
+	palletjack status m.yaml -o json | jq -S '[.vms[].steps[] | del(.retriesUsedUp)]'
 }
 fake_steps | sort >steps
 
