@@ -48,10 +48,10 @@ check 'a source that ran meanwhile is copied again, the hook not repeated' '
 	test "$(fake_log | grep -c "^pre-hook\$")" -eq 1 &&
 	test "$(fake_state)" = finished
 '
-check 'once committed, it is not: the disk is no replica any more' '
+check 'once committed, only with a licence: the disk is no replica any more' '
 	begin commit && sed -i "s/seed: \"1\"/seed: \"2\"/" m.yaml &&
-	decision cutover/disk-0 | grep "^refused" &&
-	exits 6 palletjack run m.yaml
+	palletjack plan m.yaml | grep "^  set-aside .*; wants --accept$" &&
+	exits 3 palletjack run m.yaml
 '
 check 'and nothing was begun' '
 	test "$(fake_log | tail -1)" = commit
