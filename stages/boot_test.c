@@ -369,6 +369,7 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	return rc;
 }
 
+/* No probe: what it boots is thrown away, so that a second time is a first. */
 const struct stage stage_boot_test = {
     .name = "boot-test",
     .scope = STAGE_VM,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* commit: fold the converted overlays into the disks.  From its beginning on
  * the replicas are gone; the overlays are its redo log until cleanup, so that
- * it is repeated, from the start, until it went through. */
+ * it is repeated, from the start, until it went through.  That it did is said
+ * beside them: the disks alone do not tell. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,30 @@ commit_all(struct work *w, const struct place *p, const struct overlays *o,
 	return 0;
 }
 
+/* Which overlays they are that are folded in. */
+static json_t *
+basis_of(const struct work *w)
+{
+	const json_t *converted = work_fact(w, "convert");
+
+	return json_pack("{s:i, s:O?, s:O?}", "redone", w->redone, "attempt",
+			 json_object_get(converted, "attempt"), "overlays",
+			 json_object_get(converted, "overlays"));
+}
+
+/* Where that cannot be said, the step is done all the same. */
+static void
+note_done(struct work *w, const struct overlays *o, const json_t *facts)
+{
+	json_t *basis = basis_of(w);
+	struct err err;
+
+	if (overlays_note_done(o->dir, stage_commit.name, basis, facts, &err) <
+	    0)
+		work_log(w, LOG_LEVEL_WARNING, "%s", err.text);
+	json_decref(basis);
+}
+
 static int
 run(struct work *w, json_t **ret_facts, struct err *err)
 {
@@ -142,7 +167,31 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	*ret_facts =
 	    json_pack("{s:O?, s:o}", "attempt",
 		      json_object_get(converted, "attempt"), "disks", disks);
+	note_done(w, &o, *ret_facts);
 	return 0;
+}
+
+static int
+probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(overlays_done) struct overlays o = {0};
+	const json_t *converted = work_fact(w, "convert");
+	json_t *basis;
+	int rc;
+
+	if (!converted)
+		return 0; /* run() says what is wrong */
+	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
+	    overlays_from_json(json_object_get(converted, "overlays"),
+			       p.vm.shape, &o, err) < 0)
+		return -1;
+	basis = basis_of(w);
+	rc =
+	    overlays_find_done(o.dir, stage_commit.name, basis, ret_facts, err);
+	json_decref(basis);
+	*ret_done = *ret_facts != NULL;
+	return rc;
 }
 
 const struct stage stage_commit = {
@@ -152,6 +201,7 @@ const struct stage stage_commit = {
     .watches_epoch = true,
     .applies = applies,
     .inputs = inputs,
+    .probe = probe,
     .run = run,
     .deadline_ms = deadline_ms,
 };

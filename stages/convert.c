@@ -3,7 +3,9 @@
  *
  * The replica is only read.  An attempt that ends early leaves overlays that
  * nobody reads again: the next one begins on fresh ones, because converting
- * what is half converted, or converted, is not the same as converting once. */
+ * what is half converted, or converted, is not the same as converting once.
+ * One that came to its end, checked and synced, says so beside its overlays:
+ * should nobody have heard of it, it is not done again. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -135,6 +137,41 @@ settle(const struct overlays *o, struct err *err)
 	return fs_sync_dir(o->dir, err);
 }
 
+/* What the overlays lie on: they are worth nothing above another copy. */
+static json_t *
+basis_of(const struct work *w)
+{
+	json_t *copies = json_array();
+
+	for (size_t i = 0; i < w->view->shape->ndisks; i++) {
+		CLEANUP(mem_freep)
+		char *step = mem_printf("cutover/%s",
+					w->view->shape->disks[i].source->id);
+		const json_t *fact = work_fact(w, step);
+
+		json_array_append_new(
+		    copies,
+		    json_pack("{s:O?, s:O?, s:O?}", "volumeId",
+			      json_object_get(fact, "volumeId"), "generation",
+			      json_object_get(fact, "generation"), "root",
+			      json_object_get(fact, "root")));
+	}
+	return json_pack("{s:i, s:o}", "redone", w->redone, "copies", copies);
+}
+
+/* Where that cannot be said, the step is done all the same. */
+static void
+note_done(struct work *w, const struct overlays *o, const json_t *facts)
+{
+	json_t *basis = basis_of(w);
+	struct err err;
+
+	if (overlays_note_done(o->dir, stage_convert.name, basis, facts, &err) <
+	    0)
+		work_log(w, LOG_LEVEL_WARNING, "%s", err.text);
+	json_decref(basis);
+}
+
 static int
 convert_on(struct work *w, const struct overlays *o, const char *tmpdir,
 	   json_t **ret_facts, struct err *err)
@@ -165,6 +202,7 @@ convert_on(struct work *w, const struct overlays *o, const char *tmpdir,
 	*ret_facts = json_pack("{s:i, s:o, s:o, s:s}", "attempt", w->attempt,
 			       "overlays", overlays_to_json(o), "messages",
 			       messages, "accel", accel_name(accel.accel));
+	note_done(w, o, *ret_facts);
 	return 0;
 }
 
@@ -211,6 +249,30 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	return convert(w, &p, scratch, ret_facts, err);
 }
 
+/* The last attempt alone: each begins by removing what was there before it. */
+static int
+probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
+{
+	json_int_t last = json_integer_value(work_recorded(w, "converting"));
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(mem_freep) char *scratch = NULL, *dir = NULL;
+	json_t *basis;
+	int rc;
+
+	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
+	    refuse_sealed(w, err) < 0)
+		return -1;
+	scratch = p.ops->scratch(&p.vm);
+	dir = mem_printf("%s/ov.%" JSON_INTEGER_FORMAT, scratch, last);
+	basis = basis_of(w);
+	rc = overlays_find_done(dir, stage_convert.name, basis, ret_facts, err);
+	json_decref(basis);
+	*ret_done = *ret_facts != NULL;
+	if (rc < 0 || !*ret_done)
+		return rc;
+	return convert_remove_tmpdir(w, err);
+}
+
 const struct stage stage_convert = {
     .name = "convert",
     .scope = STAGE_VM,
@@ -219,6 +281,7 @@ const struct stage stage_convert = {
     .watches_epoch = true,
     .applies = applies,
     .inputs = inputs,
+    .probe = probe,
     .run = run,
     .deadline_ms = deadline_ms,
 };

@@ -59,6 +59,16 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 }
 
 static int
+probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+
+	if (place_open(w->view, &p, err) < 0)
+		return -1;
+	return p.ops->is_defined(&p.vm, ret_done, ret_facts, err);
+}
+
+static int
 undo(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
@@ -82,6 +92,7 @@ const struct stage stage_create_vm = {
     .scope = STAGE_VM,
     .watches_epoch = true,
     .inputs = inputs,
+    .probe = probe,
     .run = run,
     .undo = &undo_create_vm,
 };

@@ -85,6 +85,31 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* Claimed, known how it was, and off: stopping it is over. */
+static int
+cutover_probe(struct work *w, bool *ret_done, json_t **ret_facts,
+	      struct err *err)
+{
+	const struct source_ops *ops = source_find(w->view->plan->source->type);
+	const json_t *was = work_recorded(w, "power");
+	enum power_state now = POWER_STATE_OFF;
+	CLEANUP(place_done) struct place p = {0};
+	bool ours = false;
+
+	if (!was)
+		return 0;
+	if (place_open(w->view, &p, err) < 0 ||
+	    p.ops->owned(&p.vm, &ours, err) < 0)
+		return -1;
+	if (ops->power_state &&
+	    ops->power_state(w->view->plan->source, w->view->vm, &now, err) < 0)
+		return err_wrap(err, "asking whether the source runs");
+	*ret_done = ours && now == POWER_STATE_OFF;
+	if (*ret_done)
+		*ret_facts = json_pack("{s:O}", "power", was);
+	return 0;
+}
+
 /* Giving the source back. */
 
 /* Never beside its target. */
@@ -187,8 +212,6 @@ copying_done(struct copying *c)
 static int
 make_volume(struct work *w, struct copying *c, struct err *err)
 {
-	if (place_open(w->view, &c->place, err) < 0)
-		return -1;
 	c->volume = &c->place.volumes[w->ndisk];
 	if (c->place.ops->create_volume(&c->place.vm, w->ndisk, &c->volume_id,
 					&c->fresh, err) < 0)
@@ -264,6 +287,7 @@ copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
 	struct copy_progress progress;
 
 	if (replica_generation(w, &c->generation, err) < 0 ||
+	    place_open(w->view, &c->place, err) < 0 ||
 	    make_volume(w, c, err) < 0 ||
 	    replica_ledger(w, c->volume_id, c->fresh, &c->ledger, err) < 0 ||
 	    open_ends(w, c, err) < 0 || move_bytes(w, c, &progress, err) < 0)
@@ -281,6 +305,41 @@ copy_stage_run(struct work *w, json_t **ret_facts, struct err *err)
 
 	work_catch_stop(w);
 	rc = copy_disk(w, &c, ret_facts, err);
+	copying_done(&c);
+	return rc;
+}
+
+/* All of the disk durable, by its ledger, at the generation that was begun:
+ * then nothing is read again.  What is there in part, run() goes on with. */
+static int
+find_copy(struct work *w, struct copying *c, bool *ret, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = place_ledger(w->view, w->disk);
+
+	if (!replica_begun(w, &c->generation))
+		return 0;
+	if (place_open(w->view, &c->place, err) < 0)
+		return -1;
+	if (!fs_exists(c->place.volumes[w->ndisk].path) ||
+	    !replica_is_whole(w, path, c->generation, &c->ledger))
+		return 0;
+	/* it is there: this asks for its id */
+	if (make_volume(w, c, err) < 0)
+		return -1;
+	*ret = !c->fresh && replica_is_of(w, c->ledger, c->volume_id);
+	return *ret ? fs_sync_file(path, err) : 0;
+}
+
+static int
+copy_probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
+{
+	struct copy_progress p = {.skipped_bytes = w->disk->capacity_bytes};
+	struct copying c = {0};
+	int rc = find_copy(w, &c, ret_done, err);
+
+	if (rc == 0 && *ret_done)
+		*ret_facts = replica_facts(w, c.volume, c.volume_id, c.ledger,
+					   c.generation, &p);
 	copying_done(&c);
 	return rc;
 }
@@ -322,6 +381,7 @@ const struct stage stage_cutover = {
     .scope = STAGE_VM,
     .writes_disks = true,
     .inputs = cutover_inputs,
+    .probe = cutover_probe,
     .run = cutover_run,
     .deadline_ms = power_deadline,
     .undo = &undo_cutover,
@@ -334,6 +394,7 @@ const struct stage stage_copy = {
     .writes_disks = true,
     .watches_epoch = true,
     .inputs = cutover_inputs,
+    .probe = copy_probe,
     .run = copy_stage_run,
     .tells_progress = true,
     .copied = copy_copied,

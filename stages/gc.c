@@ -91,6 +91,7 @@ gc_disks_run(struct work *w, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* No probes: removing what is not there any more is looking. */
 const struct stage stage_gc = {
     .name = "gc",
     .scope = STAGE_VM,

@@ -103,6 +103,7 @@ hook_deadline(const struct run_policy *policy)
 	return policy->deadlines.hook_ms ? policy->deadlines.hook_ms + 5000 : 0;
 }
 
+/* No probe: only the script could tell, by its key. */
 const struct stage stage_pre_hook = {
     .name = "pre-hook",
     .scope = STAGE_VM,

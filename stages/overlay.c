@@ -15,6 +15,7 @@
 #include "io/process.h"
 
 #define QEMU_IMG_DEADLINE_MS 300000
+#define NOTE_MAX ((size_t)16 * 1024 * 1024)
 
 void
 overlays_done(struct overlays *o)
@@ -165,4 +166,51 @@ overlay_check(const char *path, struct err *err)
 			      "-f",	  "qcow2", "--", path, NULL};
 
 	return process_run(argv, QEMU_IMG_DEADLINE_MS, NULL, err);
+}
+
+static char *
+note_path(const char *dir, const char *step)
+{
+	return mem_printf("%s/%s.done", dir, step);
+}
+
+int
+overlays_note_done(const char *dir, const char *step, const json_t *basis,
+		   const json_t *facts, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = note_path(dir, step);
+	json_t *note = json_pack("{s:O, s:O}", "basis", basis, "facts", facts);
+	CLEANUP(mem_freep) char *text = json_dumps(note, JSON_INDENT(2));
+
+	json_decref(note);
+	if (!text)
+		return err_set(err, ERR_BUG, "the facts of %s are no JSON",
+			       step);
+	return fs_write(path, text, strlen(text), 0600, err);
+}
+
+int
+overlays_find_done(const char *dir, const char *step, const json_t *basis,
+		   json_t **ret_facts, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = note_path(dir, step);
+	CLEANUP(buf_done) struct buf text = {0};
+	struct err ignored;
+	json_t *note, *facts;
+
+	if (fs_read(path, NOTE_MAX, true, &text, &ignored) < 0 || !text.data)
+		return 0;
+	note = json_loadb(text.data, text.len, 0, NULL);
+	facts = json_object_get(note, "facts");
+	if (json_is_object(facts) &&
+	    json_equal(json_object_get(note, "basis"), basis))
+		*ret_facts = json_incref(facts);
+	json_decref(note);
+	/* renamed perhaps a moment before the kill */
+	if (*ret_facts && fs_sync_dir(dir, err) < 0) {
+		json_decref(*ret_facts);
+		*ret_facts = NULL;
+		return -1;
+	}
+	return 0;
 }

@@ -37,6 +37,16 @@ json_t *overlays_to_json(const struct overlays *o);
 int overlays_from_json(const json_t *json, const struct shape *shape,
 		       struct overlays *ret, struct err *err);
 
+/* Says, synced, in the overlays' directory that this step is finished: upon
+ * `basis`, with these facts.  For what takes long, and would be done again if
+ * the run dies before it has heard of it. */
+int overlays_note_done(const char *dir, const char *step, const json_t *basis,
+		       const json_t *facts, struct err *err);
+/* Was it finished upon just that?  *ret_facts (new reference) stays NULL if
+ * not; what cannot be read says nothing. */
+int overlays_find_done(const char *dir, const char *step, const json_t *basis,
+		       json_t **ret_facts, struct err *err);
+
 /* qemu-img check: whole? */
 int overlay_check(const char *path, struct err *err);
 

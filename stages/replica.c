@@ -10,20 +10,26 @@
 #include "stages/inputs.h"
 #include "stages/place.h"
 
-int
-replica_generation(struct work *w, uint32_t *ret, struct err *err)
+bool
+replica_begun(const struct work *w, uint32_t *ret)
 {
 	CLEANUP(mem_freep) char *now = inputs_epoch(w->view);
 	const json_t *last = work_recorded(w, "generation");
 	const char *epoch = json_string_value(json_object_get(last, "epoch"));
-	json_int_t number = json_integer_value(json_object_get(last, "number"));
-	json_int_t redone = json_integer_value(json_object_get(last, "redone"));
 
-	if (epoch && strcmp(epoch, now) == 0 && redone == w->redone) {
-		*ret = (uint32_t)number;
+	*ret = (uint32_t)json_integer_value(json_object_get(last, "number"));
+	return epoch && strcmp(epoch, now) == 0 &&
+	       json_integer_value(json_object_get(last, "redone")) == w->redone;
+}
+
+int
+replica_generation(struct work *w, uint32_t *ret, struct err *err)
+{
+	CLEANUP(mem_freep) char *now = inputs_epoch(w->view);
+
+	if (replica_begun(w, ret))
 		return 0;
-	}
-	*ret = (uint32_t)number + 1;
+	++*ret;
 	return work_record(
 	    w, "generation",
 	    json_pack("{s:I, s:s, s:i}", "number", (json_int_t)*ret, "epoch",
@@ -64,6 +70,39 @@ heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
 		id->digest = ledger_identity(old)->digest;
 	ledger_close(old);
 	return stale ? fs_remove(path, err) : 0;
+}
+
+bool
+replica_is_whole(const struct work *w, const char *path, uint32_t generation,
+		 struct ledger **ret)
+{
+	enum ledger_digest digest;
+	struct err ignored;
+
+	if (!fs_exists(path) || ledger_open_readonly(path, ret, &ignored) < 0)
+		return false;
+	digest = ledger_identity(*ret)->digest;
+	return !ledger_sealed(*ret) && ledger_applied(*ret) == generation &&
+	       ledger_count_durable(*ret) == ledger_nblocks(*ret) &&
+	       (digest != LEDGER_NO_DIGEST ||
+		w->view->plan->policy->proof == PROOF_NONE);
+}
+
+bool
+replica_is_of(const struct work *w, const struct ledger *l,
+	      const char *volume_id)
+{
+	const struct ledger_identity *is = ledger_identity(l);
+	struct ledger_identity wanted = {0};
+	struct err ignored;
+
+	return ledger_put_id(wanted.vm, w->view->vm->id, &ignored) == 0 &&
+	       ledger_put_id(wanted.disk, w->disk->id, &ignored) == 0 &&
+	       ledger_put_id(wanted.target, volume_id, &ignored) == 0 &&
+	       strcmp(is->vm, wanted.vm) == 0 &&
+	       strcmp(is->disk, wanted.disk) == 0 &&
+	       strcmp(is->target, wanted.target) == 0 &&
+	       is->size_bytes == w->disk->capacity_bytes;
 }
 
 int

@@ -14,6 +14,17 @@
  * somebody who wants the copy made anew. */
 int replica_generation(struct work *w, uint32_t *ret, struct err *err);
 
+/* The one that was begun for it, if that was: nothing is recorded. */
+bool replica_begun(const struct work *w, uint32_t *ret);
+
+/* Does its ledger know all of the disk at that generation, with such proof as
+ * is wanted?  *ret (ledger_close) also when not, if it can be read. */
+bool replica_is_whole(const struct work *w, const char *path,
+		      uint32_t generation, struct ledger **ret);
+/* And is it this vm's, this disk's, and that volume's? */
+bool replica_is_of(const struct work *w, const struct ledger *l,
+		   const char *volume_id);
+
 /* Opens or makes the disk's ledger for the volume of that id; `fresh`: it was
  * made just now.  A ledger of another volume knows nothing of this one and
  * goes, as does one that cannot be read, and one without digests when some are

@@ -35,6 +35,8 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* No probe: each file is looked at before it is moved, and one that was moved
+ * stays. */
 const struct stage stage_set_aside = {
     .name = "set-aside",
     .scope = STAGE_VM,

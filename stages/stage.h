@@ -133,8 +133,12 @@ struct stage {
 	void (*inputs)(const struct view *v, const struct inv_disk *disk,
 		       json_t *ret);
 	/* Settles an intent whose result is unknown by looking at the world:
-	 * *ret_done with the facts it would have given, or not done and run()
-	 * is called again.  NULL: run() again is right. */
+	 * *ret_done (false before) with the facts it would have given, and what
+	 * it saw would survive a power cut; or not done, and run() is called
+	 * again.  NULL: run() again is right, and the stage's file says why:
+	 * it changes nothing (validate, verify, boot-test), it looks itself at
+	 * each thing it does (set-aside, cleanup, gc, all that undo), or
+	 * nothing tells whether it was done (hooks: at least once). */
 	int (*probe)(struct work *w, bool *ret_done, json_t **ret_facts,
 		     struct err *err);
 	/* Does it.  *ret_facts (an object, or left NULL) is what later steps

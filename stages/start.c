@@ -104,7 +104,9 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
-/* Without a mark nothing was started.  With one, a vm that runs was. */
+/* Without a mark nothing was started.  With one, a vm that runs was; whether
+ * one that does not run ever did, nobody knows, and it shall run.  One that is
+ * to stay off is marked again: of several marks some may be missing. */
 static int
 probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 {

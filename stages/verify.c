@@ -156,6 +156,7 @@ verify_run(struct work *w, json_t **ret_facts, struct err *err)
 	return replica_verify(w, &p.volumes[w->ndisk], ret_facts, err);
 }
 
+/* No probe: it only reads, and nothing shows that it has read. */
 const struct stage stage_verify = {
     .name = "verify",
     .scope = STAGE_DISK,

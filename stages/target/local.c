@@ -121,6 +121,7 @@ const struct target_ops target_local = {
     .set_aside = local_set_aside,
     .scratch = local_scratch,
     .create_vm = local_create_vm,
+    .is_defined = local_is_defined,
     .mark = local_mark,
     .marked = local_marked,
     .start = local_start,

@@ -93,6 +93,8 @@ int local_check(const struct target_vm *t, struct findings *findings,
 /* local_vm.c */
 int local_create_vm(const struct target_vm *t, json_t **ret_facts,
 		    struct err *err);
+int local_is_defined(const struct target_vm *t, bool *ret, json_t **ret_facts,
+		     struct err *err);
 
 /* local_aside.c */
 char *local_aside(const struct target_vm *t, size_t n);

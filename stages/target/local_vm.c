@@ -12,6 +12,7 @@
 #include "stages/target/qemu.h"
 
 #define NVRAM_MAX ((size_t)16 * 1024 * 1024)
+#define DEFINITION_MAX ((size_t)4 * 1024 * 1024)
 
 /* In single quotes nothing means anything but the single quote. */
 static void
@@ -111,13 +112,31 @@ script_text(const struct target_vm *t, const char *home, char **argv)
 	return buf_steal(&b);
 }
 
-static int
-write_script(const struct target_vm *t, const char *home,
-	     const struct qemu_machine *m, struct err *err)
+/* All that is written, and where. */
+struct definition {
+	char *home, *domain, *start, *nvram, *console, *uuid;
+	char *xml, *script;
+	enum accel accel;
+};
+
+static void
+definition_done(struct definition *d)
 {
-	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_START);
+	free(d->home);
+	free(d->domain);
+	free(d->start);
+	free(d->nvram);
+	free(d->console);
+	free(d->uuid);
+	free(d->xml);
+	free(d->script);
+}
+
+static char *
+script_of(const struct target_vm *t, const char *home,
+	  const struct qemu_machine *m)
+{
 	CLEANUP(qemu_argv_freep) char **argv = NULL;
-	CLEANUP(mem_freep) char *text = NULL;
 	struct qemu_machine by_script = *m;
 
 	/* short: a socket's address holds 108 bytes, and the script changes
@@ -126,56 +145,91 @@ write_script(const struct target_vm *t, const char *home,
 	by_script.serial = LOCAL_PIPE;
 	by_script.pidfile = LOCAL_PIDFILE;
 	argv = qemu_argv(&by_script);
-	text = script_text(t, home, argv);
-	return fs_write(path, text, strlen(text), 0755, err);
+	return script_text(t, home, argv);
 }
 
-static int
-write_definition(const struct target_vm *t, const struct volume *volumes,
-		 json_t **ret_facts, struct err *err)
+/* The same vm on the same machine has the same one, whenever it is asked. */
+static void
+definition_of(const struct target_vm *t, struct definition *ret)
 {
-	CLEANUP(mem_freep) char *home = local_home(t);
-	CLEANUP(mem_freep) char *serial = local_path(t, LOCAL_CONSOLE);
-	CLEANUP(mem_freep) char *nvram = local_path(t, LOCAL_NVRAM);
-	CLEANUP(mem_freep) char *domain = local_path(t, LOCAL_DOMAIN);
-	CLEANUP(mem_freep) char *uuid = qemu_uuid(t);
-	CLEANUP(mem_freep) char *xml = NULL;
+	size_t n = t->shape->ndisks;
+	struct volume *volumes = mem_new((n + 1) * sizeof(*volumes));
 	struct accel_info accel;
-	struct qemu_machine m = {.shape = t->shape,
-				 .volumes = volumes,
-				 .uuid = uuid,
-				 .nvram = nvram,
-				 .serial = serial};
+	struct qemu_machine m = {.shape = t->shape, .volumes = volumes};
 
+	ret->home = local_home(t);
+	ret->domain = local_path(t, LOCAL_DOMAIN);
+	ret->start = local_path(t, LOCAL_START);
+	ret->nvram = local_path(t, LOCAL_NVRAM);
+	ret->console = local_path(t, LOCAL_CONSOLE);
+	ret->uuid = qemu_uuid(t);
+	for (size_t i = 0; i < n; i++)
+		local_volume(t, i, &volumes[i]);
 	accel_probe(&accel);
-	m.accel = accel.accel;
-	xml = qemu_domain_xml(&m);
-	if (make_nvram(t, nvram, err) < 0 ||
-	    fs_write(domain, xml, strlen(xml), 0644, err) < 0 ||
-	    write_script(t, home, &m, err) < 0)
-		return -1;
-	*ret_facts =
-	    json_pack("{s:s, s:s, s:s+, s:s, s:s, s:s}", "home", home, "domain",
-		      domain, "start", home, "/" LOCAL_START, "console", serial,
-		      "accel", accel_name(accel.accel), "uuid", uuid);
-	return 0;
+	ret->accel = m.accel = accel.accel;
+	m.uuid = ret->uuid;
+	m.nvram = ret->nvram;
+	m.serial = ret->console;
+	ret->xml = qemu_domain_xml(&m);
+	ret->script = script_of(t, ret->home, &m);
+	for (size_t i = 0; i < n; i++)
+		volume_done(&volumes[i]);
+	free(volumes);
+}
+
+static json_t *
+definition_facts(const struct definition *d)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "home", d->home,
+			 "domain", d->domain, "start", d->start, "console",
+			 d->console, "accel", accel_name(d->accel), "uuid",
+			 d->uuid);
 }
 
 int
 local_create_vm(const struct target_vm *t, json_t **ret_facts, struct err *err)
 {
-	size_t n = t->shape->ndisks;
-	struct volume *volumes;
-	int rc;
+	CLEANUP(definition_done) struct definition d = {0};
 
 	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
 		return -1;
-	volumes = mem_new((n + 1) * sizeof(*volumes));
-	for (size_t i = 0; i < n; i++)
-		local_volume(t, i, &volumes[i]);
-	rc = write_definition(t, volumes, ret_facts, err);
-	for (size_t i = 0; i < n; i++)
-		volume_done(&volumes[i]);
-	free(volumes);
-	return rc;
+	definition_of(t, &d);
+	if (make_nvram(t, d.nvram, err) < 0 ||
+	    fs_write(d.domain, d.xml, strlen(d.xml), 0644, err) < 0 ||
+	    fs_write(d.start, d.script, strlen(d.script), 0755, err) < 0)
+		return -1;
+	*ret_facts = definition_facts(&d);
+	return 0;
+}
+
+static bool
+holds(const char *path, const char *text)
+{
+	CLEANUP(buf_done) struct buf there = {0};
+	struct err ignored;
+
+	return fs_read(path, DEFINITION_MAX, true, &there, &ignored) == 0 &&
+	       there.len == strlen(text) && there.data &&
+	       memcmp(there.data, text, there.len) == 0;
+}
+
+int
+local_is_defined(const struct target_vm *t, bool *ret, json_t **ret_facts,
+		 struct err *err)
+{
+	CLEANUP(definition_done) struct definition d = {0};
+
+	*ret = false;
+	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+		return -1;
+	definition_of(t, &d);
+	if (!holds(d.domain, d.xml) || !holds(d.start, d.script) ||
+	    (qemu_firmware_of(t->shape).vars && !fs_exists(d.nvram)))
+		return 0;
+	/* whole files, but perhaps renamed a moment before the kill */
+	if (fs_sync_dir(d.home, err) < 0)
+		return -1;
+	*ret = true;
+	*ret_facts = definition_facts(&d);
+	return 0;
 }

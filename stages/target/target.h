@@ -100,6 +100,11 @@ struct target_ops {
 	/* Defines the vm, stopped; idempotent; *ret_facts says where. */
 	int (*create_vm)(const struct target_vm *t, json_t **ret_facts,
 			 struct err *err);
+	/* Is it defined just as create_vm would do it, and would that survive a
+	 * power cut?  Then *ret_facts are what create_vm would give.  Changes
+	 * nothing. */
+	int (*is_defined)(const struct target_vm *t, bool *ret,
+			  json_t **ret_facts, struct err *err);
 	/* The hand-over mark, synced: from now on no run writes these disks.
 	 * Needs our claim.  One that says "started" never says "left off"
 	 * again (no error), one that says "rolled back" stays (ERR_FAIL). */

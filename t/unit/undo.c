@@ -113,6 +113,35 @@ test_all(void)
 	       "nothing hands it over again");
 }
 
+/* The stop is over once it is known how the source was, and it is off. */
+static void
+test_cutover_probe(void)
+{
+	json_t *facts = NULL;
+	bool done = false;
+
+	fresh_vm();
+	source_power = POWER_STATE_OFF;
+	is_int(stage_cutover.probe(&work, &done, &facts, &err), 0, "look");
+	ok(!done, "off, and nobody knows how it was: not done");
+	source_power = POWER_STATE_ON;
+	is_int(run_stage(&stage_cutover), 0, "stop it");
+	is_int(stage_cutover.probe(&work, &done, &facts, &err), 0, "look");
+	ok(done, "done");
+	is_str(json_string_value(json_object_get(facts, "power")), "on",
+	       "and it was on");
+	json_decref(facts);
+	facts = NULL;
+	done = false;
+	source_power = POWER_STATE_ON;
+	is_int(stage_cutover.probe(&work, &done, &facts, &err), 0, "look");
+	ok(!done && !facts, "it was started again: not done");
+	source_power = POWER_STATE_OFF;
+	is_int(place.ops->remove(&place.vm, &err), 0, "no claim is left");
+	is_int(stage_cutover.probe(&work, &done, &facts, &err), 0, "look");
+	ok(!done, "so it is not done either");
+}
+
 static void
 test_was_off(void)
 {
@@ -187,6 +216,7 @@ main(void)
 	setenv("PALLETJACK_ACCEL", "tcg", 1);
 	shape.converted = false;
 	test_all();
+	test_cutover_probe();
 	test_was_off();
 	test_handed_over();
 	test_target_runs();
