@@ -5,6 +5,7 @@
 #define STAGES_COPY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -32,6 +33,32 @@ struct copy_progress {
 	 * that can be seen: in the ledger, or because a file of ours has data
 	 * where the ledger knows of none. */
 	uint64_t redone_bytes;
+	/* Of a pass that brings an older copy up to date: read at the source
+	 * and found to be as the ledger has it, so that nothing was written; */
+	uint64_t same_bytes;
+	uint64_t reread_bytes; /* read from the target, to be patched */
+	/* found damaged there, and copied whole from the source. */
+	uint64_t mended_bytes;
+};
+
+/* A stretch of the disk, in bytes. */
+struct copy_extent {
+	uint64_t offset, length;
+};
+
+/* What is looked at, besides all blocks of which the ledger does not know that
+ * they are durable. */
+enum copy_pass {
+	/* Everything that is not of this generation is copied. */
+	COPY_ALL,
+	/* What changed, by a list, since the generation that the ledger says
+	 * was applied last (ledger_applied).  Where only a part of a block did,
+	 * the rest of it is taken from the target, once it proved to be what
+	 * was copied there. */
+	COPY_CHANGED,
+	/* All is read at the source, and what differs from the ledger's
+	 * digests is copied. */
+	COPY_COMPARE,
 };
 
 /* Called now and then from the thread that called copy_run or copy_verify;
@@ -48,6 +75,10 @@ struct copy_opts {
 	/* From 1; one generation is one point in time of the source, never two:
 	 * blocks durable with it are not copied again. */
 	uint32_t generation;
+	enum copy_pass pass; /* but COPY_ALL, it needs a ledger */
+	/* COPY_CHANGED: made by extents_tidy (extents.h). */
+	const struct copy_extent *changed;
+	size_t nchanged;
 	int64_t checkpoint_ms; /* start one at the latest every ...; 0: 5 s */
 	uint64_t checkpoint_bytes; /* 0: 1 GiB */
 	int connections; /* to the source at most, a thread each; 0: 2 */
@@ -69,15 +100,32 @@ struct copy_opts {
 int copy_run(const struct copy_opts *opts, struct copy_progress *ret,
 	     struct err *err);
 
+enum verify_which {
+	VERIFY_ALL_BLOCKS,
+	VERIFY_SINCE_GENERATION,
+	VERIFY_SAMPLED,
+	VERIFY_LISTED,
+};
+
 struct verify_opts {
 	struct copy_target target; /* read back past the cache where possible */
+	/* What is named so is the source: it is as good as ever when the
+	 * replica is not, so that the ledger may be sealed. */
+	bool is_source;
 	const struct ledger *ledger;
 	int64_t wait_ms; /* see copy_opts */
-	enum { VERIFY_ALL_BLOCKS, VERIFY_SINCE_GENERATION } which;
-	uint32_t
-	    generation; /* VERIFY_SINCE_GENERATION: only blocks from it on */
+	enum verify_which which;
+	/* VERIFY_SINCE_GENERATION: only blocks from it on */
+	uint32_t generation;
+	/* VERIFY_SAMPLED: so many blocks, drawn by base/sample.h */
+	uint64_t sample_size, sample_seed;
+	/* VERIFY_LISTED: these, in ascending order */
+	const uint64_t *blocks;
+	size_t nblocks;
+	/* Told of each block that differs, in ascending order; or NULL. */
+	void (*differs)(void *arg, uint64_t block);
 	copy_progress_fn *progress;
-	void *arg;
+	void *arg; /* of both */
 };
 
 struct verify_result {
@@ -86,8 +134,18 @@ struct verify_result {
 };
 
 /* Reads the target back and compares with the ledger.  A difference is
- * ERR_MISMATCH naming block and byte offset; *ret is filled in then, too. */
+ * ERR_MISMATCH naming block and byte offset; *ret is filled in then, too.  So
+ * is a target that is too short, of which nothing is read. */
 int copy_verify(const struct verify_opts *opts, struct verify_result *ret,
 		struct err *err);
+
+/* Copies the blocks that are listed, in ascending order, again from the source
+ * of `opts`: for a complete copy of a generation whose point in time the source
+ * still has.  First all of them are read there and compared with the ledger;
+ * a source that does not have them any more is ERR_MISMATCH, and then nothing
+ * was written.  After that they are overwritten as the ledger's rules want it,
+ * and what `opts` says about passes is not heeded. */
+int copy_repair(const struct copy_opts *opts, const uint64_t *blocks,
+		size_t nblocks, struct copy_progress *ret, struct err *err);
 
 #endif

@@ -342,12 +342,31 @@ open_tools(struct engine *e, struct worker *workers, struct err *err)
 }
 
 static int
+check_pass(const struct copy_opts *opts, struct err *err)
+{
+	if (opts->ledger && opts->generation == 0)
+		return err_set(err, ERR_BUG, "generations count from 1");
+	if (opts->pass != COPY_ALL && !opts->ledger)
+		return err_set(err, ERR_BUG,
+			       "nothing is known of the copy "
+			       "that is to be brought up to "
+			       "date");
+	if (opts->pass == COPY_COMPARE &&
+	    ledger_identity(opts->ledger)->digest == LEDGER_NO_DIGEST)
+		return err_set(err, ERR_FAIL,
+			       "no proof was recorded when the disk was "
+			       "copied: there is nothing to compare it with; "
+			       "copy all of it again");
+	return 0;
+}
+
+static int
 copy(struct engine *e, struct worker *workers, struct err *err)
 {
 	const struct copy_opts *opts = e->opts;
 
-	if (opts->ledger && opts->generation == 0)
-		return err_set(err, ERR_BUG, "generations count from 1");
+	if (check_pass(opts, err) < 0)
+		return -1;
 	if (open_sources(e, workers, err) < 0 ||
 	    output_open(&e->out, &opts->target, e->nworkers,
 			&e->target_patience, err) < 0 ||

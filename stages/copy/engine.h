@@ -62,6 +62,7 @@ enum block_plan {
 	BLOCK_SETTLED, /* durable already */
 	BLOCK_BLANK,   /* reads as zeroes on the target */
 	BLOCK_WRITTEN, /* may hold anything */
+	BLOCK_DELTA,   /* durable, but perhaps not what the source has now */
 };
 
 /* A block between its read and the answer to its write. */
@@ -98,6 +99,18 @@ size_t engine_block_len(const struct engine *e, uint64_t block);
 void engine_stop(struct engine *e); /* soon, at a good place */
 void engine_fail(struct engine *e, const struct err *err);
 bool engine_checkpoint_is_due(const struct engine *e);
+
+/* Brings the blocks of the span that are BLOCK_DELTA up to date, when no read
+ * or write of the worker is under way. */
+int delta_span(struct worker *w, struct err *err);
+
+/* Of the span's block i, which the target has acknowledged or did not have to
+ * be told; with the lock held. */
+void worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest);
+/* What the target was asked for did not happen: -1. */
+int worker_target_failed(struct engine *e);
+/* The slot's buffer, a block; made when first needed. */
+uint8_t *worker_buffer(struct slot *s);
 
 /* The thread of a worker; `arg` is the struct worker. */
 void *worker_run(void *arg);

@@ -90,6 +90,12 @@ input_can_share(const struct input *in)
 	return in->file || in->wire.can_multi_conn;
 }
 
+uint32_t
+input_align(const struct input *in)
+{
+	return in->file ? 1 : in->wire.align;
+}
+
 void
 input_begin(struct input *in, struct input_op *op, void *data, size_t len,
 	    uint64_t at)

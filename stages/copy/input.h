@@ -29,7 +29,10 @@ void input_close(struct input *in);
 
 bool input_can_share(const struct input *in); /* among several threads */
 
-/* `data` is a whole block. */
+/* What begins of reads must be multiples of. */
+uint32_t input_align(const struct input *in);
+
+/* `data` is a whole block, or what is left of one. */
 void input_begin(struct input *in, struct input_op *op, void *data, size_t len,
 		 uint64_t at);
 /* Waits for it; `also`: see wire_end. */

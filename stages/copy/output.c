@@ -253,6 +253,25 @@ output_end(struct wire_op *op, struct wire *also, struct err *err)
 	return op->wire ? wire_end(op, also, err) : 0;
 }
 
+int
+output_read(struct output *o, int lane, void *data, size_t len, uint64_t at,
+	    struct err *err)
+{
+	if (o->fd >= 0 && fs_pread(o->fd, data, len, (off_t)at, err) < 0)
+		return err_wrap(err, "target '%s'", o->target->file);
+	if (o->fd >= 0)
+		return 0;
+	if (o->is_shared)
+		return do_in_turn(o, WIRE_READ, data, len, at, err);
+	return wire_do(&o->wire[lane], WIRE_READ, data, len, at, err);
+}
+
+uint32_t
+output_align(const struct output *o)
+{
+	return o->fd >= 0 ? 1 : o->wire[0].align;
+}
+
 static bool
 is_unsupported(int sys)
 {

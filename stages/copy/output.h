@@ -54,6 +54,12 @@ int output_end(struct wire_op *op, struct wire *also, struct err *err);
 /* The connection that is the lane's alone, or NULL. */
 struct wire *output_wire(struct output *o, int lane);
 
+/* Reads back what is there; `data` is a whole block. */
+int output_read(struct output *o, int lane, void *data, size_t len, uint64_t at,
+		struct err *err);
+/* What begins and ends of writes and zeroes must be multiples of. */
+uint32_t output_align(const struct output *o);
+
 /* Has the kernel copy from a file, at the same place: 1 when it will not and
  * the bytes must be written. */
 int output_take(struct output *o, int lane, int from, uint64_t len, uint64_t at,

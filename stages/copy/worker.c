@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "stages/copy/extents.h"
 #include "stages/copy/zero.h"
 
 #define SPANS_PER_WORKER 4 /* at least, so that none idles at the end */
@@ -25,6 +26,22 @@ was_begun(const struct engine *e, const struct ledger_entry *entry,
 				engine_block_len(e, block)));
 }
 
+/* Of a block that is durable at another generation, in a pass that brings it
+ * up to date. */
+static bool
+may_differ(const struct engine *e, uint64_t block)
+{
+	const struct copy_opts *opts = e->opts;
+	uint64_t at = block * LEDGER_BLOCK_SIZE;
+	size_t i;
+
+	if (opts->pass == COPY_COMPARE)
+		return true;
+	i = extents_find(opts->changed, opts->nchanged, at);
+	return i < opts->nchanged &&
+	       opts->changed[i].offset < at + engine_block_len(e, block);
+}
+
 static enum block_plan
 plan_block(struct worker *w, size_t i, uint64_t block, bool *ret_overwrites)
 {
@@ -33,6 +50,7 @@ plan_block(struct worker *w, size_t i, uint64_t block, bool *ret_overwrites)
 	struct ledger_entry entry = {.state = LEDGER_UNKNOWN};
 	bool blank = opts->target.reads_as_zero;
 
+	w->is_again[i] = false;
 	if (opts->ledger) {
 		ledger_get(opts->ledger, block, &entry);
 		blank = blank && ledger_is_untouched(opts->ledger, block,
@@ -41,6 +59,8 @@ plan_block(struct worker *w, size_t i, uint64_t block, bool *ret_overwrites)
 	if (entry.state == LEDGER_DURABLE &&
 	    entry.generation == opts->generation)
 		return BLOCK_SETTLED;
+	if (entry.state == LEDGER_DURABLE && opts->pass != COPY_ALL)
+		return may_differ(e, block) ? BLOCK_DELTA : BLOCK_SETTLED;
 	*ret_overwrites = entry.state != LEDGER_UNKNOWN;
 	w->is_again[i] = was_begun(e, &entry, block);
 	return blank ? BLOCK_BLANK : BLOCK_WRITTEN;
@@ -87,9 +107,8 @@ take_span(struct worker *w, struct err *err)
 	return w->n > 0;
 }
 
-/* Lock held. */
-static void
-note_fresh(struct worker *w, size_t i, const uint8_t *digest)
+void
+worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest)
 {
 	struct engine *e = w->e;
 	uint64_t block = w->first + i;
@@ -110,9 +129,8 @@ note_fresh(struct worker *w, size_t i, const uint8_t *digest)
 		pthread_cond_signal(&e->wake);
 }
 
-/* What the target was asked for did not happen. */
-static int
-target_failed(struct engine *e)
+int
+worker_target_failed(struct engine *e)
 {
 	pthread_mutex_lock(&e->lock);
 	e->target_failed = true;
@@ -133,14 +151,15 @@ copy_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
 
 	if (w->plan[i] != BLOCK_BLANK &&
 	    output_zero(&e->out, w->lane, len, at, err) < 0)
-		return target_failed(e);
+		return worker_target_failed(e);
 	/* only the last block can be short */
 	if (digest_zeroes(&w->digest, engine_block_len(e, first + n - 1),
 			  digest, err) < 0)
 		return -1;
 	pthread_mutex_lock(&e->lock);
 	for (size_t k = 0; k < n; k++)
-		note_fresh(w, i + k, k + 1 < n ? w->digest.zero : digest);
+		worker_note_fresh(w, i + k,
+				  k + 1 < n ? w->digest.zero : digest);
 	e->progress.zero_bytes += len;
 	if (w->plan[i] != BLOCK_BLANK)
 		e->progress.zeroed_bytes += len;
@@ -154,21 +173,26 @@ slot_of(struct worker *w, uint64_t n)
 	return &w->slot[n % ENGINE_SLOTS];
 }
 
+uint8_t *
+worker_buffer(struct slot *s)
+{
+	if (!s->buf)
+		s->buf = aligned_alloc(4096, LEDGER_BLOCK_SIZE);
+	if (!s->buf)
+		abort();
+	return s->buf;
+}
+
 static void
 begin_read(struct worker *w, size_t i)
 {
 	struct slot *s = slot_of(w, w->nbegun++);
 	uint64_t block = w->first + i;
 
-	if (!s->buf) {
-		s->buf = aligned_alloc(4096, LEDGER_BLOCK_SIZE);
-		if (!s->buf)
-			abort();
-	}
 	s->i = i;
 	s->is_settled = true;
-	input_begin(&w->source, &s->read, s->buf, engine_block_len(w->e, block),
-		    block * LEDGER_BLOCK_SIZE);
+	input_begin(&w->source, &s->read, worker_buffer(s),
+		    engine_block_len(w->e, block), block * LEDGER_BLOCK_SIZE);
 }
 
 /* Here a request at a time is best, and the more the longer the way to the
@@ -208,7 +232,7 @@ end_read(struct worker *w, struct err *err)
 		return -1;
 	if (output_begin(&e->out, w->lane, &s->write, s->buf, len,
 			 block * LEDGER_BLOCK_SIZE, err) < 0)
-		return target_failed(e);
+		return worker_target_failed(e);
 	s->is_settled = false;
 	return 0;
 }
@@ -225,9 +249,9 @@ end_write(struct worker *w, struct err *err)
 		return 0;
 	if (output_end(&s->write, w->source.file ? NULL : &w->source.wire,
 		       err) < 0)
-		return target_failed(e);
+		return worker_target_failed(e);
 	pthread_mutex_lock(&e->lock);
-	note_fresh(w, s->i, s->digest);
+	worker_note_fresh(w, s->i, s->digest);
 	e->progress.written_bytes += engine_block_len(e, w->first + s->i);
 	pthread_mutex_unlock(&e->lock);
 	return 0;
@@ -246,6 +270,12 @@ drain(struct worker *w, uint64_t nreads, uint64_t nwrites, struct err *err)
 	return 0;
 }
 
+static bool
+is_to_be_copied(const struct worker *w, size_t i)
+{
+	return w->plan[i] == BLOCK_BLANK || w->plan[i] == BLOCK_WRITTEN;
+}
+
 /* How many blocks of data from i on can be treated as one. */
 static size_t
 run_of_data(const struct worker *w, size_t i)
@@ -253,7 +283,7 @@ run_of_data(const struct worker *w, size_t i)
 	size_t n = 0;
 
 	while (n < ENGINE_TAKE && i + n < w->n && !w->is_hole[i + n] &&
-	       w->plan[i + n] != BLOCK_SETTLED)
+	       is_to_be_copied(w, i + n))
 		n++;
 	return n;
 }
@@ -271,14 +301,14 @@ take_data(struct worker *w, size_t i, size_t n, struct err *err)
 			     first * LEDGER_BLOCK_SIZE, err);
 
 	if (rc < 0)
-		return target_failed(e);
+		return worker_target_failed(e);
 	if (rc > 0) {
 		atomic_store(&e->can_take, false);
 		return 1;
 	}
 	pthread_mutex_lock(&e->lock);
 	for (size_t k = 0; k < n; k++)
-		note_fresh(w, i + k, none);
+		worker_note_fresh(w, i + k, none);
 	e->progress.read_bytes += len;
 	e->progress.written_bytes += len;
 	pthread_mutex_unlock(&e->lock);
@@ -326,7 +356,7 @@ copy_blocks(struct worker *w, struct err *err)
 		if (atomic_load(&w->e->stop))
 			return 0;
 		n = run_of_holes(w, i);
-		if (w->plan[i] == BLOCK_SETTLED)
+		if (!is_to_be_copied(w, i))
 			n = n ? n : 1;
 		else if (n > 0)
 			rc = copy_zeroes(w, i, n, err);
@@ -351,7 +381,7 @@ copy_span(struct worker *w, struct err *err)
 	if (input_zero_blocks(&w->source, w->first, w->n, w->is_hole, err) < 0)
 		return -1;
 	if (copy_blocks(w, err) == 0 && drain(w, 0, 0, err) == 0)
-		return 0;
+		return delta_span(w, err);
 	while (w->nwritten < w->nread)
 		(void)end_write(w, &ignored);
 	return atomic_load(&w->e->stop) && err->class == ERR_NONE ? 0 : -1;
