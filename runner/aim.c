@@ -44,7 +44,7 @@ aim_allowed(enum aim aim, const struct history *h, struct err *err)
 		return err_set(err, ERR_FAIL,
 			       "'palletjack gc --disks' has begun to remove "
 			       "its disks: let it end first");
-	if (!h->rolled_back)
+	if (!h->rolled_back || aim == AIM_VERIFY)
 		return 0;
 	return err_set(err, ERR_CANCELLED,
 		       "rolled back on %.10s, its disks are kept; to start "
@@ -88,7 +88,7 @@ aim_graph(enum aim aim, const struct view *v)
 		add_step(g, v, stages_gc(v, aim == AIM_GC_DISKS), "convert");
 		return g;
 	}
-	while (n-- > 0)
+	while (aim != AIM_VERIFY && n-- > 0)
 		if (stages[n]->undo &&
 		    (aim == AIM_ROLLBACK ||
 		     strcmp(stages[n]->name, "cutover") == 0))

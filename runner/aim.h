@@ -15,6 +15,7 @@ enum aim {
 	AIM_ROLLBACK,  /* all compensations, in reverse order */
 	AIM_GC,
 	AIM_GC_DISKS,
+	AIM_VERIFY, /* only looked at: there are no steps */
 };
 
 /* ERR_NONE: it may be done, as far as the journal says.  ERR_CANCELLED: the

@@ -30,7 +30,7 @@ struct command {
 
 extern const struct command command_validate, command_plan, command_run,
     command_status, command_cancel, command_cutover, command_rollback,
-    command_gc, command_copy, command_journal, command_version;
+    command_gc, command_verify, command_copy, command_journal, command_version;
 
 /* One option of a command. */
 struct option_spec {

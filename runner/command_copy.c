@@ -17,6 +17,8 @@
 struct options {
 	const char *ledger, *source_format, *format, *proof, *accept;
 	const char *deadline, *output;
+	const char *changed;
+	bool compare;
 	bool quiet;
 	struct words ends;
 };
@@ -121,12 +123,15 @@ print_json(const struct copy_image_result *r)
 {
 	const struct copy_progress *p = &r->progress;
 	json_t *result = json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "size",
-	    (json_int_t)p->total_bytes, "read", (json_int_t)p->read_bytes,
-	    "written", (json_int_t)p->written_bytes, "zero",
-	    (json_int_t)p->zero_bytes, "zeroed", (json_int_t)p->zeroed_bytes,
-	    "skipped", (json_int_t)p->skipped_bytes, "redone",
-	    (json_int_t)p->redone_bytes, "root", r->root);
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+	    "size", (json_int_t)p->total_bytes, "read",
+	    (json_int_t)p->read_bytes, "written", (json_int_t)p->written_bytes,
+	    "zero", (json_int_t)p->zero_bytes, "zeroed",
+	    (json_int_t)p->zeroed_bytes, "skipped",
+	    (json_int_t)p->skipped_bytes, "redone", (json_int_t)p->redone_bytes,
+	    "same", (json_int_t)p->same_bytes, "reread",
+	    (json_int_t)p->reread_bytes, "mended", (json_int_t)p->mended_bytes,
+	    "generation", (json_int_t)r->generation, "root", r->root);
 
 	json_dumpf(result, stdout, JSON_COMPACT);
 	printf("\n");
@@ -144,7 +149,8 @@ print_text(const struct copy_image_result *r)
 	    {"size", p->total_bytes},	   {"read", p->read_bytes},
 	    {"written", p->written_bytes}, {"zero", p->zero_bytes},
 	    {"zeroed", p->zeroed_bytes},   {"skipped", p->skipped_bytes},
-	    {"redone", p->redone_bytes},
+	    {"redone", p->redone_bytes},   {"same", p->same_bytes},
+	    {"reread", p->reread_bytes},   {"mended", p->mended_bytes},
 	};
 	char text[UNITS_TEXT_SIZE];
 
@@ -168,6 +174,10 @@ fill_in(const struct options *o, struct copy_image_opts *ret, struct err *err)
 			       "copy: --deadline is a time like 90s or 10m, "
 			       "not '%s'",
 			       o->deadline);
+	if (o->changed && o->compare)
+		return err_set(err, ERR_USER,
+			       "copy: --compare finds out by itself what "
+			       "changed, --changed says it: one of them");
 	if (check_formats(o, err) < 0)
 		return -1;
 	return digest_of(o->proof, &ret->digest, err);
@@ -183,6 +193,10 @@ copy(const struct options *o)
 	    .target_format = o->format,
 	    .ledger = o->ledger,
 	    .accept = o->accept,
+	    .pass = o->changed	 ? COPY_CHANGED
+		    : o->compare ? COPY_COMPARE
+				 : COPY_ALL,
+	    .changed = o->changed,
 	    .progress = show_progress,
 	    .arg = (void *)o,
 	};
@@ -219,6 +233,8 @@ run(const struct globals *g, int argc, char **argv)
 	    {"--accept", OPTION_TEXT, &o.accept},
 	    {"--deadline", OPTION_TEXT, &o.deadline},
 	    {"-o", OPTION_TEXT, &o.output},
+	    {"--changed", OPTION_TEXT, &o.changed},
+	    {"--compare", OPTION_FLAG, &o.compare},
 	    {"--quiet", OPTION_FLAG, &o.quiet},
 	    {0},
 	};
@@ -240,7 +256,8 @@ const struct command command_copy = {
     .summary = "copy one disk: NBD, image or device, to any of them",
     .usage = "[--ledger FILE] [--proof sha256|xxh3|none] "
 	     "[--source-format F] [--format raw|qcow2] [--accept DIGEST] "
-	     "[--deadline DUR] [-o text|json] SOURCE TARGET",
+	     "[--changed FILE | --compare] [--deadline DUR] [-o text|json] "
+	     "SOURCE TARGET",
     .help =
 	"  SOURCE             an NBD URI, an image file or a block device\n"
 	"  TARGET             an image file (made here), a block device, or an "
@@ -257,6 +274,12 @@ const struct command command_copy = {
 	"  --accept DIGEST    overwrite what the block device TARGET holds: "
 	"the refusal says\n"
 	"                     what that is, and the DIGEST\n"
+	"  --changed FILE     bring the copy that the ledger is of up to "
+	"date: FILE lists what\n"
+	"                     changed at the source since it last ended well\n"
+	"  --compare          the same without a list: all of the source is "
+	"read, and only what\n"
+	"                     differs from the ledger is written\n"
 	"  --deadline DUR     wait so long for a server that gives no sign of "
 	"life (30m)\n"
 	"  -o text|json       how what was done is printed\n"
@@ -266,11 +289,23 @@ const struct command command_copy = {
 	"nbds://...?tls-certificates=DIR or nbds://USER@...?tls-psk-file=FILE; "
 	"keys are read\n"
 	"from those files and shown nowhere.\n\n"
+	"The list of --changed: lines of an offset and a length in bytes, or a "
+	"JSON array of\n"
+	"objects with \"offset\" and \"length\"; also as nbdinfo "
+	"--map=qemu:dirty-bitmap:NAME\n"
+	"prints it, with --json or without. It must tell of all changes since "
+	"the last copy\n"
+	"that ended well: when in doubt, --compare.\n\n"
 	"Prints the bytes of the disk (size), read, written, found zero, of "
 	"them zeroed on the\n"
 	"target, skipped as durable already, and redone because an earlier "
 	"attempt had written\n"
-	"them but not made them durable; root is the digest over all blocks.  "
+	"them but not made them durable; of a copy brought up to date also "
+	"what "
+	"was the same\n"
+	"when it was read, reread from the target to be patched, and mended "
+	"because it was not\n"
+	"there as the ledger has it; root is the digest over all blocks.  "
 	"After SIGTERM or\n"
 	"SIGINT what was written is made durable, within ten seconds.\n",
     .run = run,

@@ -15,14 +15,14 @@
 static const struct command *const commands[] = {
     &command_validate, &command_plan,	 &command_run,	    &command_status,
     &command_cancel,   &command_cutover, &command_rollback, &command_gc,
-    &command_copy,     &command_journal, &command_version,
+    &command_verify,   &command_copy,	 &command_journal,  &command_version,
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 /* Named in the design, and said to be missing instead of unknown. */
 static const char *const to_come[] = {
-    "verify",	 "report", "gather",	 "logs",  "render",
+    "report",	 "gather", "logs",	 "render",
     "inventory", "init",   "thumbprint", "rules",
 };
 

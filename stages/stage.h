@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/sample.h"
 #include "io/process.h"
 #include "manifests/check.h"
 #include "manifests/inventory.h"
@@ -208,6 +209,42 @@ int stages_check(const struct view *v, bool read_data,
 void stages_checked_done(struct stages_checked *checked);
 /* Findings about an endpoint or plan this build cannot serve. */
 void stages_check_plan(const struct plan *plan, struct findings *findings);
+
+/* One disk compared with its ledger, any time later: what the `verify` command
+ * does, in a child of its own (proof.c). */
+enum proof_scope { PROOF_ALL_BLOCKS, PROOF_SINCE, PROOF_SAMPLE };
+
+struct proof_opts {
+	bool of_source; /* what the source has, not the target */
+	bool repair;	/* what differs on the target is copied again */
+	enum proof_scope scope;
+	uint32_t since;		   /* PROOF_SINCE: a generation */
+	struct sample_want sample; /* PROOF_SAMPLE */
+	uint64_t seed;
+	/* Since when the target's disk is no replica any more, as far as the
+	 * journal knows: RFC 3339; NULL: it is one. */
+	const char *changed;
+	const char *changed_by; /* "its commit", "the target's start" */
+};
+
+/* The most blocks of a disk that are told one by one. */
+#define PROOF_TOLD 1000
+
+/* *ret tells of the disk:
+ *
+ *	disk, against ("target", "source"), where (a path, if there is one)
+ *	result	"same", "repaired", "differs", "not-comparable"
+ *	why	of what is not comparable
+ *	since	likewise: when it ceased to be, if that is known
+ *	blocks, checked, mismatched
+ *	differing	[{block, offset, length}], PROOF_TOLD at most
+ *	root, digest, generation   of the ledger
+ *	sample	{seed, size, missOne}: of PROOF_SAMPLE
+ *
+ * A difference is no error here; what keeps from comparing at all is.  What is
+ * asked of `w` is its disk, its number, what the disk's copy recorded. */
+int proof_disk(struct work *w, const struct proof_opts *opts, json_t **ret,
+	       struct err *err);
 
 extern const struct stage stage_validate, stage_pre_hook, stage_set_aside,
     stage_cutover, stage_copy, stage_verify, stage_convert, stage_boot_test,

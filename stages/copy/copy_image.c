@@ -15,6 +15,7 @@
 #include "stages/copy/copy_device.h"
 #include "stages/copy/copy_file.h"
 #include "stages/copy/digest.h"
+#include "stages/copy/extents.h"
 
 /* Both ends opened, each with the server it may need. */
 struct ends {
@@ -242,19 +243,74 @@ check_same_source(const struct ends *ends, const struct copy_image_opts *opts,
 	    ledger_open_readonly(opts->ledger, &old, &ignored) < 0)
 		return 0;
 	was = ledger_identity(old);
+	if (opts->pass == COPY_ALL && ledger_applied(old) > 1)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s' is of a copy that was brought up "
+			       "to date: go on with --changed or --compare, or "
+			       "remove the ledger to copy all of it again",
+			       opts->ledger);
 	if (was->size_bytes != ends->size)
 		what = was->size_bytes < ends->size ? "grew" : "shrank";
-	else if (strcmp(was->disk, ends->source_id) != 0)
+	else if (opts->pass == COPY_ALL &&
+		 strcmp(was->disk, ends->source_id) != 0)
 		what = "was written to, or is another one,";
 	if (!what)
 		return 0;
 	return err_set(err, ERR_FAIL,
 		       "source '%s' %s since ledger '%s' was begun (%llu bytes "
-		       "then, %llu now): remove the ledger to copy all of it "
+		       "then, %llu now): %sremove the ledger to copy all of it "
 		       "again",
 		       opts->source, what, opts->ledger,
 		       (unsigned long long)was->size_bytes,
-		       (unsigned long long)ends->size);
+		       (unsigned long long)ends->size,
+		       was->size_bytes == ends->size
+			   ? "copy what changed with --compare, or "
+			   : "");
+}
+
+/* Another state of the source, so another generation: more than any block
+ * bears. */
+static uint32_t
+next_generation(const struct ledger *l)
+{
+	uint32_t highest = ledger_applied(l);
+	struct ledger_entry entry;
+
+	for (uint64_t block = 0; block < ledger_nblocks(l); block++) {
+		ledger_get(l, block, &entry);
+		if (entry.state != LEDGER_UNKNOWN && entry.generation > highest)
+			highest = entry.generation;
+	}
+	return highest + 1;
+}
+
+/* What the ledger is bound to is what it says: the source is to be another
+ * state by now. */
+static int
+open_old_ledger(const struct ends *ends, const struct copy_image_opts *opts,
+		struct ledger **ret, struct err *err)
+{
+	struct ledger *old = NULL;
+	struct ledger_identity id;
+
+	if (!opts->ledger || !fs_exists(opts->ledger))
+		return err_set(err, ERR_USER,
+			       "only a copy that was made with a ledger can be "
+			       "brought up to date: name that ledger");
+	if (ledger_open_readonly(opts->ledger, &old, err) < 0)
+		return -1;
+	id = *ledger_identity(old);
+	ledger_close(old);
+	memcpy(id.target, ends->file.id, sizeof(id.target));
+	if (ledger_open(opts->ledger, &id, ret, err) < 0)
+		return -1;
+	if (opts->pass == COPY_CHANGED && ledger_applied(*ret) == 0)
+		return err_set(err, ERR_FAIL,
+			       "the copy of ledger '%s' never ended, so that a "
+			       "list of changes says too little: use "
+			       "--compare",
+			       opts->ledger);
+	return 0;
 }
 
 static int
@@ -267,6 +323,8 @@ open_ledger(const struct ends *ends, const struct copy_image_opts *opts,
 	    .target_is_blank = ends->file.is_new,
 	};
 
+	if (opts->pass != COPY_ALL)
+		return open_old_ledger(ends, opts, ret, err);
 	if (!opts->ledger)
 		return 0;
 	memcpy(id.disk, ends->source_id, sizeof(id.disk));
@@ -316,7 +374,9 @@ run(struct ends *ends, const struct copy_image_opts *opts,
     struct copy_image_result *ret, struct err *err)
 {
 	CLEANUP(ledger_closep) struct ledger *ledger = NULL;
+	CLEANUP(mem_freep) struct copy_extent *changed = NULL;
 	struct copy_opts copy = {
+	    .pass = opts->pass,
 	    .generation = 1,
 	    .wait_ms = opts->wait_ms,
 	    .progress = opts->progress,
@@ -335,14 +395,22 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	/* an older one, too, as far as its ledger vouches for it */
 	copy.target.reads_as_zero = ledger || ends->file.is_new;
 	copy.ledger = ledger;
+	if (opts->pass != COPY_ALL)
+		copy.generation = next_generation(ledger);
+	if (opts->pass == COPY_CHANGED &&
+	    extents_read(opts->changed, ends->size, &changed, &copy.nchanged,
+			 err) < 0)
+		return -1;
+	copy.changed = changed;
+	ret->generation = copy.generation;
 	if (copy_run(&copy, &ret->progress, err) < 0)
 		return -1;
 	if (!ledger)
 		return 0;
-	if (opts->digest != LEDGER_NO_DIGEST &&
+	if (ledger_identity(ledger)->digest != LEDGER_NO_DIGEST &&
 	    ledger_root(ledger, ret->root, err) < 0)
 		return -1;
-	return ledger_set_applied(ledger, 1, err);
+	return ledger_set_applied(ledger, copy.generation, err);
 }
 
 int

@@ -18,6 +18,12 @@ struct copy_image_opts {
 	enum ledger_digest digest;
 	/* What may be lost on a block device: what its refusal named. */
 	const char *accept;
+	/* Brings a copy of an earlier state of the source up to date; the
+	 * ledger is needed then.  COPY_CHANGED goes by the list in the file
+	 * `changed` (extents.h), of all that changed since the last copy that
+	 * ended well. */
+	enum copy_pass pass;
+	const char *changed;
 	int64_t wait_ms;	    /* see copy_opts */
 	copy_progress_fn *progress; /* may be NULL */
 	void *arg;
@@ -25,6 +31,7 @@ struct copy_image_opts {
 
 struct copy_image_result {
 	struct copy_progress progress;
+	uint32_t generation;
 	char root[65]; /* over all blocks' digests; "" without proof */
 };
 

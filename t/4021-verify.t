@@ -1,0 +1,208 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The verify command: what is damaged behind our back is found and named, can
+# be mended, and what is no replica any more is not compared.
+. "${0%/*}/lib.sh"
+test_begin 'a disk is compared with what was copied, any time later'
+requires jq
+requires qemu-img --version
+requires qemu-nbd --version
+requires qemu-io --version
+
+head -c 6000000 /dev/urandom >one.raw
+truncate -s 20M one.raw
+head -c 1500000 /dev/urandom >two.raw
+truncate -s 5242880 two.raw
+
+# manifest FORMAT POLICY
+manifest() {
+	cat >m.yaml <<END
+apiVersion: palletjack.io/v1alpha1
+kind: Endpoint
+metadata: {name: source, namespace: t}
+spec: {type: disk, url: ., settings: {web: "one.raw,two.raw", cpus: "1", memory: 256Mi}}
+---
+apiVersion: palletjack.io/v1alpha1
+kind: Endpoint
+metadata: {name: target, namespace: t}
+spec: {type: local, url: target, settings: {format: $1}}
+---
+apiVersion: palletjack.io/v1alpha1
+kind: RunPolicy
+metadata: {name: default, namespace: t}
+spec: {retry: {attempts: 1}$2}
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: NetworkMap
+metadata: {name: maps, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map: []
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: StorageMap
+metadata: {name: maps, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map:
+    - {source: {name: one.raw}, destination: {storageClass: fast}}
+    - {source: {name: two.raw}, destination: {storageClass: bulk}}
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: Plan
+metadata: {name: p, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map: {network: {name: maps}, storage: {name: maps}}
+  targetNamespace: t
+  skipGuestConversion: true
+  targetPowerState: "off"
+  vms: [{name: web}]
+END
+}
+state=$PALLETJACK_STATE/t/p/web
+disk=target/fast/web/disk-0.raw
+# told DISK FILTER: of the JSON the last verify left in `out`.
+told() {
+	jq -r ".vms[0].disks[$1]$2" out
+}
+# bend FILE BYTE: to what it certainly was not.
+bend() {
+	byte=$(od -An -tu1 -j "$2" -N1 "$1" | tr -d ' ')
+	printf "\\$(printf %03o $((byte ^ 1)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+manifest raw ''
+check_exit 3 'before the first run there is nothing to compare' '
+	palletjack verify m.yaml 2>err; rc=$?; cat err
+	grep -q "never begun" err && exit $rc
+'
+check 'and nothing is made' 'test ! -e "$state"'
+check_exit 2 'only known ends' 'palletjack verify --against me m.yaml'
+check_exit 2 'only one choice of blocks' '
+	palletjack verify --since 1 --sample 5% m.yaml
+'
+check_exit 2 'a sample that means nothing' 'palletjack verify --sample 5 m.yaml'
+check_exit 2 'the source is not repaired' '
+	palletjack verify --repair --against source m.yaml
+'
+check 'the disks are copied' 'palletjack run --until verify m.yaml'
+check 'all is as it was copied' '
+	palletjack verify m.yaml >text && cat text &&
+	test "$(grep -c "as it was copied" text)" -eq 2
+'
+check 'of the source, too' '
+	palletjack verify --against source -o json m.yaml >out && cat out &&
+	test "$(told 0 .result)" = same && test "$(told 0 .checked)" -eq 20
+'
+check 'it is on record, and is no step' '
+	palletjack journal --show "$state" 2>/dev/null >j ||
+		cp "$state/journal" j
+	grep compared j | grep -q root && ! grep compared j | grep -q differing
+	palletjack plan m.yaml
+'
+check 'a file that is served by nobody else stays as it was' '
+	cmp one.raw $disk && cmp two.raw target/bulk/web/disk-1.raw
+'
+
+bend $disk 1048575
+bend $disk 5999999
+bend $disk 20971519
+check_exit 8 'what is bent is named, block and bytes' '
+	palletjack verify m.yaml >text; rc=$?; cat text
+	grep -q "block 0: bytes 0 to 1048575" text &&
+	grep -q "block 5: bytes 5242880 to 6291455" text &&
+	grep -q "block 19:" text && grep -q "3 differ" text &&
+	test "$(grep -c "  block" text)" -eq 3 && exit $rc
+'
+check_exit 8 'the same in JSON' '
+	palletjack verify -o json m.yaml >out; rc=$?
+	test "$(told 0 ".differing | map(.block) | join(\",\")")" = 0,5,19 &&
+	test "$(told 0 .mismatched)" -eq 3 && test "$(told 1 .result)" = same &&
+	exit $rc
+'
+check_exit 8 'a sample of all is all' '
+	palletjack verify --sample 100% -o json m.yaml >out; rc=$?; cat out
+	test "$(told 0 .sample.size)" -eq 20 && test "$(told 0 .mismatched)" -eq 3 &&
+	exit $rc
+'
+check 'a small one says what it is worth' '
+	palletjack verify --sample 10% -o json m.yaml >out || test $? -eq 8
+	test "$(told 0 .checked)" -eq 2 && test "$(told 0 .sample.missOne)" = 0.9
+'
+check 'no block is of a later generation' '
+	palletjack verify --since 2 -o json m.yaml >out &&
+	test "$(told 0 .checked)" -eq 0
+'
+check_exit 4 'who works on the vm is not disturbed' '
+	flock "$state/lock" palletjack verify m.yaml
+'
+check 'what differs is repaired' '
+	palletjack verify --repair -o json m.yaml >out && cat out &&
+	test "$(told 0 .result)" = repaired && cmp one.raw $disk
+'
+check 'and then it is as it was copied' 'palletjack verify m.yaml'
+
+bend $disk 3000000
+cp -p one.raw one.kept
+bend one.raw 3000001
+check 'a source that changed since repairs nothing' '
+	cp $disk before
+	palletjack verify --repair m.yaml 2>err && exit 1
+	cat err && cmp before $disk
+'
+check_exit 3 'nor is it compared with what was copied' '
+	palletjack verify --against source m.yaml >text; rc=$?; cat text
+	grep -q "source changed since" text && exit $rc
+'
+cp -p one.kept one.raw
+check 'one that is as it was does' '
+	palletjack verify --repair m.yaml && cmp one.raw $disk
+'
+truncate -s 19M $disk
+check_exit 8 'a disk cut short differs' '
+	palletjack verify m.yaml >text; rc=$?; cat text
+	grep -q "only 19922944 bytes" text && exit $rc
+'
+truncate -s 20M $disk
+
+check 'the vm is handed over' 'palletjack run m.yaml'
+check_exit 3 'from then on its disks are not compared' '
+	palletjack verify m.yaml >text; rc=$?; cat text
+	grep -q "not comparable since 20" text &&
+	grep -q -- "--against source" text && exit $rc
+'
+check_exit 3 'nor repaired' '
+	cp $disk before && palletjack verify --repair m.yaml; rc=$?
+	cmp before $disk && exit $rc
+'
+check 'the source still is' 'palletjack verify --against source m.yaml'
+check 'a finished vm stays finished' '
+	palletjack run m.yaml 2>err; rc=$?; cat err; grep -q "finished before" err &&
+	exit $rc
+'
+rm -rf target "$PALLETJACK_STATE"
+
+manifest qcow2 ''
+disk=target/fast/web/disk-0.qcow2
+check 'a qcow2' '
+	palletjack run --until verify m.yaml && palletjack verify m.yaml
+'
+check_exit 8 'is compared by what it holds' '
+	qemu-io -f qcow2 -c "write -P 0x5a 4194304 512" $disk &&
+	palletjack verify -o json m.yaml >out; rc=$?
+	test "$(told 0 ".differing[0].block")" -eq 4 &&
+	test "$(told 0 .mismatched)" -eq 1 && exit $rc
+'
+check 'and repaired' '
+	palletjack verify --repair m.yaml &&
+	qemu-img compare -f raw -F qcow2 one.raw $disk
+'
+rm -rf target "$PALLETJACK_STATE"
+
+manifest raw ', proof: none, verify: none'
+check_exit 3 'without a proof there is nothing to compare' '
+	palletjack run --until cutover m.yaml && palletjack verify m.yaml
+'
+test_end
