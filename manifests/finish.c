@@ -4,6 +4,7 @@
 #include <regex.h>
 #include <string.h>
 
+#include "base/sample.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -379,6 +380,18 @@ check_pattern(struct reader *r, const struct run_policy *policy)
 	    "spec.bootProbe.serial", "is no regular expression: %s", text);
 }
 
+static void
+check_sample(struct reader *r, const struct run_policy *policy)
+{
+	struct sample_want ignored;
+	struct err err;
+
+	if (policy->verify_sample &&
+	    sample_parse(policy->verify_sample, &ignored, &err) < 0)
+		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
+		    policy->o.pos, "spec.verifySample", "%s", err.text);
+}
+
 /* "spec.vms[*].luks" and "spec.vms[3].luks" to "spec.vms[].luks". */
 static char *
 with_every_entry(const char *path)
@@ -439,10 +452,7 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 		say(r, FINDING_ERROR, "FieldNotValid", &policy->o,
 		    policy->o.pos, "spec.proof",
 		    "none leaves nothing to verify with; set verify: none too");
-	/* without sampling, reading all of it is what is safe */
-	if (policy->verify == VERIFY_SAMPLE &&
-	    run_policy_waives(policy, "spec.verify"))
-		policy->verify = VERIFY_FULL;
+	check_sample(r, policy);
 }
 
 /* --- secrets ----------------------------------------------------------- */

@@ -89,13 +89,6 @@ matters_type(const struct plan *p, const struct node *value)
 	       strcmp(value->text, "cold") != 0;
 }
 
-bool
-matters_verify(const struct plan *p, const struct node *value)
-{
-	(void)p;
-	return value->text && !strcmp(value->text, "sample");
-}
-
 /* --- findings ----------------------------------------------------------- */
 
 /* "spec.vms[3].luks" to "spec.vms[].luks", as `waive` has it. */

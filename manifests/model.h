@@ -190,6 +190,7 @@ struct run_policy {
 		int64_t backout_ms; /* 0: never */
 	} cutover;
 	enum verify_mode verify;
+	const char *verify_sample; /* see base/sample.h */
 	enum boot_test boot_test;
 	enum on_failure on_failure;
 	struct {

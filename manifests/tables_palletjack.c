@@ -411,15 +411,15 @@ static const struct field policy_spec[] = {
      .words = verifies,
      .dflt = "full",
      POLICY(verify),
-     .honour = NOT_YET,
-     .matters = matters_verify,
-     .why = "sample is not there yet; waived, all is read",
-     .doc = "how much of the target is read back"},
+     .doc = "how much of the target is read back; `changed`: only what was "
+	    "copied since it was last read back without a difference, of a "
+	    "first copy all"},
     {.name = "verifySample",
-     .type = FIELD_ANY,
-     .honour = NO_EFFECT,
-     .why = "only with verify: sample",
-     .doc = "a share, or a confidence"},
+     .type = FIELD_STRING,
+     .dflt = "10%",
+     POLICY(verify_sample),
+     .doc = "with `verify: sample`: a share of the blocks (`10%`), or a "
+	    "confidence and the number of bad blocks it is for (`99%:20`)"},
     {.name = "bootTest",
      .type = FIELD_WORD,
      .words = boot_tests,

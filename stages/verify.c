@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/sample.h"
 #include "io/nbd.h"
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
@@ -34,6 +36,75 @@ show_progress(void *arg, const struct copy_progress *p)
 	return work_stopping(w);
 }
 
+/* Under this key: up to which generation of which ledger all was read back
+ * without a difference. */
+#define VERIFIED "verified"
+
+static int
+choose_changed(const struct work *w, struct verify_opts *opts)
+{
+	const json_t *past = work_recorded(w, VERIFIED);
+	const char *of = json_string_value(json_object_get(past, "ledger"));
+	json_int_t generation =
+	    json_integer_value(json_object_get(past, "generation"));
+	char id[33];
+
+	ledger_id(opts->ledger, id);
+	/* of the same generation it is asked for anew: then all is meant */
+	if (!of || strcmp(of, id) != 0 ||
+	    generation >= (json_int_t)ledger_applied(opts->ledger))
+		return 0;
+	opts->which = VERIFY_SINCE_GENERATION;
+	opts->generation = (uint32_t)generation + 1;
+	return 0;
+}
+
+static int
+choose_sample(const struct work *w, struct verify_opts *opts, struct err *err)
+{
+	struct sample_want want;
+
+	if (sample_parse(w->view->plan->policy->verify_sample, &want, err) < 0)
+		return -1;
+	opts->which = VERIFY_SAMPLED;
+	opts->sample_size = sample_size(&want, ledger_nblocks(opts->ledger));
+	if (getrandom(&opts->sample_seed, sizeof(opts->sample_seed), 0) !=
+	    sizeof(opts->sample_seed))
+		return err_sys(err, "cannot draw a sample");
+	return 0;
+}
+
+/* Which blocks the policy wants read back. */
+static int
+choose(const struct work *w, struct verify_opts *opts, struct err *err)
+{
+	switch (w->view->plan->policy->verify) {
+	case VERIFY_CHANGED:
+		return choose_changed(w, opts);
+	case VERIFY_SAMPLE:
+		return choose_sample(w, opts, err);
+	case VERIFY_FULL:
+	case VERIFY_NONE:
+		break;
+	}
+	return 0;
+}
+
+/* A sample does not say of any generation that all of it was read. */
+static int
+remember(struct work *w, const struct verify_opts *opts, struct err *err)
+{
+	char id[33];
+
+	if (opts->which == VERIFY_SAMPLED)
+		return 0;
+	ledger_id(opts->ledger, id);
+	return work_record(w, VERIFIED,
+			   json_pack("{s:s, s:I}", "ledger", id, "generation",
+				     (json_int_t)ledger_applied(opts->ledger)),
+			   err);
+}
+
 static int
 compare(struct work *w, const struct ledger *ledger, const char *path,
 	const char *uri, json_t **ret_facts, struct err *err)
@@ -49,12 +120,19 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 	struct verify_result result;
 	char root[65] = "";
 
+	if (choose(w, &opts, err) < 0)
+		return -1;
 	if (copy_verify(&opts, &result, err) < 0)
 		return err_wrap(err, "'%s'", path);
-	if (ledger_root(ledger, root, err) < 0)
+	if (ledger_root(ledger, root, err) < 0 || remember(w, &opts, err) < 0)
 		return -1;
 	*ret_facts = json_pack("{s:I, s:s}", "blocks",
 			       (json_int_t)result.nchecked, "root", root);
+	if (opts.which == VERIFY_SAMPLED)
+		json_object_set_new(
+		    *ret_facts, "missOne",
+		    json_real(sample_miss(ledger_nblocks(ledger),
+					  opts.sample_size, 1)));
 	return 0;
 }
 

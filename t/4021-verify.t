@@ -201,6 +201,28 @@ check 'and repaired' '
 '
 rm -rf target "$PALLETJACK_STATE"
 
+# How much of it a run reads back.
+checked() {
+	palletjack status m.yaml -o json | jq -r --arg key "$1" \
+		'.vms[0].steps[] | select(.step == "verify/disk-0").facts[$key]'
+}
+manifest raw ', verify: sample, verifySample: "99%:8"'
+check 'a run draws a sample, and says what it is worth' '
+	palletjack run --until verify m.yaml && checked blocks && checked missOne &&
+	test "$(checked blocks)" -eq 8 && test "$(checked missOne)" = 0.6
+'
+manifest raw ', verify: changed'
+check 'one that reads what changed reads all that nobody read' '
+	palletjack run --redo verify --until verify m.yaml && checked blocks &&
+	test "$(checked blocks)" -eq 20
+'
+touch one.raw
+check 'and of the next generation what was copied in it' '
+	palletjack run --until verify m.yaml && test "$(checked blocks)" -eq 20 &&
+	grep "\"verified\"" "$state/journal" | tail -n 1 | grep "\"generation\":2"
+'
+rm -rf target "$PALLETJACK_STATE"
+
 manifest raw ', proof: none, verify: none'
 check_exit 3 'without a proof there is nothing to compare' '
 	palletjack run --until cutover m.yaml && palletjack verify m.yaml

@@ -237,6 +237,14 @@ ledger_close(struct ledger *l)
 	free(l);
 }
 
+void
+ledger_id(const struct ledger *l, char ret_hex[33])
+{
+	for (int i = 0; i < FORMAT_ID; i++)
+		snprintf(ret_hex + (ptrdiff_t)i * 2, 3, "%02x",
+			 l->header.id[i]);
+}
+
 const struct ledger_identity *
 ledger_identity(const struct ledger *l)
 {

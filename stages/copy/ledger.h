@@ -62,6 +62,8 @@ int ledger_open_readonly(const char *path, struct ledger **ret,
 			 struct err *err);
 void ledger_close(struct ledger *l); /* NULL is fine; syncs nothing */
 
+/* Another one under the same name has another id, made by chance; hex. */
+void ledger_id(const struct ledger *l, char ret_hex[33]);
 const struct ledger_identity *ledger_identity(const struct ledger *l);
 uint64_t ledger_nblocks(const struct ledger *l);
 void ledger_get(const struct ledger *l, uint64_t block,

@@ -122,8 +122,10 @@ static const struct {
     {VM POLICY("{retry: {total: 2h}}"), ""},
     {VM POLICY("{deadlines: {stage: {precopy: 1h}}}"), "Error NotHonoured"},
     {VM POLICY("{deadlines: {stage: {copy: 1h}}}"), "did you mean 'cutover'?"},
-    {VM POLICY("{verify: sample, verifySample: 0.1}"),
-     "spec.verify (sample) is not honoured yet."},
+    {VM POLICY("{verify: sample}"), ""},
+    {VM POLICY("{verify: sample, verifySample: '99.9%:20'}"), ""},
+    {VM POLICY("{verify: sample, verifySample: '0.1'}"),
+     "spec.verifySample a sample is a share such as 10%"},
     {VM POLICY("{onFailure: rollback}"), ""},
     {VM POLICY("{cutover: {maxDowntime: 5m}}"), "spec.cutover.maxDowntime"},
     {VM POLICY("{cutover: {window: {from: x}}}"), "spec.cutover.window"},
@@ -238,13 +240,10 @@ test_waived_model(void)
 
 	read_text(&r,
 		  PLAN_HEAD HOOKED("")
-		      HOOK POLICY("{waive: ['spec.vms[].hooks', spec.verify], "
-				  "verify: sample}"),
+		      HOOK POLICY("{waive: ['spec.vms[].hooks']}"),
 		  false);
 	is_int((long long)r.m->plans[0]->vms[0].nhooks, 0,
 	       "waived hooks are taken out");
-	is_int(r.m->plans[0]->policy->verify, VERIFY_FULL,
-	       "without sampling all is read");
 	read_text(&w,
 		  PLAN_HEAD VM "  warm: true\n" POLICY("{waive: [spec.warm]}"),
 		  false);
