@@ -4,9 +4,8 @@
  *
  *   FAULT_OPS   which operations count, several separated by blanks: write
  *               (the default; pwrite is one), fsync (fdatasync is one),
- *               rename, link, ftruncate, unlink (unlinkat and rmdir are
- *               one), open (for writing), send (of a child to its run), fork
- *   FAULT_PROGRAM  only in programs of that name, not in their helpers
+ *               rename, ftruncate, unlink, open (for writing), send (of a
+ *               child to its run), fork
  *   FAULT_FILE  only on files of that name, or only
  *   FAULT_DIR   on what is in that directory or below it
  *   FAULT_AT    the Nth of them, counted over all processes of a run; with
@@ -81,14 +80,6 @@ is_the_file(const char *path)
 	return dir && strncmp(path, dir, strlen(dir)) == 0;
 }
 
-static bool
-is_the_program(void)
-{
-	const char *name = getenv("FAULT_PROGRAM");
-
-	return !name || strcmp(program_invocation_short_name, name) == 0;
-}
-
 static void
 note(const char *op, const char *path)
 {
@@ -135,8 +126,7 @@ judge(const char *op, const char *path, const void *data, size_t len)
 	const char *at = getenv("FAULT_AT"), *match = getenv("FAULT_MATCH");
 	int number, wanted;
 
-	if (!is_one_of(ops ? ops : "write", op) ||
-	    (path && !is_the_file(path)) || !is_the_program())
+	if (!is_one_of(ops ? ops : "write", op) || (path && !is_the_file(path)))
 		return OUTCOME_PASS;
 	if (match && (!data || !memmem(data, len, match, strlen(match))))
 		return OUTCOME_PASS;
@@ -312,54 +302,6 @@ unlink(const char *path)
 
 	if (goes_on(fate)) {
 		rc = REAL(unlink)(path);
-		comes_back(fate);
-	}
-	return rc;
-}
-
-int
-rmdir(const char *path)
-{
-	enum outcome fate = judge("unlink", path, NULL, 0);
-	int rc = -1;
-
-	if (goes_on(fate)) {
-		rc = REAL(rmdir)(path);
-		comes_back(fate);
-	}
-	return rc;
-}
-
-int
-unlinkat(int dir, const char *path, int flags)
-{
-	char link[64], full[PATH_MAX + NAME_MAX + 2];
-	enum outcome fate;
-	ssize_t got = 0;
-	int rc = -1;
-
-	if (*path != '/' && dir != AT_FDCWD) {
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
-		got = readlink(link, full, PATH_MAX);
-	}
-	snprintf(full + (got > 0 ? got : 0), NAME_MAX + 2, "%s%s",
-		 got > 0 ? "/" : "", path);
-	fate = judge("unlink", got > 0 ? full : path, NULL, 0);
-	if (goes_on(fate)) {
-		rc = REAL(unlinkat)(dir, path, flags);
-		comes_back(fate);
-	}
-	return rc;
-}
-
-int
-link(const char *from, const char *to)
-{
-	enum outcome fate = judge("link", to, NULL, 0);
-	int rc = -1;
-
-	if (goes_on(fate)) {
-		rc = REAL(link)(from, to);
 		comes_back(fate);
 	}
 	return rc;

@@ -52,6 +52,7 @@ engine_stop(struct engine *e)
 	atomic_store(&e->source_patience.until_ms, now);
 	atomic_store(&e->target_patience.until_ms, now + grace);
 	pthread_cond_signal(&e->wake);
+	pthread_cond_broadcast(&e->room);
 }
 
 void
@@ -71,8 +72,9 @@ engine_checkpoint_is_due(const struct engine *e)
 	uint64_t bytes = opts->checkpoint_bytes ? opts->checkpoint_bytes
 						: DEFAULT_CHECKPOINT_BYTES;
 
-	return e->fresh.n > 0 && (e->fresh_bytes >= bytes ||
-				  clock_mono_ms() - e->fresh_since_ms >= ms);
+	return e->fresh.n > 0 &&
+	       (e->fresh_bytes >= bytes || e->fresh.n >= ENGINE_FRESH ||
+		clock_mono_ms() - e->fresh_since_ms >= ms);
 }
 
 /* Lock held. */
@@ -149,6 +151,7 @@ begin_checkpoint(struct engine *e)
 	e->flushed = e->fresh;
 	e->fresh = (struct fresh_list){0};
 	e->fresh_bytes = 0;
+	pthread_cond_broadcast(&e->room);
 	e->is_flushing = true;
 	e->has_flusher = start_thread(&e->flusher, flush, e) == 0;
 	if (e->has_flusher)
@@ -394,6 +397,7 @@ engine_init(struct engine *e, const struct copy_opts *opts)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&e->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	pthread_cond_init(&e->room, NULL);
 }
 
 static void
@@ -409,6 +413,7 @@ engine_done(struct engine *e, struct worker *workers)
 	vec_done(&e->fresh);
 	vec_done(&e->flushed);
 	pthread_cond_destroy(&e->wake);
+	pthread_cond_destroy(&e->room);
 	pthread_mutex_destroy(&e->lock);
 }
 

@@ -16,6 +16,9 @@
 #define ENGINE_SPAN 128 /* blocks; a ledger sync each when overwriting */
 #define ENGINE_TAKE 8	/* blocks the kernel copies in one go */
 #define ENGINE_SLOTS 16 /* blocks a worker has in hand at most */
+/* Blocks that wait for a checkpoint at most: holes are done faster than any
+ * target flushes, and a disk can be nothing else. */
+#define ENGINE_FRESH (64 * 1024)
 
 /* Written, but perhaps not durable yet. */
 struct fresh {
@@ -42,7 +45,10 @@ struct engine {
 
 	pthread_mutex_t lock; /* of all that follows, and of the ledger */
 	pthread_cond_t wake;  /* the watching thread */
+	pthread_cond_t room;  /* for fresh blocks, or nobody needs it */
 	uint64_t next;	      /* first block nobody has taken */
+	/* Before this byte and from `next` on the target had no data. */
+	uint64_t next_data;
 	struct fresh_list fresh;
 	uint64_t fresh_bytes;
 	int64_t fresh_since_ms; /* when the list was last empty */

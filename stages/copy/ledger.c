@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,8 @@
 #include "stages/copy/digest.h"
 #include "stages/copy/ledger_file.h"
 
+#define MAPPED_PART (1024 * 1024) /* of the file, kept mapped */
+
 struct ledger {
 	char *path;
 	int fd;
@@ -29,6 +32,7 @@ struct ledger {
 	uint64_t nblocks, npages;
 	const uint8_t *map; /* the whole file; NULL when there are no entries */
 	size_t map_size;
+	_Atomic uint64_t looking; /* the part of it that was looked at last */
 	uint8_t **changed;   /* a page newer than the file, else NULL: owned */
 	VEC(uint64_t) dirty; /* numbers of those */
 	uint64_t ndurable, ndamaged;
@@ -40,11 +44,31 @@ page_at(uint64_t number)
 	return (off_t)((FORMAT_NHEADERS + number) * FORMAT_PAGE);
 }
 
+/* What is mapped counts as ours, all 2.5 GiB of a large disk's ledger once it
+ * was walked through: so what was looked at last is given back as soon as
+ * another part is.  Others may still be reading it: it comes back by itself. */
+static const uint8_t *
+mapped_page(const struct ledger *l, uint64_t number)
+{
+	uint64_t part = (uint64_t)page_at(number) / MAPPED_PART;
+	uint64_t last = atomic_load_explicit((_Atomic uint64_t *)&l->looking,
+					     memory_order_relaxed);
+	size_t at = last * MAPPED_PART, left = l->map_size - at;
+
+	if (last != part) {
+		atomic_store_explicit((_Atomic uint64_t *)&l->looking, part,
+				      memory_order_relaxed);
+		(void)madvise((void *)(l->map + at),
+			      left < MAPPED_PART ? left : MAPPED_PART,
+			      MADV_DONTNEED);
+	}
+	return l->map + page_at(number);
+}
+
 static const uint8_t *
 page_of(const struct ledger *l, uint64_t number)
 {
-	return l->changed[number] ? l->changed[number]
-				  : l->map + page_at(number);
+	return l->changed[number] ? l->changed[number] : mapped_page(l, number);
 }
 
 static const uint8_t *
@@ -74,7 +98,7 @@ static uint8_t *
 page_to_change(struct ledger *l, uint64_t number)
 {
 	if (!l->changed[number])
-		memcpy(new_page(l, number), l->map + page_at(number),
+		memcpy(new_page(l, number), mapped_page(l, number),
 		       FORMAT_PAGE);
 	return l->changed[number];
 }

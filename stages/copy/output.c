@@ -114,14 +114,14 @@ output_can_flush(const struct output *o)
 	return o->fd >= 0 || o->wire[0].can_flush;
 }
 
-bool
-output_has_data(const struct output *o, uint64_t at, uint64_t len)
+uint64_t
+output_next_data(const struct output *o, uint64_t at)
 {
 	off_t data = -1;
 
 	if (o->fd >= 0 && o->is_file)
 		data = lseek(o->fd, (off_t)at, SEEK_DATA);
-	return data >= 0 && (uint64_t)data < at + len;
+	return data < 0 ? UINT64_MAX : (uint64_t)data;
 }
 
 /* The kernel says a failed write-back once per descriptor, to whoever asks

@@ -41,8 +41,9 @@ void output_close(struct output *o); /* syncs nothing */
 
 bool output_can_flush(const struct output *o);
 
-/* Is there data of somebody's, as far as that can be seen? */
-bool output_has_data(const struct output *o, uint64_t at, uint64_t len);
+/* Where data of somebody's begins, from `at` on, as far as that can be seen:
+ * UINT64_MAX when there is none. */
+uint64_t output_next_data(const struct output *o, uint64_t at);
 
 /* Begins to write a block: `data` is a whole one, zero after `len`, and stays
  * as it is until output_end, unless that has nothing to wait for: then

@@ -13,17 +13,26 @@
 #define MOST_READS (ENGINE_SLOTS / 2)
 #define SLOW_MS 2 /* a wait that is longer wants more reads at once */
 
+/* Blocks are asked for in turn, and what this run writes lies before them: one
+ * answer holds up to the data it names. */
+static bool
+target_has_data(struct engine *e, uint64_t block)
+{
+	uint64_t at = block * LEDGER_BLOCK_SIZE;
+
+	if (at >= e->next_data)
+		e->next_data = output_next_data(&e->out, at);
+	return e->next_data < at + engine_block_len(e, block);
+}
+
 /* Is a block without an entry one that an earlier attempt reached? */
 static bool
-was_begun(const struct engine *e, const struct ledger_entry *entry,
-	  uint64_t block)
+was_begun(struct engine *e, const struct ledger_entry *entry, uint64_t block)
 {
 	if (!e->opts->ledger)
 		return false;
 	return entry->state == LEDGER_PENDING ||
-	       (entry->state == LEDGER_UNKNOWN &&
-		output_has_data(&e->out, block * LEDGER_BLOCK_SIZE,
-				engine_block_len(e, block)));
+	       (entry->state == LEDGER_UNKNOWN && target_has_data(e, block));
 }
 
 /* Of a block that is durable at another generation, in a pass that brings it
@@ -81,6 +90,16 @@ span_length(const struct engine *e)
 	return n == 0 ? 1 : n < ENGINE_SPAN ? (size_t)n : ENGINE_SPAN;
 }
 
+/* Lock held. */
+static void
+wait_for_room(struct engine *e)
+{
+	while (e->fresh.n >= ENGINE_FRESH && !atomic_load(&e->stop)) {
+		pthread_cond_signal(&e->wake);
+		pthread_cond_wait(&e->room, &e->lock);
+	}
+}
+
 /* Gives the worker its next span; 0 when there is none.  A block that the
  * ledger knows is pending on disk before anybody may overwrite it. */
 static int
@@ -89,6 +108,7 @@ take_span(struct worker *w, struct err *err)
 	struct engine *e = w->e;
 	bool any = false;
 
+	wait_for_room(e);
 	w->first = e->next;
 	for (w->n = 0; w->n < span_length(e) && e->next < e->nblocks; w->n++) {
 		uint64_t block = e->next++;
@@ -125,7 +145,8 @@ worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest)
 	fresh->block = block;
 	memcpy(fresh->digest, digest, LEDGER_DIGEST_SIZE);
 	e->fresh_bytes += engine_block_len(e, block);
-	if (engine_checkpoint_is_due(e))
+	/* the end of one that is under way wakes it, too */
+	if (!e->is_flushing && engine_checkpoint_is_due(e))
 		pthread_cond_signal(&e->wake);
 }
 
