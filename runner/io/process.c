@@ -540,12 +540,21 @@ last_line(struct buf *text)
 	return line ? line + 1 : text->data ? text->data : "";
 }
 
+/* By somebody, or by the kernel for want of memory: no fault of its own. */
+static bool
+was_ended(int status)
+{
+	return WIFSIGNALED(status) &&
+	       (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+}
+
 static int
 run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	     struct buf *out_text, struct err *err)
 {
 	CLEANUP(buf_done) struct buf err_text = {0};
 	CLEANUP(mem_freep) char *how = NULL;
+	const char *why;
 	struct process p;
 	int status, sys;
 
@@ -562,9 +571,10 @@ run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	how = process_status_text(status);
-	sys = errno_of_words(last_line(&err_text));
-	err_set(err, sys ? ERR_RETRY : ERR_FAIL, "'%s' %s: %s", opts->argv[0],
-		how, last_line(&err_text));
+	why = last_line(&err_text);
+	sys = errno_of_words(why);
+	err_set(err, sys || was_ended(status) ? ERR_RETRY : ERR_FAIL,
+		"'%s' %s%s%s", opts->argv[0], how, *why ? ": " : "", why);
 	err->sys = sys;
 	return -1;
 }

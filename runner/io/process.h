@@ -88,7 +88,7 @@ int process_id_from_json(const json_t *json, struct process_id *ret);
 /* Runs to the end and captures; stdout to *out and stderr's last lines into
  * the error.  A status other than 0 is ERR_FAIL "NAME failed: last line";
  * ERR_RETRY, with err->sys, where that line says what may be mended (a full
- * disk, a failing one, a peer that is away). */
+ * disk, a failing one, a peer that is away), or when somebody killed it. */
 int process_run(const char *const *argv, int deadline_ms, struct buf *out,
 		struct err *err);
 

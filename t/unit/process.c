@@ -31,6 +31,8 @@ test_run(void)
 {
 	const char *hello[] = {"sh", "-c", "echo hello; cat", NULL};
 	const char *fails[] = {"sh", "-c", "echo why >&2; exit 3", NULL};
+	const char *killed[] = {"sh", "-c", "kill -KILL $$", NULL};
+	const char *crashes[] = {"sh", "-c", "kill -SEGV $$", NULL};
 	const char *missing[] = {"no-such-program", NULL};
 	const char *hangs[] = {"sleep", "600", NULL};
 	CLEANUP(buf_done) struct buf out = {0};
@@ -40,6 +42,12 @@ test_run(void)
 	is_str(out.data, "hello\n", "is heard, and reads nothing");
 	ok(process_run(fails, 10000, NULL, &err) < 0, "one that fails fails");
 	is_str(err.text, "'sh' exited with 3: why", "and says why");
+	is_int(err.class, ERR_FAIL, "for good");
+	ok(process_run(killed, 10000, NULL, &err) < 0, "one that is killed");
+	is_str(err.text, "'sh' was killed by SIGKILL", "is no riddle");
+	is_int(err.class, ERR_RETRY, "and may be tried again");
+	ok(process_run(crashes, 10000, NULL, &err) < 0, "one that crashes");
+	is_int(err.class, ERR_FAIL, "is not");
 	ok(process_run(missing, 10000, NULL, &err) < 0, "a missing one");
 	is_str(err.text, "'no-such-program' is not installed", "is named");
 	ok(process_run(hangs, 100, NULL, &err) < 0, "one that hangs is ended");
