@@ -88,7 +88,8 @@ check-guest: deps
 # What takes its time: random kills and the whole crash matrix; SEED repeats.
 check-long: deps
 	@$(MAKE) --no-print-directory all units
-	LONG=1 ROUNDS=1000 $(PROVE) -v t/long/*.t t/3401-*.t t/3404-*.t
+	LONG=1 ROUNDS=1000 $(PROVE) -v t/long/*.t t/3401-*.t \
+		t/3404-*.t t/3405-*.t t/3406-*.t t/42*.t
 
 check-all: check check-guest check-long
 
@@ -101,7 +102,11 @@ bench: deps
 	@$(MAKE) --no-print-directory all $(B)/t/fault.so
 	$(TEST_ENV) t/bench/bench.sh
 
-units: $(UNIT) $(B)/t/fault.so
+units: $(UNIT) $(B)/t/fault.so $(B)/t/ledger_says
+
+# What a ledger claims, held against the disks; for tests.
+$(B)/t/ledger_says: $(B)/t/ledger_says.o $(B)/palletjack.a
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Preloaded by tests; sanitizers have no business in it.
 $(B)/t/fault.so: t/fault.c

@@ -16,7 +16,7 @@
 
 struct options {
 	const char *ledger, *source_format, *format, *proof, *accept;
-	const char *deadline, *output;
+	const char *deadline, *checkpoint, *output;
 	const char *changed;
 	bool compare;
 	bool quiet;
@@ -178,6 +178,13 @@ fill_in(const struct options *o, struct copy_image_opts *ret, struct err *err)
 		return err_set(err, ERR_USER,
 			       "copy: --compare finds out by itself what "
 			       "changed, --changed says it: one of them");
+	if (o->checkpoint &&
+	    (units_parse_quantity(o->checkpoint, &ret->checkpoint_bytes) < 0 ||
+	     ret->checkpoint_bytes < LEDGER_BLOCK_SIZE))
+		return err_set(err, ERR_USER,
+			       "copy: --checkpoint is a size like 64Mi, at "
+			       "least 1Mi, not '%s'",
+			       o->checkpoint);
 	if (check_formats(o, err) < 0)
 		return -1;
 	return digest_of(o->proof, &ret->digest, err);
@@ -232,6 +239,7 @@ run(const struct globals *g, int argc, char **argv)
 	    {"--proof", OPTION_TEXT, &o.proof},
 	    {"--accept", OPTION_TEXT, &o.accept},
 	    {"--deadline", OPTION_TEXT, &o.deadline},
+	    {"--checkpoint", OPTION_TEXT, &o.checkpoint},
 	    {"-o", OPTION_TEXT, &o.output},
 	    {"--changed", OPTION_TEXT, &o.changed},
 	    {"--compare", OPTION_FLAG, &o.compare},
@@ -256,8 +264,8 @@ const struct command command_copy = {
     .summary = "copy one disk: NBD, image or device, to any of them",
     .usage = "[--ledger FILE] [--proof sha256|xxh3|none] "
 	     "[--source-format F] [--format raw|qcow2] [--accept DIGEST] "
-	     "[--changed FILE | --compare] [--deadline DUR] [-o text|json] "
-	     "SOURCE TARGET",
+	     "[--changed FILE | --compare] [--deadline DUR] "
+	     "[--checkpoint SIZE] [-o text|json] SOURCE TARGET",
     .help =
 	"  SOURCE             an NBD URI, an image file or a block device\n"
 	"  TARGET             an image file (made here), a block device, or an "
@@ -282,6 +290,10 @@ const struct command command_copy = {
 	"                     differs from the ledger is written\n"
 	"  --deadline DUR     wait so long for a server that gives no sign of "
 	"life (30m)\n"
+	"  --checkpoint SIZE  make durable what was written at the latest "
+	"every so much (1Gi);\n"
+	"                     up to twice as much is done again after a "
+	"crash\n"
 	"  -o text|json       how what was done is printed\n"
 	"  --quiet            no progress\n\n"
 	"NBD URIs: nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH, "

@@ -414,7 +414,7 @@ distrust(const struct making *m, size_t position, struct scheduled *to,
 static void
 leave_alone(struct scheduled *s, struct buf *why, const char *because)
 {
-	if (s->decision == DECISION_CHANGED)
+	if (s->decision != DECISION_SKIP)
 		buf_printf(why, "; %s", because);
 	s->decision = DECISION_SKIP;
 }

@@ -15,11 +15,10 @@ fake_manifest 'vms: "1", power: "on", diskSize: 2Mi, stepMillis: "1"' \
 	'{bootTest: once, retry: {first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}}'
 fake_steps | sort >steps
 
-# faulty NAME=VALUE...: a run under these faults, anywhere in the state
-faulty() {
+kill_dir=$PALLETJACK_STATE
+kill_command='palletjack run m.yaml'
+prepare() {
 	rm -rf "$PALLETJACK_STATE"
-	with_fault FAULT_OPS='write fsync rename ftruncate unlink send' \
-		FAULT_DIR="$PALLETJACK_STATE" "$@" palletjack run m.yaml
 }
 
 check 'undisturbed' '
@@ -34,14 +33,14 @@ check 'that was every stage that there is' '
 	wc -l <steps | cmp_ok got -
 '
 
-# resumes: the run after a killed one ends where the undisturbed one did
-resumes() {
+# goes_on: the run after a killed one ends where the undisturbed one did
+goes_on() {
 	palletjack run m.yaml >resumed 2>&1 || {
 		echo "the next run ended with $?"
 		cat resumed
 		return 1
 	}
-	palletjack journal check "$PALLETJACK_STATE/t/p/vm-00001" &&
+	palletjack journal check "$PALLETJACK_STATE/t/p/vm-00001" >>resumed &&
 		fake_fold | cmp_ok want - || return 1
 	fake_target | cmp_ok target - || return 1
 	fake_log | sort -u | cmp_ok steps - || return 1
@@ -49,45 +48,7 @@ resumes() {
 	test "$(fake_log | sort | uniq -d | wc -l)" -le 1
 }
 
-# kill_at WHEN NUMBER...
-kill_at() {
-	when=$1
-	shift
-	for n; do
-		status=0
-		faulty FAULT_AT="$n" FAULT_WHEN="$when" >killed 2>&1 ||
-			status=$?
-		case $status in
-		# a child that is killed costs an attempt, not the run
-		0 | 5 | 137) ;;
-		*)
-			echo "point $n $when: status $status"
-			cat killed
-			return 1
-			;;
-		esac
-		resumes || {
-			echo "point $n $when: $(sed -n "${n}p" points)"
-			return 1
-		}
-	done
-}
-
-# what goes to the vm's log is for people only
-all=$(grep -nv '/run\.log$' points | cut -d: -f1 | tr '\n' ' ')
-# and the test's own log knows no half lines
-writes=$(grep -n '^write' points | grep -v '\.log$' | cut -d: -f1 |
-	tr '\n' ' ')
-
-tried=$(echo "$all$writes" | wc -w)
-check 'killed before any of them' "kill_at before $all"
-check 'killed in the middle of any write' "kill_at torn $writes"
-if test -n "$LONG"; then
-	check 'killed after any of them' "kill_at after $all"
-	tried=$((tried + $(echo "$all" | wc -w)))
-fi
-echo "# $tried points tried: killed before and in the middle of" \
-	"$(cut -d' ' -f1 points | sort | uniq -c | tr -s ' \n' ' ')"
+killed_everywhere 'a first move'
 
 check 'what was confirmed is never done again' '
 	last=$(grep -n "^fsync.*/journal$" points | tail -n 3 | head -n 1 |
@@ -107,7 +68,7 @@ mends() {
 		exits 137 with_fault FAULT_OPS='write fsync ftruncate' \
 			FAULT_AT="$n" FAULT_FILE=journal FAULT_WHEN="$1" \
 			palletjack run m.yaml || return 1
-		resumes || return 1
+		goes_on || return 1
 	done
 }
 check 'killed again while it cuts a torn tail' '

@@ -85,9 +85,9 @@ fake_state() {
 		jq -r --arg vm "${1:-vm-00001}" '.vms[] | select(.vm == $vm).state'
 }
 
-# What the journal of vm-00001 says in the end, but when and how often.
+# What the journal of the first vm says in the end, but when and how often.
 fake_fold() {
-	palletjack status m.yaml -o json | jq -S '.vms[] | select(.vm == "vm-00001")
+	palletjack status m.yaml -o json | jq -S '.vms[0]
 		| {state, steps: [.steps[] | {step, state, error}
 			| select(.step != null)]}'
 }
@@ -110,4 +110,104 @@ with_fault() {
 requires_fault() {
 	test -e "${PALLETJACK%/*}/t/fault.so" ||
 		skip_all "t/fault.so is not built: run make check"
+}
+
+# Killing a command, and its children, at every point.  The test says what is
+# killed (kill_command), what it may end with when a child of it was killed
+# (kill_statuses) and below which directory operations count (kill_dir); it
+# defines
+#	amounts		what the world amounts to, as text
+#	goes_on		the next command, and that all is as if undisturbed
+# and then says
+#	keep		commands begin with the world as it is now
+#	undisturbed 0	the command exits with 0; makes `want` and `points`
+#	killed_everywhere 'a rollback'
+kill_statuses='0 5 137'
+
+keep() {
+	rm -rf "$HOME/kept"
+	cp -a "$kill_dir" "$HOME/kept"
+}
+
+# The world as it is before the command.
+prepare() {
+	rm -rf "$kill_dir"
+	cp -a "$HOME/kept" "$kill_dir"
+}
+
+# undisturbed STATUS
+undisturbed() {
+	rm -f points
+	exits "$1" faulty FAULT_LOG="$PWD/points" && amounts >want && cat want
+}
+
+# again STATUS COMMAND...: it ends so, the journal ($state) is whole, and the
+# world is as if undisturbed
+again() {
+	kill_wanted=$1
+	shift
+	exits "$kill_wanted" palletjack "$@" >resumed 2>&1 || {
+		cat resumed
+		return 1
+	}
+	palletjack journal check "$state" >>resumed && amounts | cmp_ok want -
+}
+
+# faulty NAME=VALUE...: the command in a new world, under these faults
+faulty() {
+	prepare && with_fault FAULT_PROGRAM=palletjack FAULT_DIR="$kill_dir" \
+		FAULT_OPS='write fsync rename ftruncate unlink link send' \
+		"$@" $kill_command
+}
+
+# kill_each WHEN NUMBER...
+kill_each() {
+	kill_when=$1
+	shift
+	for kill_at; do
+		kill_status=0
+		faulty FAULT_AT="$kill_at" FAULT_WHEN="$kill_when" >killed 2>&1 ||
+			kill_status=$?
+		case " $kill_statuses " in
+		# a child that is killed costs an attempt, not the run
+		*" $kill_status "*) ;;
+		*)
+			echo "point $kill_at $kill_when: status $kill_status"
+			cat killed
+			return 1
+			;;
+		esac
+		goes_on || {
+			echo "point $kill_at $kill_when:" \
+				"$(sed -n "${kill_at}p" points)"
+			return 1
+		}
+	done
+}
+
+# kill_points: from the file `points`, which FAULT_LOG wrote in an undisturbed
+# run.  What goes to the vm's log is for people only, and the test's own log
+# knows no half lines.
+kill_points() {
+	kill_all=$(grep -nv '/run\.log$' points | cut -d: -f1 | tr '\n' ' ')
+	kill_writes=$(grep -n '^write' points | grep -v '\.log$' |
+		cut -d: -f1 | tr '\n' ' ')
+}
+
+# killed_everywhere WHAT: at each point as kill_ways says, with LONG=1 in all
+# ways there are.  A write alone has a middle.
+kill_ways='before torn'
+killed_everywhere() {
+	kill_points
+	kill_tried=0
+	test -z "$LONG" || kill_ways='before torn after'
+	for kill_way in $kill_ways; do
+		kill_these=$kill_all
+		test "$kill_way" != torn || kill_these=$kill_writes
+		check "$1: killed $kill_way any of $(echo $kill_these | wc -w)" \
+			"kill_each $kill_way $kill_these"
+		kill_tried=$((kill_tried + $(echo $kill_these | wc -w)))
+	done
+	echo "# $1: $kill_tried points tried, $kill_ways" \
+		"$(cut -d' ' -f1 points | sort | uniq -c | tr -s ' \n' ' ')"
 }

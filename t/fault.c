@@ -4,8 +4,11 @@
  *
  *   FAULT_OPS   which operations count, several separated by blanks: write
  *               (the default; pwrite is one), fsync (fdatasync is one),
- *               rename, ftruncate, unlink, open (for writing), send (of a
- *               child to its run), fork
+ *               rename, link, ftruncate, unlink (unlinkat and rmdir are
+ *               one), open (for writing), send (of a child to its run), fork,
+ *               fallocate, and of what is asked of an NBD server nbd-read,
+ *               nbd-write, nbd-zero, nbd-flush
+ *   FAULT_PROGRAM  only in programs of that name, not in their helpers
  *   FAULT_FILE  only on files of that name, or only
  *   FAULT_DIR   on what is in that directory or below it
  *   FAULT_AT    the Nth of them, counted over all processes of a run; with
@@ -14,12 +17,14 @@
  *   FAULT_WHEN  before: killed, and nothing of it was done; torn: half of the
  *               write was; after: all of it, but nobody hears of it; stop:
  *               stopped (SIGSTOP) before it; or the name of an error it fails
- *               with: EIO, ENOSPC, EAGAIN, EROFS
- *   FAULT_LOG   a file that gets a line for each operation that counts
+ *               with: EIO, ENOSPC, EAGAIN, EROFS, EOPNOTSUPP
+ *   FAULT_LOG   a file that gets a line for each operation that counts, with
+ *               its file, or its length if it is an NBD request
  *   FAULT_CLOCK seconds to add to the wall clock */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libnbd.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -80,6 +85,14 @@ is_the_file(const char *path)
 	return dir && strncmp(path, dir, strlen(dir)) == 0;
 }
 
+static bool
+is_the_program(void)
+{
+	const char *name = getenv("FAULT_PROGRAM");
+
+	return !name || strcmp(program_invocation_short_name, name) == 0;
+}
+
 static void
 note(const char *op, const char *path)
 {
@@ -104,10 +117,15 @@ outcome_of(const char *when)
 		enum outcome outcome;
 		int sys;
 	} known[] = {
-	    {"before", OUTCOME_BEFORE, 0},    {"torn", OUTCOME_TORN, 0},
-	    {"after", OUTCOME_AFTER, 0},      {"EIO", OUTCOME_FAIL, EIO},
-	    {"ENOSPC", OUTCOME_FAIL, ENOSPC}, {"EAGAIN", OUTCOME_FAIL, EAGAIN},
-	    {"EROFS", OUTCOME_FAIL, EROFS},   {"stop", OUTCOME_STOP, 0},
+	    {"before", OUTCOME_BEFORE, 0},
+	    {"torn", OUTCOME_TORN, 0},
+	    {"after", OUTCOME_AFTER, 0},
+	    {"EIO", OUTCOME_FAIL, EIO},
+	    {"ENOSPC", OUTCOME_FAIL, ENOSPC},
+	    {"EAGAIN", OUTCOME_FAIL, EAGAIN},
+	    {"EOPNOTSUPP", OUTCOME_FAIL, EOPNOTSUPP},
+	    {"EROFS", OUTCOME_FAIL, EROFS},
+	    {"stop", OUTCOME_STOP, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -118,25 +136,53 @@ outcome_of(const char *when)
 	abort();
 }
 
-/* What is to become of this operation; errno is set for a failure. */
+/* One more operation that counts, and its turn may have come; errno is set for
+ * a failure. */
 static enum outcome
-judge(const char *op, const char *path, const void *data, size_t len)
+judge_next(const char *op, const char *what)
 {
-	const char *ops = getenv("FAULT_OPS"), *when = getenv("FAULT_WHEN");
-	const char *at = getenv("FAULT_AT"), *match = getenv("FAULT_MATCH");
+	const char *when = getenv("FAULT_WHEN"), *at = getenv("FAULT_AT");
 	int number, wanted;
 
-	if (!is_one_of(ops ? ops : "write", op) || (path && !is_the_file(path)))
-		return OUTCOME_PASS;
-	if (match && (!data || !memmem(data, len, match, strlen(match))))
-		return OUTCOME_PASS;
-	note(op, path ? path : "-");
+	note(op, what);
 	number = __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
 	wanted = at ? (int)strtol(at, NULL, 10) : 1;
 	if (!when || number < wanted ||
 	    (number > wanted && !getenv("FAULT_LASTS")))
 		return OUTCOME_PASS;
 	return outcome_of(when);
+}
+
+static bool
+is_counted(const char *op)
+{
+	const char *ops = getenv("FAULT_OPS");
+
+	return is_one_of(ops ? ops : "write", op) && is_the_program();
+}
+
+/* What is to become of this operation. */
+static enum outcome
+judge(const char *op, const char *path, const void *data, size_t len)
+{
+	const char *match = getenv("FAULT_MATCH");
+
+	if (!is_counted(op) || (path && !is_the_file(path)))
+		return OUTCOME_PASS;
+	if (match && (!data || !memmem(data, len, match, strlen(match))))
+		return OUTCOME_PASS;
+	return judge_next(op, path ? path : "-");
+}
+
+static enum outcome
+judge_request(const char *op, uint64_t len)
+{
+	char text[32];
+
+	if (!is_counted(op))
+		return OUTCOME_PASS;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)len);
+	return judge_next(op, text);
 }
 
 static enum outcome
@@ -308,6 +354,54 @@ unlink(const char *path)
 }
 
 int
+rmdir(const char *path)
+{
+	enum outcome fate = judge("unlink", path, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(rmdir)(path);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+unlinkat(int dir, const char *path, int flags)
+{
+	char link[64], full[PATH_MAX + NAME_MAX + 2];
+	enum outcome fate;
+	ssize_t got = 0;
+	int rc = -1;
+
+	if (*path != '/' && dir != AT_FDCWD) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+		got = readlink(link, full, PATH_MAX);
+	}
+	snprintf(full + (got > 0 ? got : 0), NAME_MAX + 2, "%s%s",
+		 got > 0 ? "/" : "", path);
+	fate = judge("unlink", got > 0 ? full : path, NULL, 0);
+	if (goes_on(fate)) {
+		rc = REAL(unlinkat)(dir, path, flags);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+link(const char *from, const char *to)
+{
+	enum outcome fate = judge("link", to, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(link)(from, to);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
 open(const char *path, int flags, ...)
 {
 	enum outcome fate = OUTCOME_PASS;
@@ -323,6 +417,75 @@ open(const char *path, int flags, ...)
 		fate = judge("open", path, NULL, 0);
 	if (goes_on(fate)) {
 		rc = REAL(open)(path, flags, mode);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+fallocate(int fd, int mode, off_t at, off_t len)
+{
+	enum outcome fate = judge_fd("fallocate", fd, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(fallocate)(fd, mode, at, len);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int64_t
+nbd_aio_pread(struct nbd_handle *h, void *data, size_t len, uint64_t at,
+	      nbd_completion_callback done, uint32_t flags)
+{
+	enum outcome fate = judge_request("nbd-read", len);
+	int64_t rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(nbd_aio_pread)(h, data, len, at, done, flags);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int64_t
+nbd_aio_pwrite(struct nbd_handle *h, const void *data, size_t len, uint64_t at,
+	       nbd_completion_callback done, uint32_t flags)
+{
+	enum outcome fate = judge_request("nbd-write", len);
+	int64_t rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(nbd_aio_pwrite)(h, data, len, at, done, flags);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int64_t
+nbd_aio_zero(struct nbd_handle *h, uint64_t len, uint64_t at,
+	     nbd_completion_callback done, uint32_t flags)
+{
+	enum outcome fate = judge_request("nbd-zero", len);
+	int64_t rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(nbd_aio_zero)(h, len, at, done, flags);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int64_t
+nbd_aio_flush(struct nbd_handle *h, nbd_completion_callback done,
+	      uint32_t flags)
+{
+	enum outcome fate = judge_request("nbd-flush", 0);
+	int64_t rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(nbd_aio_flush)(h, done, flags);
 		comes_back(fate);
 	}
 	return rc;

@@ -378,6 +378,7 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	struct copy_opts copy = {
 	    .pass = opts->pass,
 	    .generation = 1,
+	    .checkpoint_bytes = opts->checkpoint_bytes,
 	    .wait_ms = opts->wait_ms,
 	    .progress = opts->progress,
 	    .arg = opts->arg,

@@ -16,6 +16,7 @@ struct copy_image_opts {
 	 * one ledger is for one state of the source.  NULL: neither. */
 	const char *ledger;
 	enum ledger_digest digest;
+	uint64_t checkpoint_bytes; /* see copy_opts */
 	/* What may be lost on a block device: what its refusal named. */
 	const char *accept;
 	/* Brings a copy of an earlier state of the source up to date; the

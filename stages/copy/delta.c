@@ -46,6 +46,7 @@ struct delta {
 	struct worker *w;
 	struct delta_block block[ENGINE_SLOTS];
 	size_t n;
+	uint64_t len; /* of all of them */
 };
 
 static uint64_t
@@ -330,6 +331,7 @@ settle(struct delta *d)
 	struct copy_progress *p = &e->progress;
 
 	pthread_mutex_lock(&e->lock);
+	e->begun_bytes -= d->len;
 	for (size_t i = 0; i < d->n; i++) {
 		const struct delta_block *b = &d->block[i];
 		uint64_t changed = b->to - b->from;
@@ -349,8 +351,10 @@ static void
 gather(struct delta *d, size_t *next)
 {
 	struct worker *w = d->w;
+	size_t most = engine_batch(w->e, ENGINE_SLOTS);
 
-	for (d->n = 0; *next < w->n && d->n < ENGINE_SLOTS; (*next)++) {
+	d->len = 0;
+	for (d->n = 0; *next < w->n && d->n < most; (*next)++) {
 		struct delta_block *b = &d->block[d->n];
 
 		if (w->plan[*next] != BLOCK_DELTA)
@@ -363,6 +367,7 @@ gather(struct delta *d, size_t *next)
 		pthread_mutex_lock(&w->e->lock);
 		ledger_get(w->e->opts->ledger, w->first + b->i, &b->old);
 		pthread_mutex_unlock(&w->e->lock);
+		d->len += b->len;
 		d->n++;
 	}
 }
@@ -375,7 +380,8 @@ delta_span(struct worker *w, struct err *err)
 
 	while (next < w->n && !atomic_load(&w->e->stop)) {
 		gather(&d, &next);
-		if (look(&d, err) < 0 || promise(&d, err) < 0 ||
+		if (worker_take_in_hand(w, d.len, err) < 0 ||
+		    look(&d, err) < 0 || promise(&d, err) < 0 ||
 		    write_all(&d, err) < 0)
 			return -1;
 		settle(&d);

@@ -11,6 +11,9 @@
  *	checkpoint    the fresh ones so far are taken aside, *then* the target
  *	              is flushed, then they are durable, then the ledger synced
  *
+ * A target that takes long to flush must not let the next checkpoint grow:
+ * workers wait when two checkpoints' work is not durable yet.
+ *
  * So whatever the ledger calls durable was acknowledged before a flush that
  * succeeded, and no block is overwritten while the ledger on disk still calls
  * it durable. */
@@ -63,18 +66,40 @@ engine_fail(struct engine *e, const struct err *err)
 	engine_stop(e);
 }
 
+static uint64_t
+checkpoint_bytes(const struct engine *e)
+{
+	return e->opts->checkpoint_bytes ? e->opts->checkpoint_bytes
+					 : DEFAULT_CHECKPOINT_BYTES;
+}
+
+size_t
+engine_batch(const struct engine *e, size_t most)
+{
+	uint64_t n = checkpoint_bytes(e) / LEDGER_BLOCK_SIZE;
+
+	return n == 0 ? 1 : n < most ? (size_t)n : most;
+}
+
 bool
 engine_checkpoint_is_due(const struct engine *e)
 {
-	const struct copy_opts *opts = e->opts;
-	int64_t ms = opts->checkpoint_ms > 0 ? opts->checkpoint_ms
-					     : DEFAULT_CHECKPOINT_MS;
-	uint64_t bytes = opts->checkpoint_bytes ? opts->checkpoint_bytes
-						: DEFAULT_CHECKPOINT_BYTES;
+	int64_t ms = e->opts->checkpoint_ms > 0 ? e->opts->checkpoint_ms
+						: DEFAULT_CHECKPOINT_MS;
 
-	return e->fresh.n > 0 &&
-	       (e->fresh_bytes >= bytes || e->fresh.n >= ENGINE_FRESH ||
-		clock_mono_ms() - e->fresh_since_ms >= ms);
+	return e->fresh.n > 0 && (e->fresh_bytes >= checkpoint_bytes(e) ||
+				  e->fresh.n >= ENGINE_FRESH ||
+				  clock_mono_ms() - e->fresh_since_ms >= ms);
+}
+
+/* When nothing is in hand, and a block is no more than a checkpoint, what is
+ * full has a checkpoint due or under way: so there will be room. */
+bool
+engine_is_full(const struct engine *e, uint64_t len)
+{
+	uint64_t at_risk = e->begun_bytes + e->fresh_bytes + e->flushed_bytes;
+
+	return at_risk > 0 && at_risk + len > 2 * checkpoint_bytes(e);
 }
 
 /* Lock held. */
@@ -108,7 +133,9 @@ flush(void *arg)
 	if (rc < 0)
 		engine_fail(e, &err);
 	e->is_flushing = false;
+	e->flushed_bytes = 0;
 	pthread_cond_signal(&e->wake);
+	pthread_cond_broadcast(&e->room);
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
 }
@@ -149,6 +176,7 @@ begin_checkpoint(struct engine *e)
 	join_flusher(e);
 	vec_done(&e->flushed);
 	e->flushed = e->fresh;
+	e->flushed_bytes = e->fresh_bytes;
 	e->fresh = (struct fresh_list){0};
 	e->fresh_bytes = 0;
 	pthread_cond_broadcast(&e->room);
@@ -412,8 +440,8 @@ engine_done(struct engine *e, struct worker *workers)
 	}
 	vec_done(&e->fresh);
 	vec_done(&e->flushed);
-	pthread_cond_destroy(&e->wake);
 	pthread_cond_destroy(&e->room);
+	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);
 }
 

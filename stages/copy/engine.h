@@ -45,19 +45,21 @@ struct engine {
 
 	pthread_mutex_t lock; /* of all that follows, and of the ledger */
 	pthread_cond_t wake;  /* the watching thread */
-	pthread_cond_t room;  /* for fresh blocks, or nobody needs it */
+	pthread_cond_t room;  /* more may be begun, or nothing any more */
 	uint64_t next;	      /* first block nobody has taken */
 	/* Before this byte and from `next` on the target had no data. */
 	uint64_t next_data;
 	struct fresh_list fresh;
 	uint64_t fresh_bytes;
 	int64_t fresh_since_ms; /* when the list was last empty */
+	uint64_t begun_bytes;	/* in the hands of workers */
 	struct copy_progress progress;
 	int nrunning;
 	bool is_flushing; /* in a thread of its own: a flush can take long */
 	bool has_flusher; /* to be joined */
 	pthread_t flusher;
 	struct fresh_list flushed; /* what that makes durable */
+	uint64_t flushed_bytes;
 	bool cancelled;
 	bool target_failed; /* what is fresh may never become durable */
 	struct err err;	    /* the first one */
@@ -105,6 +107,11 @@ size_t engine_block_len(const struct engine *e, uint64_t block);
 void engine_stop(struct engine *e); /* soon, at a good place */
 void engine_fail(struct engine *e, const struct err *err);
 bool engine_checkpoint_is_due(const struct engine *e);
+/* How many blocks may be taken at once: no more than a checkpoint has. */
+size_t engine_batch(const struct engine *e, size_t most);
+/* Would `len` bytes more be more than two checkpoints' work, which is what may
+ * have to be done again?  Not if they are all there is. */
+bool engine_is_full(const struct engine *e, uint64_t len);
 
 /* Brings the blocks of the span that are BLOCK_DELTA up to date, when no read
  * or write of the worker is under way. */
@@ -113,6 +120,9 @@ int delta_span(struct worker *w, struct err *err);
 /* Of the span's block i, which the target has acknowledged or did not have to
  * be told; with the lock held. */
 void worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest);
+/* So many bytes are begun, once they are no more than may be done again; to
+ * be taken off begun_bytes when they are fresh, or are not to be written. */
+int worker_take_in_hand(struct worker *w, uint64_t len, struct err *err);
 /* What the target was asked for did not happen: -1. */
 int worker_target_failed(struct engine *e);
 /* The slot's buffer, a block; made when first needed. */

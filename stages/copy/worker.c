@@ -231,6 +231,15 @@ wait_for_read(struct worker *w, struct slot *s, struct err *err)
 	return 0;
 }
 
+/* It is not in hand any more, or fresh. */
+static void
+leave(struct engine *e, uint64_t len)
+{
+	pthread_mutex_lock(&e->lock);
+	e->begun_bytes -= len;
+	pthread_mutex_unlock(&e->lock);
+}
+
 /* The oldest read: the block goes on to the target. */
 static int
 end_read(struct worker *w, struct err *err)
@@ -247,8 +256,10 @@ end_read(struct worker *w, struct err *err)
 	pthread_mutex_lock(&e->lock);
 	e->progress.read_bytes += len;
 	pthread_mutex_unlock(&e->lock);
-	if (zero_is(s->buf, len))
+	if (zero_is(s->buf, len)) {
+		leave(e, len);
 		return copy_zeroes(w, s->i, 1, err);
+	}
 	if (digest_block(&w->digest, s->buf, len, s->digest, err) < 0)
 		return -1;
 	if (output_begin(&e->out, w->lane, &s->write, s->buf, len,
@@ -274,6 +285,7 @@ end_write(struct worker *w, struct err *err)
 	pthread_mutex_lock(&e->lock);
 	worker_note_fresh(w, s->i, s->digest);
 	e->progress.written_bytes += engine_block_len(e, w->first + s->i);
+	e->begun_bytes -= engine_block_len(e, w->first + s->i);
 	pthread_mutex_unlock(&e->lock);
 	return 0;
 }
@@ -297,13 +309,47 @@ is_to_be_copied(const struct worker *w, size_t i)
 	return w->plan[i] == BLOCK_BLANK || w->plan[i] == BLOCK_WRITTEN;
 }
 
+static bool
+take_in_hand(struct engine *e, uint64_t len)
+{
+	if (e->opts->ledger && engine_is_full(e, len))
+		return false;
+	e->begun_bytes += len;
+	return true;
+}
+
+/* Who has to wait ends what it has in hand first, or all might wait for each
+ * other. */
+int
+worker_take_in_hand(struct worker *w, uint64_t len, struct err *err)
+{
+	struct engine *e = w->e;
+	bool has_room;
+
+	pthread_mutex_lock(&e->lock);
+	has_room = take_in_hand(e, len);
+	pthread_mutex_unlock(&e->lock);
+	if (has_room)
+		return 0;
+	if (drain(w, 0, 0, err) < 0)
+		return -1;
+	pthread_mutex_lock(&e->lock);
+	while (!has_room && !atomic_load(&e->stop)) {
+		has_room = take_in_hand(e, len);
+		if (!has_room)
+			pthread_cond_wait(&e->room, &e->lock);
+	}
+	pthread_mutex_unlock(&e->lock);
+	return has_room ? 0 : -1;
+}
+
 /* How many blocks of data from i on can be treated as one. */
 static size_t
 run_of_data(const struct worker *w, size_t i)
 {
-	size_t n = 0;
+	size_t most = engine_batch(w->e, ENGINE_TAKE), n = 0;
 
-	while (n < ENGINE_TAKE && i + n < w->n && !w->is_hole[i + n] &&
+	while (n < most && i + n < w->n && !w->is_hole[i + n] &&
 	       is_to_be_copied(w, i + n))
 		n++;
 	return n;
@@ -318,16 +364,21 @@ take_data(struct worker *w, size_t i, size_t n, struct err *err)
 	uint64_t first = w->first + i;
 	uint64_t len =
 	    (n - 1) * LEDGER_BLOCK_SIZE + engine_block_len(e, first + n - 1);
-	int rc = output_take(&e->out, w->lane, w->source.fd, len,
-			     first * LEDGER_BLOCK_SIZE, err);
+	int rc;
 
+	if (worker_take_in_hand(w, len, err) < 0)
+		return -1;
+	rc = output_take(&e->out, w->lane, w->source.fd, len,
+			 first * LEDGER_BLOCK_SIZE, err);
 	if (rc < 0)
 		return worker_target_failed(e);
 	if (rc > 0) {
+		leave(e, len);
 		atomic_store(&e->can_take, false);
 		return 1;
 	}
 	pthread_mutex_lock(&e->lock);
+	e->begun_bytes -= len;
 	for (size_t k = 0; k < n; k++)
 		worker_note_fresh(w, i + k, none);
 	e->progress.read_bytes += len;
@@ -349,7 +400,9 @@ copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
 			return rc;
 	}
 	*ret_n = 1;
-	if (drain(w, w->depth - 1, w->depth - 1, err) < 0)
+	if (drain(w, w->depth - 1, w->depth - 1, err) < 0 ||
+	    worker_take_in_hand(w, engine_block_len(w->e, w->first + i), err) <
+		0)
 		return -1;
 	begin_read(w, i);
 	return 0;
