@@ -102,16 +102,22 @@ bench: deps
 	@$(MAKE) --no-print-directory all $(B)/t/fault.so
 	$(TEST_ENV) t/bench/bench.sh
 
-units: $(UNIT) $(B)/t/fault.so $(B)/t/ledger_says
+units: $(UNIT) $(addprefix $(B)/t/,fault.so cut.so strike ledger_says)
 
 # What a ledger claims, held against the disks; for tests.
 $(B)/t/ledger_says: $(B)/t/ledger_says.o $(B)/palletjack.a
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Preloaded by tests; sanitizers have no business in it.
-$(B)/t/fault.so: t/fault.c
+$(B)/t/%.so: t/%.c
 	@mkdir -p $(@D)
-	$(call say,CC  )$(CC) -O2 -fPIC -shared -D_GNU_SOURCE -o $@ $<
+	$(call say,CC  )$(CC) -O2 -fPIC -shared -pthread -D_GNU_SOURCE -I. \
+		-o $@ $<
+
+# A power cut for whole runs.
+$(B)/t/cut.so $(B)/t/strike.o: t/cut.h
+$(B)/t/strike: $(B)/t/strike.o
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)
