@@ -102,7 +102,8 @@ bench: deps
 	@$(MAKE) --no-print-directory all $(B)/t/fault.so
 	$(TEST_ENV) t/bench/bench.sh
 
-units: $(UNIT) $(addprefix $(B)/t/,fault.so cut.so strike ledger_says)
+units: $(UNIT) $(addprefix $(B)/t/,fault.so cut.so strike ledger_says) \
+	$(if $(wildcard /usr/include/nbdkit-plugin.h),$(B)/t/nbdkit_cut.so)
 
 # What a ledger claims, held against the disks; for tests.
 $(B)/t/ledger_says: $(B)/t/ledger_says.o $(B)/palletjack.a

@@ -86,17 +86,19 @@ seen() {
 	*) echo "$target" ;;
 	esac
 }
-# life NAME=VALUE...: a copy with t/fault.c preloaded
+# life NAME=VALUE...: a copy with t/fault.c preloaded; it and what it starts
+# hold a lock as long as they live
 life() {
 	: >log
 	with_fault FAULT_OPS="$ops" FAULT_DIR="$PWD" FAULT_LOG="$PWD/log" "$@" \
-		palletjack copy --quiet -o json --checkpoint "${checkpoint}Mi" \
+		flock life.lock palletjack copy --quiet -o json --checkpoint "${checkpoint}Mi" \
 		--format "$format" --ledger ledger "$(uri from)" "$target" \
 		>out 2>err
 }
 # truth: what the ledger claims holds, and at most two checkpoints are lost.
 # $known is what was durable before.
 truth() {
+	within 20 flock -n life.lock true || return 1
 	if test -e ledger; then
 		image=$(seen) || return 1
 	else # nothing is claimed, of what may not even be there

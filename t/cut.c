@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <libnbd.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -399,4 +400,44 @@ rmdir(const char *path)
 
 	end(op, rc == 0);
 	return rc;
+}
+
+/* What servers are asked for is theirs to lose (nbdkit_cut.c). */
+static void
+count_request(void)
+{
+	if (rec)
+		event();
+}
+
+int64_t
+nbd_aio_pread(struct nbd_handle *h, void *data, size_t len, uint64_t at,
+	      nbd_completion_callback done, uint32_t flags)
+{
+	count_request();
+	return REAL(nbd_aio_pread)(h, data, len, at, done, flags);
+}
+
+int64_t
+nbd_aio_pwrite(struct nbd_handle *h, const void *data, size_t len, uint64_t at,
+	       nbd_completion_callback done, uint32_t flags)
+{
+	count_request();
+	return REAL(nbd_aio_pwrite)(h, data, len, at, done, flags);
+}
+
+int64_t
+nbd_aio_zero(struct nbd_handle *h, uint64_t len, uint64_t at,
+	     nbd_completion_callback done, uint32_t flags)
+{
+	count_request();
+	return REAL(nbd_aio_zero)(h, len, at, done, flags);
+}
+
+int64_t
+nbd_aio_flush(struct nbd_handle *h, nbd_completion_callback done,
+	      uint32_t flags)
+{
+	count_request();
+	return REAL(nbd_aio_flush)(h, done, flags);
 }

@@ -8,8 +8,8 @@
  *
  *   CUT_DIR     the tree: target, ledgers and journals together
  *   CUT_RECORD  a file for the record, emptied before (strike begin)
- *   CUT_AT      the moment, counted in beginnings and ends of operations;
- *               0 or unset: never
+ *   CUT_AT      the moment, counted in beginnings and ends of operations and
+ *               in requests to NBD servers; 0 or unset: never
  *   CUT_LIE     syncs of files of that name say that they succeeded */
 #ifndef T_CUT_H
 #define T_CUT_H

@@ -3,9 +3,9 @@
  *
  * Reads the ledger with our own code, and compares each durable block of the
  * raw image TARGET with SOURCE byte by byte, and its digest with OpenSSL's.
- * Prints the bytes that are durable and no hole in SOURCE, the durable blocks and all
- * blocks; exits 1 when one is not what the ledger says.  A ledger that is not
- * there, or whose headers are damaged, says nothing. */
+ * Prints the bytes that are durable and no hole in SOURCE, the durable blocks
+ * and all blocks; exits 1 when one is not what the ledger says.  A ledger that
+ * is not there, or whose headers are damaged, says nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/sha.h>

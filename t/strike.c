@@ -241,11 +241,12 @@ static void
 apply_data(const struct cut_op *op, unsigned luck)
 {
 	int i = file_of(op->ino);
-	bool synced = is_synced(op);
-	struct file *f = &files[i];
+	struct file *f = &files[i < 0 ? 0 : i];
+	bool synced;
 
 	if (i < 0 || op->kind == CUT_SYNC)
 		return;
+	synced = is_synced(op);
 	if (op->kind == CUT_WRITE || op->kind == CUT_ZERO) {
 		if (synced)
 			put(f, op, 0, op->len);

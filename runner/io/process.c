@@ -540,14 +540,6 @@ last_line(struct buf *text)
 	return line ? line + 1 : text->data ? text->data : "";
 }
 
-/* By somebody, or by the kernel for want of memory: no fault of its own. */
-static bool
-was_ended(int status)
-{
-	return WIFSIGNALED(status) &&
-	       (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
-}
-
 static int
 run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	     struct buf *out_text, struct err *err)
@@ -557,7 +549,7 @@ run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	const char *why;
 	struct process p;
 	int status, sys;
-
+	bool ended; /* by somebody, or for want of memory */
 	int started = process_start(opts, &p, err);
 
 	/* ours must go, or the pipes never end */
@@ -573,8 +565,9 @@ run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	how = process_status_text(status);
 	why = last_line(&err_text);
 	sys = errno_of_words(why);
-	err_set(err, sys || was_ended(status) ? ERR_RETRY : ERR_FAIL,
-		"'%s' %s%s%s", opts->argv[0], how, *why ? ": " : "", why);
+	ended = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	err_set(err, sys || ended ? ERR_RETRY : ERR_FAIL, "'%s' %s%s%s",
+		opts->argv[0], how, *why ? ": " : "", why);
 	err->sys = sys;
 	return -1;
 }
