@@ -196,6 +196,20 @@ open_device(struct ends *ends, const struct copy_image_opts *opts,
 	return 0;
 }
 
+/* The target is made before its ledger, so it was there once. */
+static int
+check_not_gone(const struct copy_image_opts *opts, struct err *err)
+{
+	if (!opts->ledger || !fs_exists(opts->ledger) ||
+	    fs_exists(opts->target))
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "target '%s' is not there, but ledger '%s' is of a copy "
+		       "that was begun: name that copy's target, or remove the "
+		       "ledger to copy all of it again",
+		       opts->target, opts->ledger);
+}
+
 static int
 open_target(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
@@ -208,8 +222,9 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 	}
 	if (copy_device_is(opts->target))
 		return open_device(ends, opts, err);
-	if (copy_file_make(opts->target, format, ends->size, &ends->file, err) <
-	    0)
+	if (check_not_gone(opts, err) < 0 ||
+	    copy_file_make(opts->target, format, ends->size, &ends->file, err) <
+		0)
 		return -1;
 	if (strcmp(format, "raw") == 0) {
 		ends->target.file = opts->target;

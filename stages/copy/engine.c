@@ -133,7 +133,8 @@ flush(void *arg)
 	if (rc < 0)
 		engine_fail(e, &err);
 	e->is_flushing = false;
-	e->flushed_bytes = 0;
+	if (rc == 0)
+		e->flushed_bytes = 0; /* else they are still at risk */
 	pthread_cond_signal(&e->wake);
 	pthread_cond_broadcast(&e->room);
 	pthread_mutex_unlock(&e->lock);

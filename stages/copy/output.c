@@ -348,12 +348,28 @@ flush_wire(struct output *o, struct err *err)
 	return wire_do(o->flush, WIRE_FLUSH, NULL, 0, 0, err);
 }
 
+/* What has no name any more is durable for nobody. */
+static int
+check_still_there(const struct output *o, struct err *err)
+{
+	struct stat mine, there;
+
+	if (!o->is_file ||
+	    (fstat(o->fd, &mine) == 0 && stat(o->target->file, &there) == 0 &&
+	     mine.st_dev == there.st_dev && mine.st_ino == there.st_ino))
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "target '%s' was removed or replaced while it was "
+		       "written: it is to be copied again from the start",
+		       o->target->file);
+}
+
 int
 output_flush(struct output *o, struct err *err)
 {
 	if (o->fd < 0)
 		return flush_wire(o, err);
-	if (fdatasync(o->fd) == 0)
-		return 0;
-	return err_sys(err, "cannot sync target '%s'", o->target->file);
+	if (fdatasync(o->fd) < 0)
+		return err_sys(err, "cannot sync target '%s'", o->target->file);
+	return check_still_there(o, err);
 }

@@ -1,0 +1,249 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Servers that stop, go, lie about extents and sizes; targets that are full or
+# taken away; ledgers that are damaged.  After each fault the ledger tells the
+# truth, and the next copy ends the same or says why it cannot.
+. "${0%/*}/lib.sh"
+. "${0%/*}/fake.sh"
+test_begin 'whatever happens to a copy, the next one ends the same'
+requires jq
+requires qemu-img --version
+requires nbdkit --version
+requires_fault
+says=${PALLETJACK%/*}/t/ledger_says
+test -x "$says" || skip_all "$says is not built: run make units"
+
+size=9437184
+head -c $size /dev/urandom >src
+fallocate -p -o 2097152 -l 2097152 src 2>/dev/null || :
+dd if=/dev/zero of=src bs=1M seek=5 count=1 conv=notrunc status=none
+
+# serve NAME ARG...: nbdkit on the socket NAME.sock; sets $server
+serve() {
+	serve_name=$1
+	shift
+	rm -f "$serve_name.sock"
+	nbdkit -f -t 1 -U "$PWD/$serve_name.sock" "$@" 2>"$serve_name.log" &
+	server=$!
+	at_end "kill -CONT $server; end_process $server"
+	within 20 test -S "$serve_name.sock"
+}
+uri() {
+	echo "nbd+unix:///?socket=$PWD/$1.sock"
+}
+got() {
+	jq -r ".$1" out
+}
+# copies [ARG...] SOURCE TARGET: with checkpoints that come soon
+copies() {
+	palletjack copy --quiet -o json --checkpoint 1Mi "$@" >out
+}
+# durable_blocks LEDGER N: so many at least
+durable_blocks() {
+	test -e "$1" || return 1
+	image=st.raw
+	test -e $image || image=st.img
+	"$says" "$1" $image src >said && test "$(tail -n 1 said | cut -d' ' -f2)" -ge "$2"
+}
+# The shell program of an eval plugin's pread: from src.
+pread="dd if=$PWD/src skip=\$4 count=\$3 iflag=count_bytes,skip_bytes status=none"
+
+serve from file src
+# Servers that go and come back.
+serve broken --filter=retry --filter=error file src error-pread-rate=20% \
+	error=EIO retries=20 retry-delay=1 retry-exponential=no retry-readonly=no
+check 'a server that tries again itself' '
+	timeout 120 palletjack copy --quiet --deadline 100s "$(uri broken)" retry.raw &&
+	cmp src retry.raw
+'
+check 'a server that ends with its first client' '
+	nbdkit -f -U "$PWD/last.sock" --filter=exitlast file src &
+	at_end "end_process $!"
+	within 20 test -S last.sock
+	status=0
+	copies --ledger l.last "$(uri last)" last.raw 2>err || status=$?
+	cat err
+	# it is asked for its size first, and may be gone by then
+	test $status -eq 5 && grep -q last.sock err || cmp src last.raw
+'
+for end in source target; do
+	check "the $end server is stopped: it is waited for as long as said" '
+		rm -f st.* l.st
+		if test '$end' = source; then
+			serve st --filter=delay file src delay-read=100ms
+			set -- "$(uri st)" st.raw
+		else
+			truncate -s $size st.img
+			serve st --filter=delay file "$PWD/st.img" delay-write=100ms
+			set -- "$(uri from)" "$(uri st)"
+		fi
+		copies --deadline 1s --ledger l.st "$@" 2>err &
+		pid=$!
+		within 20 durable_blocks l.st 1
+		kill -STOP $server
+		status=0; wait $pid || status=$?
+		cat err; test $status -eq 5 && grep -q "does not answer: waited 1.0 s" err
+		image=st.raw; test -e $image || image=st.img
+		"$says" l.st $image src
+		kill -CONT $server
+		copies --ledger l.st "$@" && cmp src $image
+		test "$(got skipped)" -gt 0
+	'
+	check "the $end server is killed" '
+		rm -f st.* l.st
+		if test '$end' = source; then
+			set -- --filter=delay file "$PWD/src" delay-read=100ms
+			ends="$(uri st) st.raw"
+		else
+			truncate -s $size st.img
+			set -- --filter=delay file "$PWD/st.img" delay-write=100ms
+			ends="$(uri from) $(uri st)"
+		fi
+		serve st "$@"
+		copies --ledger l.st $ends 2>err &
+		pid=$!
+		within 20 durable_blocks l.st 1
+		kill -KILL $server
+		status=0; wait $pid || status=$?
+		cat err; test $status -eq 5 && grep -q "st.sock" err
+		image=st.raw; test -e $image || image=st.img
+		"$says" l.st $image src
+		serve st "$@"
+		copies --ledger l.st $ends && cmp src $image
+		test "$(got skipped)" -gt 0
+	'
+done
+
+# Servers that lie.
+check 'extents that are short, and end in the middle of blocks' '
+	serve short eval get_size="echo $size" pread="$pread" can_extents="exit 0" \
+		extents="n=\$3; test \$n -lt 77824 || n=77824; echo \$4 \$n"
+	copies "$(uri short)" short.raw && cmp src short.raw
+'
+check 'what is called a hole, but not zero, is read' '
+	serve hole eval get_size="echo $size" pread="$pread" can_extents="exit 0" \
+		extents="echo \$4 \$3 hole"
+	copies "$(uri hole)" hole.raw && cmp src hole.raw
+'
+check 'a server that cannot say its extents' '
+	serve mute eval get_size="echo $size" pread="$pread" can_extents="exit 0" \
+		extents="echo EIO >&2; exit 1"
+	copies "$(uri mute)" mute.raw && cmp src mute.raw
+'
+check 'a target whose disk is smaller than it says' '
+	truncate -s $size lying.img
+	serve lying eval get_size="echo $size" can_write="exit 0" \
+		can_flush="exit 0" flush="exit 0" pread="head -c \$3 /dev/zero" \
+		pwrite="test \$4 -lt 6291456 || { cat >/dev/null; echo ENOSPC >&2; exit 1; }
+			dd of=$PWD/lying.img seek=\$4 conv=notrunc oflag=seek_bytes status=none"
+	exits 5 copies --ledger l.lying "$(uri from)" "$(uri lying)" 2>err; cat err
+	grep -q "byte [678]......* of the target .*No space left" err &&
+	"$says" l.lying lying.img src
+'
+check 'a source that is shorter than it says, from the second client on' '
+	serve less eval get_size="echo $size" pread="test \$4 -lt 6291456 ||
+		{ echo EINVAL >&2; exit 1; }; $pread"
+	exits 5 copies --ledger l.less "$(uri less)" less.raw 2>err; cat err
+	grep -q "cannot read 1048576 bytes at byte [678]......* of the source" err &&
+	"$says" l.less less.raw src
+'
+check 'a source over NBD that grew, and one that shrank, between runs' '
+	cp src moody && serve moody eval get_size="stat -c %s $PWD/moody" pread="$pread"
+	copies --ledger l.moody "$(uri moody)" moody.raw &&
+	truncate -s +1M moody
+	exits 6 copies --ledger l.moody "$(uri moody)" moody.raw 2>err; cat err
+	grep -q "grew since" err && truncate -s -2M moody
+	exits 6 copies --ledger l.moody "$(uri moody)" moody.raw 2>err; cat err
+	grep -q "shrank since" err && cmp src moody.raw
+'
+
+# Targets.
+check 'a target that is removed between runs is not gone on with' '
+	copies --ledger l.gone src gone.raw && rm gone.raw
+	exits 6 copies --ledger l.gone src gone.raw 2>err; cat err
+	grep -q "gone.raw. is not there, but" err && test ! -e gone.raw &&
+	rm l.gone && copies --ledger l.gone src gone.raw && cmp src gone.raw
+'
+check 'a target that is removed while it is written is not called copied' '
+	serve st --filter=delay file src delay-read=100ms
+	rm -f st.raw l.st
+	copies --ledger l.st "$(uri st)" st.raw 2>err &
+	pid=$!
+	within 20 durable_blocks l.st 1
+	mv st.raw elsewhere
+	status=0; wait $pid || status=$?
+	cat err; test $status -eq 5 && grep -q "st.raw.* was removed" err
+'
+check 'a file system that cannot punch holes or zero: zeroes are written' '
+	head -c $size /dev/urandom >full.raw
+	with_fault FAULT_OPS=fallocate FAULT_FILE=zeroes.raw FAULT_LASTS=yes \
+		FAULT_WHEN=EOPNOTSUPP palletjack copy --quiet src zeroes.raw
+	rm -f l.z
+	with_fault FAULT_OPS=fallocate FAULT_FILE=zeroes.raw FAULT_LASTS=yes \
+		FAULT_WHEN=EOPNOTSUPP palletjack copy -o json --ledger l.z \
+		src zeroes.raw >out && cmp src zeroes.raw &&
+	"$says" l.z zeroes.raw src && test "$(got zeroed)" -gt 0
+'
+if test "$(id -u)" -eq 0 && command -v mkfs.ext4 >/dev/null; then
+	truncate -s 16M small.img
+	mkfs.ext4 -q -m 0 small.img && mkdir small
+	mount -o loop small.img small 2>/dev/null &&
+		at_end "umount $PWD/small"
+fi
+if mountpoint -q small 2>/dev/null; then
+	check 'a file system that fills up, and has room later' '
+		head -c 9M /dev/zero | tr "\0" x >small/ballast
+		exits 5 copies --ledger l.small src small/d.raw 2>err; cat err
+		grep -q "No space left" err && "$says" l.small small/d.raw src
+		exits 5 copies --ledger l.small src small/d.raw 2>err
+		"$says" l.small small/d.raw src && rm small/ballast &&
+		copies --ledger l.small src small/d.raw && cat out && cmp src small/d.raw
+	'
+else
+	skip 'only root can mount a file system' 'a file system that fills up'
+fi
+
+# Ledgers.
+seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
+rounds=${ROUNDS:-20}
+test "$rounds" -lt 200 || rounds=200
+awk -v seed="$seed" -v n="$rounds" 'BEGIN {
+	srand(seed)
+	while (n--)
+		print int(rand() * 16384), int(rand() * 256), int(rand() * 3)
+}' >flips
+check "SEED=$seed: $rounds ledgers damaged in the middle of a copy: mended or refused" '
+	# half a copy, and its ledger
+	with_fault FAULT_OPS=fsync FAULT_FILE=l.half FAULT_AT=3 FAULT_WHEN=after \
+		palletjack copy --quiet --checkpoint 1Mi --ledger l.half src half.raw || :
+	cat half.raw.id && "$says" l.half half.raw src && stat -c %s l.half
+	whole=$(stat -c %s l.half)
+	: >ends
+	while read -r at byte how; do
+		cp l.half l.try && cp --sparse=always half.raw try.raw && cp half.raw.id try.raw.id
+		case $how in
+		0 | 1) printf "\\$(printf %03o "$byte")" |
+			dd of=l.try bs=1 seek=$((at % whole)) conv=notrunc status=none ;;
+		2) truncate -s $((at % whole)) l.try ;;
+		esac
+		status=0
+		copies --ledger l.try src try.raw 2>err || status=$?
+		echo $status >>ends
+		if test $status -eq 0; then
+			cmp src try.raw && "$says" l.try try.raw src >said || exit 1
+		else
+			grep -q "both copies of its header are damaged\|ends early\|l.try" err || exit 1
+			rm l.try && copies --ledger l.try src try.raw && cmp src try.raw || exit 1
+		fi
+	done <flips
+	sort ends | uniq -c
+'
+check 'the ledger of another disk, or of another target, is not used' '
+	cp src other && copies --ledger l.other other other.raw
+	exits 6 copies --ledger l.other src new.raw 2>err; cat err
+	grep -q "l.other" err && rm -f new.raw new.raw.id
+	cp other.raw new.raw && echo 0123 >new.raw.id
+	exits 6 copies --ledger l.other other new.raw 2>err; cat err
+	grep -q "belongs to another target" err
+'
+test_end
