@@ -4,7 +4,8 @@
 # that stays for certain which was synced, files and names alike.  What the
 # journal calls done and the ledger durable must be there all the same, and the
 # next run goes on; in the end the target is the source.
-# SEED repeats a history, ROUNDS is the number of power cuts.
+# The same after a sync that failed, whose writes are never made.
+# SEED repeats a history, ROUNDS is the number of power cuts of each kind.
 . "${0%/*}/lib.sh"
 test_begin 'what is done survives a power cut, what is not is done again'
 requires jq
@@ -70,7 +71,8 @@ PALLETJACK_STATE=$PWD/world/state
 state=$PALLETJACK_STATE/t/p/web
 disk=world/target/fast/web/disk-0.raw
 
-# life AT [LIAR]: a run whose power goes at that event, and what is left then
+# life AT SYNC [LIAR]: a run whose power goes at that event, or whose sync of
+# that number fails
 life() {
 	rm -rf snap
 	cp -a --sparse=always world snap
@@ -78,7 +80,7 @@ life() {
 	"$build/strike" begin record
 	env LD_PRELOAD="$build/cut.so" ASAN_OPTIONS=verify_asan_link_order=0 \
 		CUT_DIR="$PWD/world" CUT_RECORD="$PWD/record" CUT_AT="$1" \
-		${2:+CUT_LIE="$2"} flock record.lock \
+		CUT_FAIL_AT="$2" ${3:+CUT_LIE="$3"} flock record.lock \
 		palletjack run m.yaml >out 2>&1
 }
 # strike SEED: only after all of the run is gone, which inherits that lock
@@ -117,21 +119,30 @@ roll() {
 	read -r die <&3
 	rolled=$((die % $1))
 }
-# A history: the power goes until a run is through.
+# migrate cut|sync [LIAR]: the power goes, or a sync fails, until a run is
+# through.
 migrate() {
+	kind=$1
+	shift
 	anew
 	while :; do
-		roll "$(cat events)"
+		roll "$(cat "$kind.most")"
 		status=0
-		life $((rolled + 1)) "$@" || status=$?
+		case $kind in
+		cut) life $((rolled + 1)) 0 "$@" || status=$? ;;
+		sync) life 0 $((rolled + 1)) || status=$? ;;
+		esac
 		roll 1000000000
 		test $status -ne 0 || break
-		test $status -eq 137 || {
+		case $kind.$status in
+		cut.137 | sync.5) ;;
+		*)
 			echo "a run ended with $status"
 			cat out
 			return 1
-		}
-		echo "$(tail -n 1 steps 2>/dev/null)" >>cuts
+			;;
+		esac
+		echo >>"$kind.done"
 		strike "$rolled" && truth || return 1
 	done
 	# done, and then the power goes
@@ -147,22 +158,30 @@ awk -v seed="$seed" -v n=$((wanted * 6 + 20000)) 'BEGIN {
 }' >dice
 exec 3<dice
 check 'undisturbed' '
-	anew && life 0 && "$build/strike" events record >events && cat events &&
+	anew && life 0 0 && "$build/strike" events record >events && cat events &&
+	cut -d" " -f1 events >cut.most && cut -d" " -f2 events >sync.most &&
 	strike 1 && truth && cat steps && cmp one.raw $disk
 '
-: >cuts
 : >ends
-check "$wanted power cuts" '
-	while test "$(wc -l <cuts)" -lt '"$wanted"'; do
-		migrate >history 2>&1 || { cat history; cat out; exit 1; }
-		echo >>ends
-	done
-'
-echo "# SEED=$seed: $(wc -l <cuts) power cuts in $(wc -l <ends) migrations"
+for kind in cut sync; do
+	: >$kind.done
+	case $kind in
+	cut) what='power cuts' ;;
+	sync) what='syncs that fail, and then the power' ;;
+	esac
+	check "$wanted $what" '
+		while test "$(wc -l <'$kind'.done)" -lt '"$wanted"'; do
+			migrate '$kind' >history 2>&1 || { cat history; cat out; exit 1; }
+			echo >>ends
+		done
+	'
+done
+echo "# SEED=$seed: $(wc -l <cut.done) power cuts and $(wc -l <sync.done) failed" \
+	"syncs in $(wc -l <ends) migrations"
 for liar in disk-0.raw disk-0.ledger; do
 	check "the test can fail: a $liar whose syncs lie is found out" '
 		for n in $(seq 60); do
-			migrate '"$liar"' >history 2>&1 || exit 0
+			migrate cut '"$liar"' >history 2>&1 || exit 0
 		done
 		exit 1
 	'

@@ -21,7 +21,7 @@
 static struct cut_record *rec;
 static const char *dir, *liar;
 static size_t dir_len;
-static uint64_t off_at;
+static uint64_t off_at, fail_at;
 
 /* The libc's own function of that name. */
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -37,6 +37,9 @@ begin_recording(void)
 	if (!path || !dir)
 		return;
 	dir_len = strlen(dir);
+	fail_at = getenv("CUT_FAIL_AT")
+		      ? strtoull(getenv("CUT_FAIL_AT"), NULL, 10)
+		      : 0;
 	off_at = at ? strtoull(at, NULL, 10) : 0;
 	fd = REAL(open)(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
@@ -251,9 +254,14 @@ record_sync(int fd, const char *name)
 
 	if (!ino)
 		return real(fd);
-	if (!liar || strcmp(strrchr(path, '/') + 1, liar) != 0)
-		end(begin(&op, NULL), true);
-	return 0;
+	if (liar && strcmp(strrchr(path, '/') + 1, liar) == 0)
+		return 0;
+	op.has_failed = atomic_fetch_add(&rec->nsyncs, 1) + 1 == fail_at;
+	end(begin(&op, NULL), true);
+	if (!op.has_failed)
+		return 0;
+	errno = EIO;
+	return -1;
 }
 
 int

@@ -10,6 +10,8 @@
  *   CUT_RECORD  a file for the record, emptied before (strike begin)
  *   CUT_AT      the moment, counted in beginnings and ends of operations and
  *               in requests to NBD servers; 0 or unset: never
+ *   CUT_FAIL_AT the Nth sync fails, and what it was for is never written, as
+ *               Linux does it: it can be read until the power goes
  *   CUT_LIE     syncs of files of that name say that they succeeded */
 #ifndef T_CUT_H
 #define T_CUT_H
@@ -37,6 +39,7 @@ struct cut_op {
 	enum cut_kind kind;
 	uint64_t ino;		/* the file or directory it is about */
 	uint64_t at, len, data; /* `data`: where in the room */
+	bool has_failed;	/* the sync */
 	bool is_new, is_dir;	/* of what is named */
 	uint64_t dir, from_dir; /* inodes */
 	uint64_t begun, ended;	/* events; 0: did not */
@@ -46,6 +49,7 @@ struct cut_op {
 /* Shared by all processes of a run; the record file is this. */
 struct cut_record {
 	_Atomic uint64_t events, nops, used;
+	_Atomic uint64_t nsyncs;
 	atomic_int is_off; /* the power */
 	struct cut_op ops[CUT_NOPS];
 	uint8_t room[CUT_ROOM];

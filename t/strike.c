@@ -2,7 +2,7 @@
 /* After a power cut: makes the tree anew as the disk might have it (cut.h).
  *
  *   strike begin RECORD           empties the record
- *   strike events RECORD          prints how many events there were
+ *   strike events RECORD          prints how many events and syncs there were
  *   strike end RECORD SNAP SEED DIR
  *
  * SNAP is a copy of DIR from before, SNAP.list what was where:
@@ -193,6 +193,8 @@ is_name(const struct cut_op *op)
 	return op->kind >= CUT_NAME_IT;
 }
 
+/* The first sync that was for it decides: what that could not write is clean
+ * to the kernel, and no later one tries again. */
 static bool
 is_synced(const struct cut_op *op)
 {
@@ -201,7 +203,7 @@ is_synced(const struct cut_op *op)
 	for (const struct cut_op *s = op + 1; s < rec->ops + rec->nops; s++)
 		if (s->kind == CUT_SYNC && s->ino == ino && s->ended &&
 		    op->ended && op->ended <= s->begun)
-			return true;
+			return !s->has_failed;
 	return false;
 }
 
@@ -415,7 +417,8 @@ main(int argc, char **argv)
 	}
 	if (strcmp(what, "events") == 0) {
 		open_record(argv[2], false);
-		printf("%llu\n", (unsigned long long)rec->events);
+		printf("%llu %llu\n", (unsigned long long)rec->events,
+		       (unsigned long long)rec->nsyncs);
 		return 0;
 	}
 	if (strcmp(what, "end") != 0 || argc != 6) {
