@@ -231,12 +231,13 @@ wait_for_read(struct worker *w, struct slot *s, struct err *err)
 	return 0;
 }
 
-/* It is not in hand any more, or fresh. */
+/* It is not in hand any more. */
 static void
 leave(struct engine *e, uint64_t len)
 {
 	pthread_mutex_lock(&e->lock);
 	e->begun_bytes -= len;
+	pthread_cond_broadcast(&e->room);
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -257,8 +258,10 @@ end_read(struct worker *w, struct err *err)
 	e->progress.read_bytes += len;
 	pthread_mutex_unlock(&e->lock);
 	if (zero_is(s->buf, len)) {
-		leave(e, len);
-		return copy_zeroes(w, s->i, 1, err);
+		if (copy_zeroes(w, s->i, 1, err) < 0)
+			return -1;
+		leave(e, len); /* it is fresh now */
+		return 0;
 	}
 	if (digest_block(&w->digest, s->buf, len, s->digest, err) < 0)
 		return -1;
