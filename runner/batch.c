@@ -98,12 +98,27 @@ settle_by_records(struct batch *b, struct batch_vm *v, bool may_discard,
 	return 0;
 }
 
+/* What was made of another look at its state is not to be used with this one.
+ */
+static void
+forget_records(struct batch_vm *v)
+{
+	inventory_free(v->recorded);
+	graph_free(v->run.graph);
+	schedule_free(v->run.schedule);
+	v->recorded = NULL;
+	v->run.graph = NULL;
+	v->run.schedule = NULL;
+	v->run.view = (struct view){0};
+}
+
 /* Settles a vm from its own records, if they prove that it is finished. */
 static void
 try_records(struct batch *b, struct batch_vm *v, const struct batch_opts *opts)
 {
 	struct err err;
 
+	forget_records(v);
 	v->verdict = BATCH_READY;
 	if (v->run.state->history->finished)
 		v->verdict = BATCH_FINISHED;
@@ -271,6 +286,8 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 			    v->run.pvm->key);
 	if (v->run.aim != AIM_RUN)
 		return settle_by_records(b, v, opts->may_discard, err);
+	/* as it is now that nobody else writes it */
+	try_records(b, v, opts);
 	return v->verdict == BATCH_FINISHED ? batch_say_finished(v, err) : 0;
 }
 
