@@ -37,7 +37,8 @@ checker_vm(const struct checker *c, const struct plan_vm *pvm)
 }
 
 struct checker *
-checker_new(const struct plan *plan, const struct inventory *inv)
+checker_new(const struct manifest *m, const struct plan *plan,
+	    const struct inventory *inv)
 {
 	struct checker *c = mem_new(sizeof(*c));
 
@@ -53,6 +54,8 @@ checker_new(const struct plan *plan, const struct inventory *inv)
 			continue;
 		note_macs(c, pvm, vm);
 	}
+	if (m)
+		checker_note_rivals(c, m);
 	return c;
 }
 
@@ -64,6 +67,8 @@ checker_free(struct checker *c)
 	shape_names_free(c->names);
 	strmap_done(&c->vms);
 	strmap_done(&c->macs);
+	strmap_done(&c->rival_ids);
+	strmap_done(&c->rival_names);
 	arena_free(c->arena);
 	free(c);
 }
@@ -92,10 +97,9 @@ checker_for(const struct checker *shared, struct findings *findings)
 	return c;
 }
 
-/* The finding is about this entry of the plan, or a field of it. */
-static void
-about(const struct checker *c, const struct plan_vm *pvm, const char *field,
-      struct finding *f)
+void
+checker_about(const struct checker *c, const struct plan_vm *pvm,
+	      const char *field, struct finding *f)
 {
 	f->object = c->object;
 	f->vm = pvm->key;
@@ -110,7 +114,7 @@ static void
 about_map(const struct checker *c, const struct plan_vm *pvm,
 	  const struct object *map, struct finding *f)
 {
-	about(c, pvm, NULL, f);
+	checker_about(c, pvm, NULL, f);
 	if (!map)
 		return;
 	f->object = arena_printf(c->findings->arena, "%s %s/%s", map->kind,
@@ -151,11 +155,12 @@ check_ambiguous(struct checker *c, const struct plan_vm *pvm)
 		if (!strcmp(c->inv->vms[i].name, pvm->ref.name) && n--)
 			buf_printf(&ids, "%s '%s'", ids.len ? "," : ":",
 				   c->inv->vms[i].id);
-	about(c, pvm, "name",
-	      findings_add(c->findings, FINDING_CRITICAL, "DuplicateVM",
-			   "several vms of the source are called '%s'; give "
-			   "the 'id' of one of them%s",
-			   pvm->ref.name, ids.len ? ids.data : ""));
+	checker_about(
+	    c, pvm, "name",
+	    findings_add(c->findings, FINDING_CRITICAL, "DuplicateVM",
+			 "several vms of the source are called '%s'; give "
+			 "the 'id' of one of them%s",
+			 pvm->ref.name, ids.len ? ids.data : ""));
 }
 
 /* The vm the entry means; NULL when it means none, which was reported. */
@@ -175,11 +180,12 @@ check_reference(struct checker *c, const struct plan_vm *pvm)
 	if (vm || ambiguous)
 		return vm;
 	meant = suggest(c, pvm->ref.name);
-	about(c, pvm, pvm->ref.id ? "id" : "name",
-	      findings_add(c->findings, FINDING_CRITICAL, "VMNotFound",
-			   "the source has no vm with the %s '%s'%s",
-			   pvm->ref.id ? "id" : "name",
-			   pvm->ref.id ? pvm->ref.id : pvm->ref.name, meant));
+	checker_about(
+	    c, pvm, pvm->ref.id ? "id" : "name",
+	    findings_add(c->findings, FINDING_CRITICAL, "VMNotFound",
+			 "the source has no vm with the %s '%s'%s",
+			 pvm->ref.id ? "id" : "name",
+			 pvm->ref.id ? pvm->ref.id : pvm->ref.name, meant));
 	return NULL;
 }
 
@@ -194,11 +200,11 @@ check_duplicate(struct checker *c, const struct plan_vm *pvm,
 	if (!first || first == pvm || !strcmp(first->key, pvm->key) ||
 	    (first->ref.id && pvm->ref.id))
 		return;
-	about(c, pvm, NULL,
-	      findings_add(c->findings, FINDING_CRITICAL, "DuplicateVM",
-			   "this is the same vm as spec.vms[%zu] '%s'; "
-			   "remove one of the entries",
-			   first->index, first->key));
+	checker_about(c, pvm, NULL,
+		      findings_add(c->findings, FINDING_CRITICAL, "DuplicateVM",
+				   "this is the same vm as spec.vms[%zu] '%s'; "
+				   "remove one of the entries",
+				   first->index, first->key));
 }
 
 static void
@@ -210,15 +216,16 @@ check_name(struct checker *c, const struct plan_vm *pvm,
 
 	if (pvm->target_name || !strcmp(name, vm->name))
 		return;
-	about(c, pvm, NULL,
-	      findings_add(c->findings, FINDING_WARN, "TargetNameNotValid",
-			   "'%s' %s; at the target it becomes '%s', unless "
-			   "'targetName' says otherwise",
-			   vm->name,
-			   !strcmp(valid, vm->name)
-			       ? "is the name of another vm of the plan"
-			       : "is no valid name there",
-			   name));
+	checker_about(
+	    c, pvm, NULL,
+	    findings_add(c->findings, FINDING_WARN, "TargetNameNotValid",
+			 "'%s' %s; at the target it becomes '%s', unless "
+			 "'targetName' says otherwise",
+			 vm->name,
+			 !strcmp(valid, vm->name)
+			     ? "is the name of another vm of the plan"
+			     : "is no valid name there",
+			 name));
 }
 
 static void
@@ -231,11 +238,12 @@ check_disk_size(struct checker *c, const struct plan_vm *pvm,
 	if (bytes > 0 && bytes <= LARGEST_DISK_BYTES)
 		return;
 	units_format_bytes(bytes, size);
-	about(c, pvm, NULL,
-	      findings_add(c->findings, FINDING_CRITICAL, "InvalidDiskSizes",
-			   "%s '%s' has %s of %s; mend it at the source",
-			   disk->id, disk->name,
-			   bytes ? "an absurd capacity" : "a capacity", size));
+	checker_about(
+	    c, pvm, NULL,
+	    findings_add(c->findings, FINDING_CRITICAL, "InvalidDiskSizes",
+			 "%s '%s' has %s of %s; mend it at the source",
+			 disk->id, disk->name,
+			 bytes ? "an absurd capacity" : "a capacity", size));
 }
 
 static void
@@ -260,24 +268,26 @@ check_disks(struct checker *c, const struct plan_vm *pvm,
 	    const struct inv_vm *vm)
 {
 	if (vm->ndisks == 0)
-		about(c, pvm, NULL,
-		      findings_add(c->findings, FINDING_ERROR, "VMHasNoDisks",
-				   "the vm has no disks: there is nothing to "
-				   "move; take it out of the plan"));
+		checker_about(
+		    c, pvm, NULL,
+		    findings_add(c->findings, FINDING_ERROR, "VMHasNoDisks",
+				 "the vm has no disks: there is nothing to "
+				 "move; take it out of the plan"));
 	if (vm->ndisks > MOST_DISKS)
-		about(c, pvm, NULL,
-		      findings_add(c->findings, FINDING_WARN,
-				   "VMDiskCountExceedsLimit",
-				   "the vm has %zu disks, more than the %d a "
-				   "target can attach",
-				   vm->ndisks, MOST_DISKS));
+		checker_about(
+		    c, pvm, NULL,
+		    findings_add(c->findings, FINDING_WARN,
+				 "VMDiskCountExceedsLimit",
+				 "the vm has %zu disks, more than the %d a "
+				 "target can attach",
+				 vm->ndisks, MOST_DISKS));
 	for (size_t i = 0; i < vm->ndisks; i++) {
 		check_disk_size(c, pvm, &vm->disks[i]);
 		check_storage(c, pvm, &vm->disks[i]);
 	}
 	if (pvm->root_disk && vm->ndisks &&
 	    shape_root_disk(pvm->root_disk, vm) < 0)
-		about(
+		checker_about(
 		    c, pvm, "rootDisk",
 		    findings_add(c->findings, FINDING_WARN, "RootDiskNotValid",
 				 "'%s' is none of the vm's %zu disks (sda "
@@ -348,7 +358,7 @@ check_macs(struct checker *c, const struct plan_vm *pvm,
 			again |= !strcmp(shape->nics[j].mac, nic->mac);
 		if ((!first || first == pvm) && !again)
 			continue;
-		about(
+		checker_about(
 		    c, pvm, NULL,
 		    findings_add(c->findings, FINDING_CRITICAL, "MacConflicts",
 				 "nic '%s' has the address %s, which '%s' "
@@ -364,24 +374,27 @@ check_firmware(struct checker *c, const struct plan_vm *pvm,
 	       const struct inv_vm *vm)
 {
 	if (vm->tpm)
-		about(c, pvm, NULL,
-		      findings_add(c->findings, FINDING_WARN, "TPMStateLost",
-				   "the vm gets a new, empty TPM: suspend what "
-				   "is sealed to the old one (BitLocker, "
-				   "clevis) before the cutover"));
+		checker_about(
+		    c, pvm, NULL,
+		    findings_add(c->findings, FINDING_WARN, "TPMStateLost",
+				 "the vm gets a new, empty TPM: suspend what "
+				 "is sealed to the old one (BitLocker, "
+				 "clevis) before the cutover"));
 	if (vm->secure_boot && !vm->efi)
-		about(c, pvm, NULL,
-		      findings_add(c->findings, FINDING_WARN,
-				   "SecureBootWithoutEFI",
-				   "the source asks for secure boot with BIOS "
-				   "firmware; the target boots without it"));
+		checker_about(
+		    c, pvm, NULL,
+		    findings_add(c->findings, FINDING_WARN,
+				 "SecureBootWithoutEFI",
+				 "the source asks for secure boot with BIOS "
+				 "firmware; the target boots without it"));
 	if (vm->efi)
-		about(c, pvm, NULL,
-		      findings_add(c->findings, FINDING_INFORMATION,
-				   "EFIVariablesLost",
-				   "the firmware's variables are not carried "
-				   "over: the guest boots by its fallback "
-				   "path"));
+		checker_about(
+		    c, pvm, NULL,
+		    findings_add(c->findings, FINDING_INFORMATION,
+				 "EFIVariablesLost",
+				 "the firmware's variables are not carried "
+				 "over: the guest boots by its fallback "
+				 "path"));
 }
 
 static void
@@ -395,14 +408,15 @@ check_size(struct checker *c, const struct plan_vm *pvm,
 	    sane ? (uint64_t)vm->sockets * vm->cores * vm->threads : UINT64_MAX;
 
 	if (cpus > MOST_CPUS)
-		about(c, pvm, NULL,
-		      findings_add(c->findings, FINDING_ERROR, "VMCpuNotValid",
-				   "the source says more than %d processors; "
-				   "mend it there",
-				   MOST_CPUS));
+		checker_about(
+		    c, pvm, NULL,
+		    findings_add(c->findings, FINDING_ERROR, "VMCpuNotValid",
+				 "the source says more than %d processors; "
+				 "mend it there",
+				 MOST_CPUS));
 	if (vm->memory_bytes < LEAST_MEMORY_BYTES ||
 	    vm->memory_bytes > MOST_MEMORY_BYTES)
-		about(
+		checker_about(
 		    c, pvm, NULL,
 		    findings_add(c->findings, FINDING_ERROR, "VMMemoryNotValid",
 				 "the source says %" PRIu64 " bytes of "
@@ -418,7 +432,7 @@ pass_on_concerns(struct checker *c, const struct plan_vm *pvm,
 
 	findings_add_json(c->findings, vm->concerns);
 	for (; n < c->findings->n; n++)
-		about(c, pvm, NULL, &c->findings->v[n]);
+		checker_about(c, pvm, NULL, &c->findings->v[n]);
 }
 
 /* Those that reading the manifest could not see: named by the source's id. */
@@ -451,6 +465,7 @@ check_vm(struct checker *c, const struct plan_vm *pvm)
 		return;
 	pass_on_concerns(c, pvm, vm);
 	check_duplicate(c, pvm, vm);
+	checker_rivals(c, pvm, vm);
 	check_name(c, pvm, vm);
 	check_disks(c, pvm, vm);
 	check_nics(c, pvm, vm);

@@ -8,10 +8,11 @@
 #include "manifests/model.h"
 #include "manifests/shape.h"
 
-/* What one vm of a plan can collide with: all others.  Made once a plan, in
- * linear time, and only read afterwards; it borrows both. */
+/* What one vm of a plan can collide with: all others of it, and those of the
+ * manifest's other plans (NULL: there are none).  Made once a plan, in linear
+ * time, and only read afterwards; it borrows all three. */
 struct checker;
-struct checker *checker_new(const struct plan *plan,
+struct checker *checker_new(const struct manifest *m, const struct plan *plan,
 			    const struct inventory *inv);
 void checker_free(struct checker *c); /* NULL is fine */
 void checker_freep(struct checker **c);

@@ -19,6 +19,37 @@ endpoint_setting(const struct endpoint *ep, const char *key,
 	return text ? text : fallback;
 }
 
+/* What they hold is in their settings alone, or there as well. */
+static bool
+is_made_of_settings(const struct endpoint *ep)
+{
+	return strcmp(ep->type, "fake") == 0 || strcmp(ep->type, "disk") == 0;
+}
+
+char *
+endpoint_place(const struct endpoint *ep)
+{
+	const char *where = ep->path ? ep->path : ep->url;
+	CLEANUP(mem_freep)
+	char *settings =
+	    is_made_of_settings(ep)
+		? json_dumps(ep->settings, JSON_SORT_KEYS | JSON_COMPACT)
+		: NULL;
+	size_t len = strlen(where);
+
+	while (len > 1 && where[len - 1] == '/')
+		len--;
+	return mem_printf("%s %.*s%s%s", ep->type, (int)len, where,
+			  settings ? " " : "", settings ? settings : "");
+}
+
+bool
+endpoint_has_namespaces(const struct endpoint *ep)
+{
+	return strcmp(ep->type, "openshift") == 0 ||
+	       strcmp(ep->type, "fake") == 0;
+}
+
 static bool
 plan_is(const struct plan *p, const char *name)
 {

@@ -79,6 +79,13 @@ struct endpoint {
 const char *endpoint_setting(const struct endpoint *ep, const char *key,
 			     const char *fallback);
 
+/* What it stands for, however it is called: its type and where that is, and
+ * for types that hold what their settings say the settings, too.  Caller
+ * frees. */
+char *endpoint_place(const struct endpoint *ep);
+/* Do two namespaces of it hold two vms of one name? */
+bool endpoint_has_namespaces(const struct endpoint *ep);
+
 enum network_type { NETWORK_POD, NETWORK_MULTUS, NETWORK_IGNORED };
 
 struct network_map {

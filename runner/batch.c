@@ -403,7 +403,7 @@ settle_online(struct batch *b, const struct batch_opts *opts)
 		keep_all_back(b, &why);
 		return;
 	}
-	b->checker = checker_new(b->plan, b->inventory);
+	b->checker = checker_new(b->manifest, b->plan, b->inventory);
 	check_plan(b->checker, &b->findings);
 	drop_findings_of_finished(b);
 	settle_all(b, opts);

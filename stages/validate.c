@@ -51,7 +51,7 @@ check_against_others(const struct view *v, struct findings *findings)
 	CLEANUP(checker_freep) struct checker *own = NULL;
 
 	if (!v->checker)
-		own = checker_new(v->plan, v->inventory);
+		own = checker_new(v->manifest, v->plan, v->inventory);
 	check_plan_vm(own ? own : v->checker, v->pvm, findings);
 }
 

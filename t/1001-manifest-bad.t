@@ -107,7 +107,7 @@ check 'a target name that two want' '
 '
 check 'several plans want --plan' '
 	fake_manifest "vms: \"2\"" "{}" vm-00001 && rm -rf "$PALLETJACK_STATE" &&
-	sed "s/^metadata: {name: p, /metadata: {name: q, /" m.yaml |
+	sed "s/^metadata: {name: p, /metadata: {name: q, /; s/vm-00001/vm-00002/" m.yaml |
 		sed -n "/^kind: Plan/,\$p" >more &&
 	{ cat m.yaml; echo ---; echo "apiVersion: forklift.konveyor.io/v1beta1"; cat more; } >two.yaml &&
 	exits 2 palletjack run two.yaml 2>err && cat err &&

@@ -45,7 +45,7 @@ tear_down(struct bench *b)
 static void
 check_all(struct test_plan *t, struct findings *found)
 {
-	struct checker *c = checker_new(&t->plan, t->inv);
+	struct checker *c = checker_new(NULL, &t->plan, t->inv);
 
 	check_plan(c, found);
 	checker_free(c);
@@ -55,7 +55,7 @@ static void
 check_one(struct test_plan *t, const struct plan_vm *pvm,
 	  struct findings *found)
 {
-	struct checker *c = checker_new(&t->plan, t->inv);
+	struct checker *c = checker_new(NULL, &t->plan, t->inv);
 
 	check_plan_vm(c, pvm, found);
 	checker_free(c);

@@ -59,7 +59,7 @@ static const char plan_head[] =
     "---\n"
     "apiVersion: forklift.konveyor.io/v1beta1\n"
     "kind: Plan\n"
-    "metadata: {name: p, namespace: t}\n"
+    "metadata: {name: %s, namespace: t}\n"
     "spec:\n"
     "  provider: {source: {name: source}, destination: {name: target}}\n"
     "  map: {network: {name: maps}, storage: {name: maps}}\n"
@@ -80,8 +80,12 @@ write_manifest(unsigned nvms)
 		   "metadata: {name: source, namespace: t}\n"
 		   "spec: {type: fake, settings: {vms: \"%u\", "
 		   "disksPerVM: \"%d\"}}\n",
-		   nvms, DISKS);
-	buf_adds(&text, plan_head);
+		   2 * nvms, DISKS);
+	/* a plan beside it, of which each vm could be one of ours */
+	buf_printf(&text, plan_head, "other");
+	for (unsigned i = 1; i <= nvms; i++)
+		buf_printf(&text, "    - id: vm-%05u\n", nvms + i);
+	buf_printf(&text, plan_head, "p");
 	for (unsigned i = 1; i <= nvms; i++)
 		buf_printf(&text,
 			   "    - name: vm-%05u\n"
@@ -114,14 +118,14 @@ main(int argc, char **argv)
 	struct batch_opts opts = {.root = tap_dir(), .read = &found};
 	struct manifest_opts how = {0};
 	struct manifest *m = NULL;
+	const struct plan *plan = NULL;
 	struct batch *b = NULL;
 	struct err err = {0};
 
 	if (ok(manifest_read(paths, 1, &how, &found, &m, &err) == 0 &&
-		   m->nplans == 1,
+		   manifest_plan(m, "t/p", &plan, &err) == 0,
 	       "the manifest can be read")) {
-		is_int(batch_open(m, m->plans[0], &opts, &b, &err), 0,
-		       "and planned");
+		is_int(batch_open(m, plan, &opts, &b, &err), 0, "and planned");
 		is_int(batch_check(b, false, &err), 0, "and checked");
 		is_int((long long)count_ready(b), nvms, "every vm is ready");
 		is_int((long long)b->findings.n, 0,
