@@ -3,42 +3,72 @@
  * must agree. */
 #include <string.h>
 
+#include "base/arena.h"
 #include "manifests/model.h"
+#include "manifests/strmap.h"
 
-static bool
-is_either(const char *word, const char *one, const char *other)
+/* Whom a migration names: each vm is looked up, not each entry compared. */
+struct asked_index {
+	struct strmap cancel_ids, cancel_names; /* to struct source_ref */
+	struct strmap cutover_ids;		/* to struct vm_cutover */
+};
+
+static void
+drop_index(void *arg)
 {
-	return (one && strcmp(word, one) == 0) ||
-	       (other && strcmp(word, other) == 0);
+	struct asked_index *index = arg;
+
+	strmap_done(&index->cancel_ids);
+	strmap_done(&index->cancel_names);
+	strmap_done(&index->cutover_ids);
 }
 
-bool
-plan_vm_meant(const struct source_ref *ref, const struct plan_vm *vm,
-	      const char *id, const char *name)
+/* As everywhere, the id goes before the name. */
+void
+migration_index(struct migration *m, struct arena *arena)
 {
-	if (ref->id)
-		return is_either(ref->id, vm->ref.id, id);
-	return ref->name && is_either(ref->name, vm->ref.name, name);
+	struct asked_index *index = arena_alloc(arena, sizeof(*index));
+
+	arena_defer(arena, drop_index, index);
+	m->index = index;
+	for (size_t i = 0; i < m->ncancel; i++) {
+		struct source_ref *ref = &m->cancel[i];
+
+		if (ref->id)
+			strmap_add(&index->cancel_ids, ref->id, ref);
+		else if (ref->name)
+			strmap_add(&index->cancel_names, ref->name, ref);
+	}
+	for (size_t i = 0; i < m->nvm_cutovers; i++)
+		if (m->vm_cutovers[i].id)
+			strmap_add(&index->cutover_ids, m->vm_cutovers[i].id,
+				   &m->vm_cutovers[i]);
+}
+
+static void *
+find(const struct strmap *map, const char *word)
+{
+	return word ? strmap_get(map, word) : NULL;
 }
 
 static bool
 is_cancelled(const struct migration *m, const struct plan_vm *vm,
 	     const char *id, const char *name)
 {
-	for (size_t i = 0; i < m->ncancel; i++)
-		if (plan_vm_meant(&m->cancel[i], vm, id, name))
-			return true;
-	return false;
+	return find(&m->index->cancel_ids, vm->ref.id) ||
+	       find(&m->index->cancel_ids, id) ||
+	       find(&m->index->cancel_names, vm->ref.name) ||
+	       find(&m->index->cancel_names, name);
 }
 
 static int64_t
 cutover_of(const struct migration *m, const struct plan_vm *vm, const char *id)
 {
-	for (size_t i = 0; i < m->nvm_cutovers; i++)
-		if (m->vm_cutovers[i].id &&
-		    is_either(m->vm_cutovers[i].id, vm->ref.id, id))
-			return m->vm_cutovers[i].cutover_ms;
-	return m->cutover_ms;
+	const struct vm_cutover *its = find(&m->index->cutover_ids, vm->ref.id);
+
+	if (!its)
+		its = find(&m->index->cutover_ids, id);
+	return its ? its->cutover_ms : m->cutover_ms;
 }
 
 void

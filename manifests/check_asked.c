@@ -5,7 +5,7 @@
 #include "manifests/checker.h"
 #include "manifests/text.h"
 
-/* Whom plan_vm_meant (manifests/asked.c) would find, for all vms at once. */
+/* Whom migrations can mean (manifests/asked.c), the other way round. */
 struct known {
 	struct strmap ids, names;
 };

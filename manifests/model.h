@@ -227,6 +227,7 @@ struct migration {
 		struct pos pos;
 	} * vm_cutovers;
 	size_t nvm_cutovers;
+	struct asked_index *index; /* plan_vm_asked's own */
 };
 
 struct plan {
@@ -290,10 +291,8 @@ struct vm_asked {
  * what names it only by that is not seen. */
 void plan_vm_asked(const struct plan *p, const struct plan_vm *vm,
 		   const char *id, const char *name, struct vm_asked *ret);
-/* Does the reference mean this vm?  As everywhere, the id goes before the
- * name; `id` and `name` as above. */
-bool plan_vm_meant(const struct source_ref *ref, const struct plan_vm *vm,
-		   const char *id, const char *name);
+/* For the reader: plan_vm_asked needs it of each migration. */
+void migration_index(struct migration *m, struct arena *arena);
 /* The first hook of that step, or NULL (Forklift honours one per step). */
 const struct vm_hook *plan_vm_hook(const struct plan_vm *vm,
 				   enum hook_step step);

@@ -291,13 +291,14 @@ check_cancels(struct reader *r, const struct migration *m)
 static void
 resolve_migration(struct reader *r, struct loaded *migration)
 {
-	const struct migration *m = (const struct migration *)migration->o;
+	struct migration *m = (struct migration *)migration->o;
 	static const char *const plan_kinds[] = {"Plan", NULL};
 	struct object *plan = resolve(r, &m->o, &m->plan_ref, plan_kinds,
 				      "PlanNotValid", "spec.plan");
 	struct loaded *l;
 
 	check_cancels(r, m);
+	migration_index(m, r->arena);
 	if (!plan)
 		return;
 	l = load_find(r, "Plan", plan->namespace, plan->name);

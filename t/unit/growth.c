@@ -66,6 +66,31 @@ static const char plan_head[] =
     "  targetNamespace: t\n"
     "  vms:\n";
 
+/* Migrations that name every vm: those of one plan to be cut over, in a time
+ * that is past, those of the other to be left alone. */
+static void
+add_migrations(struct buf *text, unsigned nvms)
+{
+	static const char migration[] =
+	    "---\n"
+	    "apiVersion: forklift.konveyor.io/v1beta1\n"
+	    "kind: Migration\n"
+	    "metadata: {name: %s, namespace: t}\n"
+	    "spec:\n"
+	    "  plan: {name: %s}\n"
+	    "  %s:\n";
+
+	buf_printf(text, migration, "go", "p", "vmCutover");
+	for (unsigned i = 1; i <= nvms; i++)
+		buf_printf(text,
+			   "    - {id: vm-%05u, cutover: "
+			   "'2020-01-02T03:04:05Z'}\n",
+			   i);
+	buf_printf(text, migration, "stop", "other", "cancel");
+	for (unsigned i = 1; i <= nvms; i++)
+		buf_printf(text, "    - {id: vm-%05u}\n", nvms + i);
+}
+
 static char *
 write_manifest(unsigned nvms)
 {
@@ -92,6 +117,7 @@ write_manifest(unsigned nvms)
 			   "      hooks: [{step: PreHook, hook: "
 			   "{kind: Script, name: hook}}]\n",
 			   i);
+	add_migrations(&text, nvms);
 	if (fs_write(path, text.data, text.len, 0600, &err) < 0)
 		tap_diag("%s", err.text);
 	return path;
