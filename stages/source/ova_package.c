@@ -291,6 +291,43 @@ add_orphans(struct adding *a)
 				     a->ovf->disks.v[i].id);
 }
 
+/* Another vm of the package that has the drive's file, or NULL. */
+static const struct ovf_system *
+sharer_of(const struct adding *a, const struct ovf_drive *drive)
+{
+	for (size_t i = 0; drive->file && i < a->ovf->systems.n; i++) {
+		const struct ovf_system *other = &a->ovf->systems.v[i];
+
+		for (size_t j = 0; other != a->system && j < other->drives.n;
+		     j++)
+			if (other->drives.v[j].file == drive->file)
+				return other;
+	}
+	return NULL;
+}
+
+/* Whether the vms wrote to one disk or only began with one content, the
+ * package does not say. */
+static void
+add_shared(struct adding *a)
+{
+	for (size_t i = 0; i < a->system->drives.n; i++) {
+		const struct ovf_drive *drive = &a->system->drives.v[i];
+		const struct ovf_system *other = sharer_of(a, drive);
+
+		if (other)
+			findings_add(
+			    &a->concerns, FINDING_WARN, "SharedDisk",
+			    "'%s' is a disk of vm '%s', too: each "
+			    "gets a copy of its own, and does not "
+			    "see what the other writes; a cluster "
+			    "that needs one disk must be given one "
+			    "by hand",
+			    drive->file->href,
+			    *other->vm.name ? other->vm.name : other->id);
+	}
+}
+
 /* Hands the findings over to the inventory's record. */
 static void
 keep_concerns(struct inv_vm *vm, const struct findings *findings)
@@ -352,6 +389,7 @@ add_system(struct inventory *inv, struct package *p, const struct ovf *o,
 		add_disk(&a, &a.system->drives.v[i]);
 	if (n == 0)
 		add_orphans(&a);
+	add_shared(&a);
 	if (ova_vm_epoch(p->root, a.vm, &epoch, &err) == 0)
 		a.vm->epoch = arena_strdup(inv->arena, epoch);
 	keep_concerns(a.vm, &a.concerns);

@@ -198,6 +198,48 @@ digests(void)
 	buf_done(&mf);
 }
 
+/* Two vms that have one file: said of both, and of no third. */
+static void
+shared_disks(void)
+{
+	static const char ovf[] = OVF_ENVELOPE(
+	    OVF_REFERENCES(OVF_FILE("f1", "a.vmdk") OVF_FILE("f2", "b.vmdk"))
+		OVF_DISKS(OVF_DISK("d1", "f1", "8") OVF_DISK(
+		    "d2", "f2",
+		    "8")) "<VirtualSystemCollection "
+			  "ovf:id='all'>" OVF_SYSTEM(
+			      "one",
+			      OVF_USUAL OVF_DRIVE("17", "/disk/d1", "3", "0"))
+			      OVF_SYSTEM("two", OVF_USUAL OVF_DRIVE(
+						    "17", "/disk/d1", "3", "0"))
+				  OVF_SYSTEM(
+				      "three",
+				      OVF_USUAL OVF_DRIVE(
+					  "17", "/disk/d2", "3",
+					  "0")) "</"
+						"VirtualSystemCollection>");
+	struct buf b = {0};
+	struct shop s;
+
+	tar_add(&b, "web.ovf", ovf, strlen(ovf));
+	tar_add(&b, "a.vmdk", vmdk.data, vmdk.len);
+	tar_add(&b, "b.vmdk", vmdk.data, vmdk.len);
+	tar_end(&b);
+	shop_open(&s, "shared");
+	store(s.dir, "all.ova", b.data, b.len);
+	shop_read(&s);
+	is_int((long long)s.inv->nvms, 3, "three vms");
+	for (size_t i = 0; i < s.inv->nvms; i++) {
+		CLEANUP(mem_freep)
+		char *said = json_dumps(s.inv->vms[i].concerns, 0);
+
+		ok((strstr(said, "SharedDisk") != NULL) == (i < 2), "%s",
+		   i < 2 ? "one disk with another" : "a disk alone");
+	}
+	shop_close(&s);
+	buf_done(&b);
+}
+
 /* Each vm of a collection looks at what is its own: a disk is read once. */
 static void
 digests_of_several(void)
@@ -367,6 +409,7 @@ main(void)
 	other_exporters();
 	digests();
 	digests_of_several();
+	shared_disks();
 	unreadable();
 	unpacked();
 	endpoints();
