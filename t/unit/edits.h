@@ -110,6 +110,7 @@ static const struct {
     {"Script hook spec.file", "'edited.lua'"},
     {"spec.deadlines.stage", "{'cutover': '3h'}"},
     {"spec.cutover.window", "'Sat 22:00-04:00'"},
+    {"spec.verifySample", "'20%'"},
     {"spec.bootProbe.serial", "'login:'"},
     {"spec.waves[].vms", "['web']"},
     {"spec.waves[].after", "[]"},
