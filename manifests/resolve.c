@@ -239,11 +239,23 @@ compare_cutovers(struct reader *r, struct plan *p)
 	}
 }
 
-/* An archived plan is over: what it names may be gone. */
+static void
+resolve_refs(struct reader *r, struct plan *p)
+{
+	resolve_endpoints(r, p);
+	p->network_map = resolve(r, &p->o, &p->network_ref, network_kinds,
+				 "NetworkMapRefNotValid", "spec.map.network");
+	p->storage_map = resolve(r, &p->o, &p->storage_ref, storage_kinds,
+				 "StorageRefNotValid", "spec.map.storage");
+}
+
+/* An archived plan is over: what it names may be gone, and nobody needs to
+ * hear that.  What is there is needed to give sources back. */
 static void
 resolve_plan(struct reader *r, struct loaded *l)
 {
 	struct plan *p = (struct plan *)l->o;
+	size_t said;
 
 	bind_policy(r, p);
 	settle_type(p);
@@ -255,15 +267,10 @@ resolve_plan(struct reader *r, struct loaded *l)
 		    (const struct migration *)l->migrations.v[i]->o;
 	if (!p->target_namespace)
 		p->target_namespace = "";
-	if (!p->archived) {
-		resolve_endpoints(r, p);
-		p->network_map =
-		    resolve(r, &p->o, &p->network_ref, network_kinds,
-			    "NetworkMapRefNotValid", "spec.map.network");
-		p->storage_map =
-		    resolve(r, &p->o, &p->storage_ref, storage_kinds,
-			    "StorageRefNotValid", "spec.map.storage");
-	}
+	said = r->findings->n;
+	resolve_refs(r, p);
+	if (p->archived)
+		r->findings->n = said;
 	resolve_vms(r, p);
 	resolve_waves(r, p);
 	if (!p->archived) {
@@ -318,6 +325,33 @@ resolve_secret(struct reader *r, struct endpoint *ep)
 	ep->secret = l ? (const struct secret *)l->o : NULL;
 }
 
+static void
+soften(struct reader *r, const struct object *o)
+{
+	CLEANUP(mem_freep)
+	char *ours = mem_printf("%s %s/%s", o->kind, o->namespace, o->name);
+
+	for (size_t i = 0; i < r->findings->n; i++) {
+		struct finding *f = &r->findings->v[i];
+
+		if (finding_blocks(f) && f->object &&
+		    strcmp(f->object, ours) == 0)
+			f->category = FINDING_WARN;
+	}
+}
+
+/* What is wrong with a plan that no run works on keeps nobody back. */
+static void
+soften_archived(struct reader *r, const struct plan *p)
+{
+	if (!p->archived || !p->o.name || !p->o.namespace)
+		return;
+	soften(r, &p->o);
+	for (size_t i = 0; i < p->nmigrations; i++)
+		if (p->migrations[i]->o.name)
+			soften(r, &p->migrations[i]->o);
+}
+
 void
 resolve_all(struct reader *r)
 {
@@ -337,4 +371,8 @@ resolve_all(struct reader *r)
 		if (!strcmp(r->objects.v[i]->kind->name, "RunPolicy"))
 			check_waves(
 			    r, (const struct run_policy *)r->objects.v[i]->o);
+	for (size_t i = 0; i < r->objects.n; i++)
+		if (!strcmp(r->objects.v[i]->kind->name, "Plan"))
+			soften_archived(
+			    r, (const struct plan *)r->objects.v[i]->o);
 }

@@ -150,6 +150,7 @@ static void
 resolve_vm(struct reader *r, struct plan *p, size_t i, struct seen *seen)
 {
 	struct plan_vm *vm = &p->vms[i];
+	size_t said;
 
 	vm->index = i;
 	vm->ref.pos = vm->pos;
@@ -162,8 +163,10 @@ resolve_vm(struct reader *r, struct plan *p, size_t i, struct seen *seen)
 	} else {
 		check_unique(r, p, vm, seen);
 	}
-	if (!p->archived)
-		resolve_hooks(r, p, vm);
+	said = r->findings->n;
+	resolve_hooks(r, p, vm);
+	if (p->archived)
+		r->findings->n = said;
 }
 
 void

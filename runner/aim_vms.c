@@ -117,12 +117,14 @@ work_on_plan(const struct aim_opts *o, const struct session *s)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(o->globals->state, &err);
+	CLEANUP(mem_freep) char *args = words_again(o->paths, o->plan);
 	struct batch_opts opts = {
 	    .root = root,
 	    .only = o->vms->v,
 	    .take = true,
 	    .aim = o->aim,
 	    .may_discard = o->may_discard,
+	    .args = args,
 	};
 	struct batch *b = NULL;
 	int code;
@@ -131,8 +133,11 @@ work_on_plan(const struct aim_opts *o, const struct session *s)
 		return complain_err(&err);
 	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0)
 		code = complain_err(&err);
-	else
+	else {
+		/* those that --vm has to name */
+		findings_print(&b->findings);
 		code = work_on(o, b);
+	}
 	batch_free(b);
 	return code;
 }

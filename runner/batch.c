@@ -15,10 +15,12 @@
 #include "backout.h"
 #include "batch_ask.h"
 #include "batch_claims.h"
+#include "batch_pick.h"
 #include "batch_schedule.h"
 #include "batch_state.h"
 #include "record.h"
 #include "command.h"
+#include "leftover.h"
 #include "manifests/check.h"
 #include "manifests/digest.h"
 #include "retries.h"
@@ -257,6 +259,11 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	    batch_check_owner(b, v->run.state, err) < 0)
 		return -1;
 	v->run.aim = opts->aim;
+	if (v->run.aim == AIM_RUN && b->plan->archived) {
+		v->verdict = BATCH_FINISHED; /* as far as runs go */
+		v->is_archived = true;
+		return 0;
+	}
 	if (v->run.aim == AIM_RUN && is_half_back(v)) {
 		if (!opts->take)
 			return err_set(
@@ -291,17 +298,6 @@ open_state(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	return v->verdict == BATCH_FINISHED ? batch_say_finished(v, err) : 0;
 }
 
-static bool
-is_wanted(const struct plan_vm *pvm, const char *const *only)
-{
-	if (!only || !only[0])
-		return true;
-	for (; *only; only++)
-		if (strcmp(*only, pvm->key) == 0)
-			return true;
-	return false;
-}
-
 /* A finished vm is not asked about again; the source may be gone. */
 static void
 drop_findings_of_finished(struct batch *b)
@@ -321,17 +317,6 @@ drop_findings_of_finished(struct batch *b)
 			b->findings.v[kept++] = b->findings.v[i];
 	}
 	b->findings.n = kept;
-}
-
-static int
-check_only(const struct plan *plan, const char *const *only, struct err *err)
-{
-	for (; only && *only; only++)
-		if (!plan_vm_find(plan, *only))
-			return err_set(err, ERR_USER,
-				       "plan %s/%s has no vm '%s'",
-				       plan->o.namespace, plan->o.name, *only);
-	return 0;
 }
 
 static void
@@ -444,34 +429,35 @@ keep_records(struct batch *b, const struct batch_opts *opts)
 	}
 }
 
+static void
+open_states(struct batch *b, const struct batch_opts *opts)
+{
+	struct err why;
+
+	if (!opts->only || !opts->only[0])
+		leftovers_note(b->root, b->plan, opts->args ? opts->args : "",
+			       &b->findings);
+	for (size_t i = 0; i < b->nvms; i++)
+		if (open_state(b, &b->vms[i], opts, &why) < 0)
+			keep_back(&b->vms[i], &why);
+}
+
 int
 batch_open(const struct manifest *manifest, const struct plan *plan,
 	   const struct batch_opts *opts, struct batch **ret, struct err *err)
 {
 	struct batch *b = mem_new(sizeof(*b));
-	struct err why;
 
 	b->arena = arena_new();
 	b->findings.arena = b->arena;
 	b->manifest = manifest;
 	b->plan = plan;
 	b->root = opts->root;
-	b->vms = mem_new(plan->nvms * sizeof(*b->vms));
 	*ret = b;
-	if (check_only(plan, opts->only, err) < 0)
+	if (batch_pick(b, opts, err) < 0)
 		return -1;
-	for (size_t i = 0; i < plan->nvms; i++) {
-		struct batch_vm *v = &b->vms[b->nvms];
-
-		if (!is_wanted(&plan->vms[i], opts->only))
-			continue;
-		v->run.pvm = &plan->vms[i];
-		v->run.log_fd = -1;
-		b->nvms++;
-		if (open_state(b, v, opts, &why) < 0)
-			keep_back(v, &why);
-	}
-	if (opts->aim != AIM_RUN)
+	open_states(b, opts);
+	if (opts->aim != AIM_RUN || plan->archived)
 		return 0;
 	stages_check_plan(plan, &b->findings);
 	if (opts->offline)
@@ -520,6 +506,8 @@ batch_begin(struct vm_run *vm, struct err *err)
 const char *
 batch_verdict_name(const struct batch_vm *v)
 {
+	if (v->is_archived)
+		return "archived";
 	switch (v->verdict) {
 	case BATCH_READY:
 		return "ready";

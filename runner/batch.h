@@ -28,6 +28,7 @@ struct batch_vm {
 	struct vm_run run; /* view, graph, schedule where there are any */
 	struct inventory *recorded; /* what the state directory remembers */
 	enum batch_verdict verdict;
+	bool is_archived; /* finished only in that no run works on it */
 	struct err error; /* of BATCH_BACK */
 	/* Whose the target is, where it is another's (target.h, claimant). */
 	json_t *claim;
@@ -64,6 +65,7 @@ struct batch_opts {
 	const char *const *redo; /* stages to do anew, NULL ends; or NULL */
 	const char *const *accept; /* digests, NULL ends; or NULL */
 	const char *expect;	   /* digest, or NULL: anything is right */
+	const char *args; /* of words_again, for commands that are named */
 };
 
 /* -1 only when nothing at all can be said, or when what is to be done is not
@@ -80,7 +82,7 @@ int batch_open_log(struct vm_run *vm, struct err *err);
 /* The record that begins what is done to it: from here on the writers of
  * earlier runs are known to be gone. */
 int batch_begin(struct vm_run *vm, struct err *err);
-/* "ready", "finished", "kept back" */
+/* "ready", "finished", "archived", "kept back", "cancelled" */
 const char *batch_verdict_name(const struct batch_vm *v);
 void batch_free(struct batch *b); /* NULL is fine */
 

@@ -37,16 +37,18 @@ const struct command command_gc = {
     .changes = true,
     .summary = "remove what was made and is no longer needed",
     .usage = "[--plan NS/NAME] [--vm NAME]... [--disks] PATH...",
-    .help = "  --plan NS/NAME  needed when the manifest holds several\n"
-	    "  --vm NAME       only this vm of the plan; may be repeated\n"
-	    "  --disks         also the disks, definition, claim and mark of "
-	    "vms that were\n"
-	    "                  rolled back or never finished; the next run "
-	    "starts afresh\n\n"
-	    "Without --disks: overlays of conversions and boot tests that "
-	    "nothing needs any more,\nand what helpers left. Only what bears "
-	    "the claim of this state directory is touched,\nand only files "
-	    "that palletjack makes. A vm that was handed over keeps its "
-	    "disks.\n",
+    .help =
+	"  --plan NS/NAME  needed when the manifest holds several\n"
+	"  --vm NAME       only this vm of the plan, or one whose entry was "
+	"taken out; may be\n                  repeated\n"
+	"  --disks         also the disks, definition, claim and mark of "
+	"vms that were\n"
+	"                  rolled back or never finished; the next run "
+	"starts afresh\n\n"
+	"Without --disks: overlays of conversions and boot tests that "
+	"nothing needs any more,\nand what helpers left. Only what bears "
+	"the claim of this state directory is touched,\nand only files "
+	"that palletjack makes. A vm that was handed over keeps its "
+	"disks.\n",
     .run = run,
 };

@@ -142,9 +142,13 @@ print_text(const struct batch *b, const struct waves *ws)
 		finished += b->vms[i].verdict == BATCH_FINISHED;
 	}
 	printf("Plan %s/%s: %s -> %s\n", b->plan->o.namespace, b->plan->o.name,
-	       b->plan->source->o.name, b->plan->target->o.name);
+	       plan_end_name(b->plan->source), plan_end_name(b->plan->target));
 	for (size_t i = 0; i < b->nvms; i++)
 		print_vm(&b->vms[i], ws);
+	if (b->plan->archived) {
+		printf("\nnothing to do: the plan is archived\n");
+		return;
+	}
 	printf("\n%zu to do, %zu finished, %zu kept back\n", ready, finished,
 	       b->nvms - ready - finished);
 	printf("digest: %.*s\n", REVIEW_SHOWN, b->digest);
@@ -191,7 +195,12 @@ plan_one(const struct globals *g, const struct options *o,
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
+	CLEANUP(mem_freep)
+	char *name = mem_printf("%s/%s", s->plan->o.namespace, s->plan->o.name);
+	CLEANUP(mem_freep)
+	char *args = words_again(&o->paths, o->selector ? name : o->plan);
 	struct batch_opts opts = {
+	    .args = args,
 	    .read = &s->findings,
 	    .root = root,
 	    .only = o->vms.v,

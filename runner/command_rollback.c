@@ -36,7 +36,9 @@ const struct command command_rollback = {
 	     "PATH...",
     .help = "  --plan NS/NAME           needed when the manifest holds "
 	    "several\n"
-	    "  --vm NAME                only this vm of the plan; may be "
+	    "  --vm NAME                only this vm of the plan, or one "
+	    "whose entry was taken\n"
+	    "                           out while it was moved; may be "
 	    "repeated\n"
 	    "  --discard-target-writes  also when the target may have run: "
 	    "what it wrote is\n"

@@ -11,6 +11,7 @@
 #include "batch.h"
 #include "batch_waves.h"
 #include "command.h"
+#include "leftover.h"
 #include "retries.h"
 #include "review.h"
 #include "slots.h"
@@ -287,13 +288,31 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 	return code;
 }
 
+/* Nothing is done, but who was left without a source is named. */
+static void
+skip_archived(const struct session *s, const char *root, const char *args)
+{
+	struct findings left = {.arena = s->arena};
+
+	fprintf(stderr, "plan %s/%s is archived: nothing to do\n",
+		s->plan->o.namespace, s->plan->o.name);
+	leftovers_note(root, s->plan, args, &left);
+	findings_print(&left);
+	findings_done(&left);
+}
+
 static int
 run_plan(const struct globals *g, const struct options *o,
 	 const struct session *s)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
+	CLEANUP(mem_freep)
+	char *name = mem_printf("%s/%s", s->plan->o.namespace, s->plan->o.name);
+	CLEANUP(mem_freep)
+	char *args = words_again(&o->paths, o->selector ? name : o->plan);
 	struct batch_opts opts = {
+	    .args = args,
 	    .read = &s->findings,
 	    .root = root,
 	    .only = o->vms.v,
@@ -309,8 +328,7 @@ run_plan(const struct globals *g, const struct options *o,
 	if (!root)
 		return complain_err(&err);
 	if (s->plan->archived) {
-		fprintf(stderr, "plan %s/%s is archived: nothing to do\n",
-			s->plan->o.namespace, s->plan->o.name);
+		skip_archived(s, root, args);
 		return 0;
 	}
 	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0)

@@ -8,6 +8,7 @@
 #include "batch_waves.h"
 #include "command.h"
 #include "due.h"
+#include "leftover.h"
 #include "state.h"
 
 struct options {
@@ -28,6 +29,8 @@ struct view_of_vm {
 	struct standing standing;
 	struct due due;
 	const struct waves *waves;
+	bool has_entry; /* in the plan */
+	char *left;	/* what is to be said when no run works on it */
 };
 
 /* In one word where the vm stands. */
@@ -140,6 +143,10 @@ vm_to_json(const struct view_of_vm *v)
 				    json_string(v->pvm->wave->name));
 	if (wave)
 		json_object_set_new(vm, "waitsForWave", json_string(wave));
+	if (!v->has_entry)
+		json_object_set_new(vm, "entry", json_false());
+	if (v->left)
+		json_object_set_new(vm, "next", json_string(v->left));
 	if (v->due.cancelled[0])
 		json_object_set_new(vm, "cancelled",
 				    json_string(v->due.cancelled));
@@ -169,7 +176,8 @@ print_vm(const struct view_of_vm *v)
 	CLEANUP(mem_freep) char *wait = wait_text(v);
 	CLEANUP(mem_freep) char *wave = wave_text(v);
 
-	printf("\n%s: %s\n", v->pvm->key, vm_word(v));
+	printf("\n%s: %s%s\n", v->pvm->key, vm_word(v),
+	       v->has_entry ? "" : ", and not in the plan any more");
 	for (size_t i = 0; i < h->nsteps; i++)
 		print_step(h->steps[i]);
 	if (h->run_error)
@@ -180,7 +188,9 @@ print_vm(const struct view_of_vm *v)
 		printf("  %s\n", wave);
 	if (wait)
 		printf("  %s\n", wait);
-	if (h->source_stopped)
+	if (v->left)
+		printf("  no run works on it: %s\n", v->left);
+	if (h->source_stopped && !v->left)
 		printf("  the source was stopped on %.10s at %.8s UTC\n",
 		       h->source_stopped, h->source_stopped + 11);
 	for (int i = 0; i < NREQUESTS; i++)
@@ -196,6 +206,10 @@ show_vm(const struct options *o, const char *root, const struct plan *plan,
 	CLEANUP(mem_freep) char *dir = state_vm_dir(root, plan, pvm);
 	struct vm_state *state = NULL;
 	struct view_of_vm v = {.pvm = pvm, .waves = ws};
+	CLEANUP(mem_freep)
+	char *name = mem_printf("%s/%s", plan->o.namespace, plan->o.name);
+	CLEANUP(mem_freep)
+	char *args = words_again(&o->paths, o->selector ? name : o->plan);
 	struct err err;
 
 	if (state_peek(dir, &state, &err) < 0 ||
@@ -210,40 +224,80 @@ show_vm(const struct options *o, const char *root, const struct plan *plan,
 		return err_exit_code(err.class);
 	}
 	v.state = state;
+	v.has_entry = plan_vm_find(plan, pvm->key) != NULL;
+	if (!v.has_entry ||
+	    (plan->archived && leftover_matters(state->history)))
+		v.left = leftover_text(state->history, pvm->key, args);
 	due_of(plan, pvm, NULL, state->history, &v.standing, &v.due);
 	if (o->output && strcmp(o->output, "json") == 0)
 		json_array_append_new(all, vm_to_json(&v));
 	else
 		print_vm(&v);
+	free(v.left);
 	standing_done(&v.standing);
 	state_release(state);
 	return 0;
 }
 
+/* --vm: an entry of the plan, or who once was one. */
+static int
+check_vms(const struct words *vms, const struct plan *plan,
+	  const struct plan_vm *left, size_t nleft, struct err *err)
+{
+	struct words entries = {0};
+	int rc;
+
+	for (size_t i = 0; i < vms->n; i++)
+		if (!leftover_find(left, nleft, vms->v[i]))
+			words_add(&entries, vms->v[i]);
+	rc = words_check_vms(&entries, plan, err);
+	words_done(&entries);
+	return rc;
+}
+
+static int
+show_vms(const struct options *o, const char *root, const struct plan *plan,
+	 const struct plan_vm *these, size_t n, const struct waves *ws,
+	 json_t *all)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (words_want(&o->vms, &these[i]))
+			code = exit_code_worse(
+			    code, show_vm(o, root, plan, &these[i], ws, all));
+	return code;
+}
+
 static int
 show_plan(const struct globals *g, const struct options *o,
-	  const struct plan *plan)
+	  const struct plan *plan, struct arena *arena)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	json_t *vms = json_array(), *all;
+	const struct plan_vm *left = NULL;
 	struct waves *ws;
-	int code = 0;
+	size_t nleft = 0;
+	int code;
 
-	if (!root || words_check_vms(&o->vms, plan, &err) < 0) {
+	if (root)
+		left = leftovers(root, plan, arena, &nleft);
+	if (!root || check_vms(&o->vms, plan, left, nleft, &err) < 0) {
 		json_decref(vms);
 		return complain_err(&err);
 	}
 	ws = journal_waves(plan, root);
 	if (!o->output || strcmp(o->output, "json") != 0)
-		printf("Plan %s/%s\n", plan->o.namespace, plan->o.name);
-	for (size_t i = 0; i < plan->nvms; i++)
-		if (words_want(&o->vms, &plan->vms[i]))
-			code = exit_code_worse(
-			    code,
-			    show_vm(o, root, plan, &plan->vms[i], ws, vms));
+		printf("Plan %s/%s%s\n", plan->o.namespace, plan->o.name,
+		       plan->archived ? " (archived)" : "");
+	code = show_vms(o, root, plan, plan->vms, plan->nvms, ws, vms);
+	code = exit_code_worse(code,
+			       show_vms(o, root, plan, left, nleft, ws, vms));
 	all = json_pack("{s:{s:s, s:s}, s:o}", "plan", "namespace",
 			plan->o.namespace, "name", plan->o.name, "vms", vms);
+	if (plan->archived)
+		json_object_set_new(all, "archived", json_true());
 	if (o->output && strcmp(o->output, "json") == 0) {
 		json_dumpf(all, stdout, JSON_INDENT(2));
 		printf("\n");
@@ -263,7 +317,7 @@ status(const struct globals *g, const struct options *o)
 	if (code == 0)
 		code = session_plan(&s, o->plan, false);
 	if (code == 0)
-		code = show_plan(g, o, s.plan);
+		code = show_plan(g, o, s.plan, s.arena);
 	session_close(&s);
 	return code;
 }
@@ -297,13 +351,15 @@ const struct command command_status = {
     .summary = "show where each vm and step stands",
     .usage =
 	"[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... [-o text|json] PATH...",
-    .help = "  --plan NS/NAME  needed when the manifest holds several\n"
-	    "  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
-	    "!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
-	    "commas\n"
-	    "  --vm NAME       only this vm of the plan; may be repeated\n"
-	    "  -o text|json    as JSON\n\n"
-	    "Reads the journals and nothing else: it works beside a running "
-	    "run and after the source is gone.\n",
+    .help =
+	"  --plan NS/NAME  needed when the manifest holds several\n"
+	"  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
+	"!a,\n                  'a in (b,c)', 'a notin (b,c)', joined by "
+	"commas\n"
+	"  --vm NAME       only this vm of the plan, or one whose entry was "
+	"taken out; may be\n                  repeated\n"
+	"  -o text|json    as JSON\n\n"
+	"Reads the journals and nothing else: it works beside a running "
+	"run and after the source is gone.\n",
     .run = run,
 };

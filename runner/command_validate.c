@@ -32,10 +32,14 @@ add_reason(struct batch *b, const struct batch_vm *v)
 
 static int
 check_online(const struct globals *g, const struct manifest *m,
-	     const struct plan *plan, struct findings *all, struct err *err)
+	     const struct options *o, const struct plan *plan,
+	     struct findings *all, struct err *err)
 {
 	CLEANUP(mem_freep) char *root = state_root(g->state, err);
-	struct batch_opts opts = {.read = all, .root = root};
+	CLEANUP(mem_freep)
+	char *name = mem_printf("%s/%s", plan->o.namespace, plan->o.name);
+	CLEANUP(mem_freep) char *args = words_again(&o->paths, name);
+	struct batch_opts opts = {.read = all, .root = root, .args = args};
 	struct batch *b = NULL;
 	json_t *found;
 	int rc;
@@ -65,11 +69,11 @@ check_plans_online(const struct globals *g, const struct manifest *m,
 	if (o->plan) {
 		if (manifest_plan(m, o->plan, &only, err) < 0)
 			return -1;
-		return check_online(g, m, only, f, err);
+		return check_online(g, m, o, only, f, err);
 	}
 	for (size_t i = 0; i < m->nplans; i++)
 		if (!findings_block_plan(f, m, m->plans[i]) &&
-		    check_online(g, m, m->plans[i], f, err) < 0)
+		    check_online(g, m, o, m->plans[i], f, err) < 0)
 			return -1;
 	return 0;
 }

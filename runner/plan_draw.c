@@ -222,12 +222,19 @@ markdown_findings(const struct findings *f)
 	}
 }
 
+const char *
+plan_end_name(const struct endpoint *ep)
+{
+	return ep ? ep->o.name : "?";
+}
+
 void
 plan_draw_markdown(const struct batch *b, const struct findings *read)
 {
 	printf("## Plan %s/%s\n\nFrom %s to %s; digest `%.*s`.\n",
-	       b->plan->o.namespace, b->plan->o.name, b->plan->source->o.name,
-	       b->plan->target->o.name, REVIEW_SHOWN, b->digest);
+	       b->plan->o.namespace, b->plan->o.name,
+	       plan_end_name(b->plan->source), plan_end_name(b->plan->target),
+	       REVIEW_SHOWN, b->digest);
 	for (size_t i = 0; i < b->nvms; i++)
 		markdown_vm(&b->vms[i]);
 	if (read->n + b->findings.n == 0)

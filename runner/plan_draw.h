@@ -6,6 +6,9 @@
 
 #include "batch.h"
 
+/* "?" for what an archived plan names and the manifest does not have. */
+const char *plan_end_name(const struct endpoint *ep);
+
 void plan_draw_dot(const struct batch *b);
 void plan_draw_mermaid(const struct batch *b);
 /* `read` is what reading the manifest found. */

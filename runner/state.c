@@ -107,14 +107,41 @@ state_encode(const char *name)
 }
 
 char *
-state_vm_dir(const char *root, const struct plan *plan,
-	     const struct plan_vm *pvm)
+state_decode(const char *encoded)
+{
+	CLEANUP(mem_freep) char *name = mem_strdup(encoded), *again = NULL;
+	char *to = name;
+	unsigned byte;
+
+	for (const char *c = encoded; *c; c++)
+		if (*c == '%' && c[1] && c[2] &&
+		    sscanf(c + 1, "%2X", &byte) == 1 && byte) {
+			*to++ = (char)byte;
+			c += 2;
+		} else
+			*to++ = *c;
+	*to = '\0';
+	again = state_encode(name);
+	return strcmp(again, encoded) == 0 ? steal(&name) : NULL;
+}
+
+char *
+state_plan_dir(const char *root, const struct plan *plan)
 {
 	CLEANUP(mem_freep) char *namespace = state_encode(plan->o.namespace);
 	CLEANUP(mem_freep) char *name = state_encode(plan->o.name);
+
+	return mem_printf("%s/%s/%s", root, namespace, name);
+}
+
+char *
+state_vm_dir(const char *root, const struct plan *plan,
+	     const struct plan_vm *pvm)
+{
+	CLEANUP(mem_freep) char *dir = state_plan_dir(root, plan);
 	CLEANUP(mem_freep) char *vm = state_encode(pvm->key);
 
-	return mem_printf("%s/%s/%s/%s", root, namespace, name, vm);
+	return fs_path(dir, vm);
 }
 
 static struct vm_state *

@@ -28,6 +28,9 @@ char *state_root(const char *option, struct err *err);
 /* Bytes outside [A-Za-z0-9._-] are percent-encoded, and so are leading dots;
  * caller frees. */
 char *state_encode(const char *name);
+/* The name that is so encoded, or NULL when none is; caller frees. */
+char *state_decode(const char *encoded);
+char *state_plan_dir(const char *root, const struct plan *plan);
 char *state_vm_dir(const char *root, const struct plan *plan,
 		   const struct plan_vm *pvm);
 
