@@ -19,12 +19,12 @@
  * it durable. */
 #include "stages/copy/engine.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "stages/copy/thread.h"
 
 #define DEFAULT_CONNECTIONS 2
 #define DEFAULT_CHECKPOINT_MS 5000
@@ -141,20 +141,6 @@ flush(void *arg)
 	return NULL;
 }
 
-/* Signals are left to the thread that knows what to do about them. */
-static int
-start_thread(pthread_t *ret, void *(*run)(void *), void *arg)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(ret, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 static void
 join_flusher(struct engine *e)
 {
@@ -182,7 +168,7 @@ begin_checkpoint(struct engine *e)
 	e->fresh_bytes = 0;
 	pthread_cond_broadcast(&e->room);
 	e->is_flushing = true;
-	e->has_flusher = start_thread(&e->flusher, flush, e) == 0;
+	e->has_flusher = thread_start(&e->flusher, flush, e) == 0;
 	if (e->has_flusher)
 		return;
 	e->is_flushing = false;
@@ -264,7 +250,7 @@ run_workers(struct engine *e, struct worker *workers, struct err *err)
 
 	pthread_mutex_lock(&e->lock);
 	for (started = 0; started < e->nworkers; started++) {
-		if (start_thread(&workers[started].thread, worker_run,
+		if (thread_start(&workers[started].thread, worker_run,
 				 &workers[started]) != 0)
 			break;
 		e->nrunning++;

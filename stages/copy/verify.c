@@ -1,55 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a disk back and comparing it with its ledger. */
+/* Reading a disk back and comparing it with its ledger.
+ *
+ * A few readers share the blocks, each with a connection or descriptor of its
+ * own, and read and hash one after the other.  The caller's thread watches:
+ * it alone calls back. */
 #include "stages/copy/copy.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/sample.h"
+#include "base/vec.h"
 #include "stages/copy/digest.h"
 #include "stages/copy/readback.h"
+#include "stages/copy/thread.h"
 
 #define PROGRESS_MS 250
+#define NREADERS 2
+#define PASSED_OVER 4096  /* blocks nobody wants, without a pause */
+#define MORE_WAIT_MS 5000 /* for a connection we can do without */
+
+struct verify;
+
+struct reader {
+	struct verify *v;
+	pthread_t thread;
+	struct readback disk;
+	struct digest digest;
+	uint8_t *buf;	/* one block, aligned for O_DIRECT */
+	uint64_t block; /* in hand; UINT64_MAX: none */
+	struct ledger_entry entry;
+};
 
 struct verify {
 	const struct verify_opts *opts;
-	uint64_t size; /* of the disk */
-	struct readback disk;
-	struct wire_patience patience;
+	uint64_t size, nblocks; /* of the disk */
+	struct wire_patience patience, more;
+	struct reader reader[NREADERS];
+	int nreaders;
+	atomic_bool stop; /* no new block is begun */
+
+	pthread_mutex_t lock; /* of all that follows */
+	pthread_cond_t wake;  /* the watching thread */
+	int nrunning;
+	uint64_t next;	      /* first block nobody has taken */
 	struct sample sample; /* VERIFY_SAMPLED */
 	size_t nlisted;	      /* VERIFY_LISTED: so many of them are done */
-	struct digest digest;
-	uint8_t *buf; /* one block, aligned for O_DIRECT */
+	VEC(uint64_t) differ; /* not yet told of */
 	struct copy_progress progress;
-	int64_t reported_ms;
 	struct verify_result result;
+	struct err err; /* the first one */
 };
 
+static size_t
+block_len(const struct verify *v, uint64_t block)
+{
+	uint64_t left = v->size - block * LEDGER_BLOCK_SIZE;
+
+	return left < LEDGER_BLOCK_SIZE ? (size_t)left : LEDGER_BLOCK_SIZE;
+}
+
+/* The first reader's must open. */
 static int
 open_disk(struct verify *v, struct err *err)
 {
+	struct reader *r = &v->reader[0];
 	const char *what = v->opts->is_source ? "source" : "target";
 
-	if (readback_open(&v->disk, &v->opts->target, what, &v->patience, err) <
+	if (readback_open(&r->disk, &v->opts->target, what, &v->patience, err) <
 	    0)
 		return -1;
-	if (v->disk.size < v->size)
+	v->nreaders = 1;
+	if (r->disk.size < v->size)
 		return err_set(err, ERR_MISMATCH,
 			       "the %s has only %llu bytes, the ledger is for "
 			       "a disk of %llu",
-			       what, (unsigned long long)v->disk.size,
+			       what, (unsigned long long)r->disk.size,
 			       (unsigned long long)v->size);
 	return 0;
 }
 
+/* A server that takes no more clients is read over the one it took. */
 static void
-note_mismatch(struct verify *v, uint64_t block)
+open_more(struct verify *v)
 {
-	if (v->result.nmismatched++ == 0)
-		v->result.first_mismatch = block;
-	if (v->opts->differs)
-		v->opts->differs(v->opts->arg, block);
+	const struct readback *first = &v->reader[0].disk;
+	struct err ignored;
+
+	v->more = v->patience;
+	if (v->more.wait_ms == 0 || v->more.wait_ms > MORE_WAIT_MS)
+		v->more.wait_ms = MORE_WAIT_MS;
+	while (v->nreaders < NREADERS && (uint64_t)v->nreaders < v->nblocks &&
+	       (first->disk->file || first->wire.can_multi_conn)) {
+		struct reader *r = &v->reader[v->nreaders];
+
+		if (readback_open(&r->disk, first->disk, first->what, &v->more,
+				  &ignored) < 0)
+			break;
+		r->disk.wire.patience = &v->patience;
+		v->nreaders++;
+	}
+}
+
+static int
+open_readers(struct verify *v, struct err *err)
+{
+	enum ledger_digest kind = ledger_identity(v->opts->ledger)->digest;
+
+	if (open_disk(v, err) < 0)
+		return -1;
+	open_more(v);
+	for (int i = 0; i < v->nreaders; i++) {
+		struct reader *r = &v->reader[i];
+
+		r->v = v;
+		r->block = UINT64_MAX;
+		r->buf = aligned_alloc(4096, LEDGER_BLOCK_SIZE);
+		if (!r->buf)
+			abort();
+		if (digest_init(&r->digest, kind, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static bool
@@ -73,42 +149,183 @@ is_wanted(struct verify *v, uint64_t block, const struct ledger_entry *entry)
 	return true;
 }
 
-static int
-verify_block(struct verify *v, uint64_t block, struct err *err)
+/* Lock held.  False when there are none left; r->block may still be none then
+ * and otherwise. */
+static bool
+take_block(struct reader *r)
 {
-	uint64_t at = block * LEDGER_BLOCK_SIZE;
-	uint64_t left = v->size - at;
-	size_t len = left < LEDGER_BLOCK_SIZE ? left : LEDGER_BLOCK_SIZE;
-	uint8_t digest[LEDGER_DIGEST_SIZE];
-	struct ledger_entry entry;
+	struct verify *v = r->v;
 
-	ledger_get(v->opts->ledger, block, &entry);
-	v->progress.done_bytes += len;
-	if (!is_wanted(v, block, &entry)) {
-		v->progress.skipped_bytes += len;
-		return 0;
+	r->block = UINT64_MAX;
+	for (int i = 0; i < PASSED_OVER && v->next < v->nblocks; i++) {
+		uint64_t block = v->next++;
+
+		ledger_get(v->opts->ledger, block, &r->entry);
+		v->progress.done_bytes += block_len(v, block);
+		if (is_wanted(v, block, &r->entry)) {
+			r->block = block;
+			return true;
+		}
+		v->progress.skipped_bytes += block_len(v, block);
 	}
-	if (readback_block(&v->disk, v->buf, len, at, err) < 0 ||
-	    digest_block(&v->digest, v->buf, len, digest, err) < 0)
-		return -1;
-	v->progress.read_bytes += len;
-	v->result.nchecked++;
-	if (memcmp(digest, entry.digest, sizeof(digest)) != 0)
-		note_mismatch(v, block);
-	return 0;
+	return v->next < v->nblocks;
 }
 
 static int
-report(struct verify *v, struct err *err)
+check_block(struct reader *r, bool *ret_differs, struct err *err)
 {
-	if (!v->opts->progress ||
-	    clock_mono_ms() - v->reported_ms < PROGRESS_MS)
-		return 0;
-	v->reported_ms = clock_mono_ms();
-	if (v->opts->progress(v->opts->arg, &v->progress) == 0)
-		return 0;
-	return err_set(err, ERR_CANCELLED,
-		       "the verification was asked to stop");
+	uint8_t digest[LEDGER_DIGEST_SIZE];
+	size_t len = block_len(r->v, r->block);
+
+	if (readback_block(&r->disk, r->buf, len, r->block * LEDGER_BLOCK_SIZE,
+			   err) < 0 ||
+	    digest_block(&r->digest, r->buf, len, digest, err) < 0)
+		return -1;
+	*ret_differs = memcmp(digest, r->entry.digest, sizeof(digest)) != 0;
+	return 0;
+}
+
+/* Lock held. */
+static void
+note_checked(struct reader *r, bool differs)
+{
+	struct verify *v = r->v;
+
+	v->progress.read_bytes += block_len(v, r->block);
+	v->result.nchecked++;
+	if (!differs)
+		return;
+	if (v->result.nmismatched++ == 0 || r->block < v->result.first_mismatch)
+		v->result.first_mismatch = r->block;
+	if (v->opts->differs)
+		*vec_push(&v->differ) = r->block;
+}
+
+/* Lock held.  Nobody waits for answers any more. */
+static void
+stop(struct verify *v)
+{
+	if (!atomic_exchange(&v->stop, true))
+		atomic_store(&v->patience.until_ms, clock_mono_ms());
+}
+
+static void *
+read_blocks(void *arg)
+{
+	struct reader *r = arg;
+	struct verify *v = r->v;
+	struct err err = {0};
+	bool differs;
+	int rc = 0;
+
+	pthread_mutex_lock(&v->lock);
+	while (rc == 0 && !atomic_load(&v->stop) && take_block(r)) {
+		pthread_mutex_unlock(&v->lock);
+		if (r->block != UINT64_MAX)
+			rc = check_block(r, &differs, &err);
+		pthread_mutex_lock(&v->lock);
+		if (rc == 0 && r->block != UINT64_MAX)
+			note_checked(r, differs);
+	}
+	r->block = UINT64_MAX;
+	if (rc < 0 && v->err.class == ERR_NONE)
+		v->err = err;
+	if (rc < 0)
+		stop(v);
+	v->nrunning--;
+	pthread_cond_signal(&v->wake);
+	pthread_mutex_unlock(&v->lock);
+	return NULL;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Lock held.  In ascending order: not those behind which a block is still in
+ * hand. */
+static void
+tell_what_differs(struct verify *v)
+{
+	uint64_t before = UINT64_MAX;
+	size_t n = 0;
+
+	for (int i = 0; i < v->nreaders; i++)
+		if (v->reader[i].block < before)
+			before = v->reader[i].block;
+	if (v->differ.n > 0)
+		qsort(v->differ.v, v->differ.n, sizeof(*v->differ.v),
+		      by_number);
+	for (; n < v->differ.n && v->differ.v[n] < before; n++)
+		v->opts->differs(v->opts->arg, v->differ.v[n]);
+	if (n > 0)
+		memmove(v->differ.v, v->differ.v + n,
+			(v->differ.n - n) * sizeof(*v->differ.v));
+	v->differ.n -= n;
+}
+
+/* Lock held. */
+static void
+report(struct verify *v)
+{
+	struct copy_progress progress = v->progress;
+	int asked;
+
+	if (!v->opts->progress)
+		return;
+	pthread_mutex_unlock(&v->lock);
+	asked = v->opts->progress(v->opts->arg, &progress);
+	pthread_mutex_lock(&v->lock);
+	if (!asked || atomic_load(&v->stop))
+		return;
+	err_set(&v->err, ERR_CANCELLED, "the verification was asked to stop");
+	stop(v);
+}
+
+/* Lock held.  Until no reader runs. */
+static void
+watch(struct verify *v)
+{
+	struct timespec until;
+	int64_t next_ms = clock_mono_ms() + PROGRESS_MS;
+
+	while (v->nrunning > 0) {
+		until.tv_sec = (time_t)(next_ms / 1000);
+		until.tv_nsec = (long)(next_ms % 1000) * 1000000;
+		pthread_cond_timedwait(&v->wake, &v->lock, &until);
+		if (clock_mono_ms() < next_ms)
+			continue;
+		next_ms = clock_mono_ms() + PROGRESS_MS;
+		tell_what_differs(v);
+		report(v);
+	}
+	tell_what_differs(v);
+}
+
+static int
+read_all(struct verify *v, struct err *err)
+{
+	int started;
+
+	pthread_mutex_lock(&v->lock);
+	for (started = 0; started < v->nreaders; started++) {
+		if (thread_start(&v->reader[started].thread, read_blocks,
+				 &v->reader[started]) != 0)
+			break;
+		v->nrunning++;
+	}
+	if (started == 0)
+		err_set(&v->err, ERR_RETRY, "cannot start a thread");
+	watch(v);
+	pthread_mutex_unlock(&v->lock);
+	for (int i = 0; i < started; i++)
+		pthread_join(v->reader[i].thread, NULL);
+	*err = v->err;
+	return v->err.class == ERR_NONE ? 0 : -1;
 }
 
 static int
@@ -162,39 +379,57 @@ check_ledger(const struct verify_opts *opts, struct err *err)
 static int
 verify_all(struct verify *v, struct err *err)
 {
-	const struct ledger *ledger = v->opts->ledger;
-
-	if (check_ledger(v->opts, err) < 0 || open_disk(v, err) < 0 ||
-	    digest_init(&v->digest, ledger_identity(ledger)->digest, err) < 0)
+	if (check_ledger(v->opts, err) < 0 || open_readers(v, err) < 0)
 		return -1;
-	v->sample = sample_begin(ledger_nblocks(ledger), v->opts->sample_size,
+	v->sample = sample_begin(v->nblocks, v->opts->sample_size,
 				 v->opts->sample_seed);
-	for (uint64_t block = 0; block < ledger_nblocks(ledger); block++)
-		if (verify_block(v, block, err) < 0 || report(v, err) < 0)
-			return -1;
+	if (read_all(v, err) < 0)
+		return -1;
 	return verdict(v, err);
+}
+
+static void
+verify_init(struct verify *v, const struct verify_opts *opts)
+{
+	pthread_condattr_t monotonic;
+
+	*v = (struct verify){
+	    .opts = opts,
+	    .size = ledger_identity(opts->ledger)->size_bytes,
+	    .nblocks = ledger_nblocks(opts->ledger),
+	    .patience = {.wait_ms = opts->wait_ms},
+	};
+	v->progress.total_bytes = v->size;
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&v->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+static void
+verify_done(struct verify *v)
+{
+	for (int i = 0; i < NREADERS; i++) {
+		readback_close(&v->reader[i].disk);
+		digest_done(&v->reader[i].digest);
+		free(v->reader[i].buf);
+	}
+	vec_done(&v->differ);
+	pthread_cond_destroy(&v->wake);
+	pthread_mutex_destroy(&v->lock);
 }
 
 int
 copy_verify(const struct verify_opts *opts, struct verify_result *ret,
 	    struct err *err)
 {
-	struct verify v = {
-	    .opts = opts,
-	    .size = ledger_identity(opts->ledger)->size_bytes,
-	    .buf = aligned_alloc(4096, LEDGER_BLOCK_SIZE),
-	    .reported_ms = clock_mono_ms(),
-	    .patience = {.wait_ms = opts->wait_ms},
-	};
+	struct verify v;
 	int rc;
 
-	if (!v.buf)
-		abort();
-	v.progress.total_bytes = v.size;
+	verify_init(&v, opts);
 	rc = verify_all(&v, err);
 	*ret = v.result;
-	readback_close(&v.disk);
-	digest_done(&v.digest);
-	free(v.buf);
+	verify_done(&v);
 	return rc;
 }

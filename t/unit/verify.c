@@ -154,6 +154,60 @@ test_verify(void)
 	nbd_server_stop(&server);
 }
 
+struct seen {
+	uint64_t n, sum, last;
+	bool in_order;
+};
+
+static void
+see(void *arg, uint64_t block)
+{
+	struct seen *seen = arg;
+
+	if (seen->n++ > 0 && block <= seen->last)
+		seen->in_order = false;
+	seen->last = block;
+	seen->sum += block;
+}
+
+/* Several read at once; what they find is told of as if one had. */
+static void
+test_order(void)
+{
+	enum { N = 48 };
+	CLEANUP(mem_freep) char *source = path_of("or.source");
+	CLEANUP(mem_freep) char *target = path_of("or.target");
+	CLEANUP(mem_freep) char *ledger = path_of("or.ledger");
+	struct nbd_server server;
+	struct ledger *l = open_ledger(ledger, N * MIB, LEDGER_XXH3, true);
+	struct seen seen = {.in_order = true};
+	struct verify_opts v = {.ledger = l, .differs = see, .arg = &seen};
+	struct copy_opts opts;
+	struct verify_result checked;
+	int fd;
+
+	disk_make(source, "abcdef", N * MIB);
+	disk_make_blank(target, N * MIB);
+	server = disk_serve(source);
+	opts = to_file(server.uri, target, l);
+	ok(copies(&opts), "48 blocks copied");
+	fd = open(target, O_RDWR | O_CLOEXEC);
+	for (uint64_t block = 1; block < N; block += 2)
+		(void)fs_pwrite(fd, "!", 1, (off_t)(block * MIB + 5), &err);
+	close(fd);
+	v.target = opts.target;
+	ok(copy_verify(&v, &checked, &err) < 0 && err.class == ERR_MISMATCH,
+	   "every other one damaged");
+	is_int(checked.nchecked, N, "all are checked, once");
+	is_int(checked.nmismatched, N / 2, "half of them differ");
+	is_int(checked.first_mismatch, 1, "the first by number, not by time");
+	is_int(seen.n, N / 2, "each is told of");
+	is_int(seen.sum, N / 2 * (N / 2), "and no other");
+	ok(seen.in_order, "in ascending order");
+	ledger_close(l);
+	nbd_server_stop(&server);
+}
+
 int
 main(void)
 {
@@ -161,5 +215,6 @@ main(void)
 		tap_skip_all("nbdkit is not installed");
 	test_sealed();
 	test_verify();
+	test_order();
 	return tap_done();
 }
