@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* palletjack: moves virtual machines as its manifest says. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,26 +162,67 @@ parse_globals(int argc, char **argv, struct globals *g)
 	return -1;
 }
 
-int
-main(int argc, char **argv)
+/* Whoever starts us may have closed them: the next file to be opened, a journal
+ * perhaps, would be where messages go. */
+static void
+hold_standard_fds(void)
 {
-	static const struct rlimit no_core = {0, 0};
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+			_exit(1); /* and nowhere to say why */
+}
+
+/* The exit code.  For a command that only prints, what cannot be printed is
+ * all there was to do; one that changes something may lose who reads it. */
+static int
+close_output(int code, bool changes)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !failed)
+		return code;
+	if (changes && errno == EPIPE)
+		return code;
+	complain("standard output cannot be written%s%s: what was printed "
+		 "there is not whole",
+		 errno ? ": " : "", errno ? strerror(errno) : "");
+	return exit_code_worse(code, err_exit_code(ERR_RETRY));
+}
+
+static int
+run_main(int argc, char **argv, bool *ret_changes)
+{
 	struct globals g = {0};
 	const struct command *c;
 	int at;
 
-	interrupt_begin();
-	/* a core holds secrets */
-	setrlimit(RLIMIT_CORE, &no_core);
-	fs_files_raise();
 	at = parse_globals(argc, argv, &g);
 	if (at <= 0)
 		return at < 0 ? 2 : 0;
 	c = command_find(argv[at]);
 	if (!c)
 		return refuse_command(argv[at]);
+	*ret_changes = c->changes;
 	/* whoever reads what it says may go; what it does goes on */
 	if (c->changes)
 		signal(SIGPIPE, SIG_IGN);
 	return c->run(&g, argc - at, argv + at);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct rlimit no_core = {0, 0};
+	bool changes = false;
+	int code;
+
+	hold_standard_fds();
+	interrupt_begin();
+	/* a core holds secrets */
+	setrlimit(RLIMIT_CORE, &no_core);
+	fs_files_raise();
+	code = run_main(argc, argv, &changes);
+	return close_output(code, changes);
 }
