@@ -68,7 +68,7 @@ check_formats(const struct options *o, struct err *err)
 	return check_format("--format", o->format, targets, err);
 }
 
-#define GRACE_S 10 /* for the last checkpoint, once asked to stop */
+#define GRACE_S 8 /* for the last checkpoint, once asked to stop */
 
 static volatile sig_atomic_t asked_to_stop;
 
@@ -319,6 +319,6 @@ const struct command command_copy = {
 	"because it was not\n"
 	"there as the ledger has it; root is the digest over all blocks.  "
 	"After SIGTERM or\n"
-	"SIGINT what was written is made durable, within ten seconds.\n",
+	"SIGINT what was written is made durable, within eight seconds.\n",
     .run = run,
 };

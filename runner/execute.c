@@ -451,8 +451,8 @@ signal_came(void *arg)
 		vm_stop(&r->vms[i]);
 		vm_ask_to_stop(&r->vms[i]);
 	}
-	r->kill_timer =
-	    loop_at(r->loop, clock_mono_ms() + STOP_GRACE_MS, grace_is_over, r);
+	r->kill_timer = loop_at(r->loop, clock_mono_ms() + STAGE_GRACE_MS,
+				grace_is_over, r);
 	run_advance(r);
 }
 

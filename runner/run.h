@@ -15,8 +15,6 @@
 #include "retries.h"
 #include "step.h"
 
-#define STOP_GRACE_MS 10000
-
 enum step_phase {
 	PHASE_WAITING, /* for steps before it, or for a slot */
 	PHASE_RUNNING,

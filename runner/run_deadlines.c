@@ -156,7 +156,7 @@ vm_abandon(struct run *r, struct vm_run *vm, enum err_class class,
 	vm_ask_to_stop(vm);
 	if (!vm->work->kill_timer)
 		vm->work->kill_timer =
-		    loop_at(r->loop, clock_mono_ms() + STOP_GRACE_MS,
+		    loop_at(r->loop, clock_mono_ms() + STAGE_GRACE_MS,
 			    grace_is_over, vm);
 }
 

@@ -14,6 +14,9 @@
 #include "stages/replica.h"
 #include "stages/source/source.h"
 
+_Static_assert(COPY_GRACE_MS < STAGE_GRACE_MS && STAGE_GRACE_MS < 10000,
+	       "a copy ends before its step is killed, that before its run");
+
 static void
 cutover_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 {

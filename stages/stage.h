@@ -23,6 +23,10 @@
 #include "manifests/shape.h"
 #include "manifests/strmap.h"
 
+/* What a step has from being asked to stop until it is killed; a run then has
+ * what is left of 10 s to write that down. */
+#define STAGE_GRACE_MS 8000
+
 /* Everything about one vm that is known before a step runs.  Borrowed. */
 struct view {
 	const struct manifest *manifest;

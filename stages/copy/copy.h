@@ -66,6 +66,8 @@ enum copy_pass {
  * written is flushed and in the ledger). */
 typedef int copy_progress_fn(void *arg, const struct copy_progress *progress);
 
+#define COPY_GRACE_MS 6000
+
 struct copy_opts {
 	/* One of them is set: an NBD server, or a raw file or block device
 	 * that nobody writes to meanwhile. */
@@ -86,7 +88,7 @@ struct copy_opts {
 	 * minutes. */
 	int64_t wait_ms;
 	/* What the target is given to take what it was sent, and to flush it,
-	 * after the copy was asked to stop or failed; 0: 8 s. */
+	 * after the copy was asked to stop or failed; 0: COPY_GRACE_MS. */
 	int64_t grace_ms;
 	copy_progress_fn *progress; /* may be NULL */
 	void *arg;

@@ -29,7 +29,6 @@
 #define DEFAULT_CONNECTIONS 2
 #define DEFAULT_CHECKPOINT_MS 5000
 #define DEFAULT_CHECKPOINT_BYTES (1024ull * 1024 * 1024)
-#define DEFAULT_GRACE_MS 8000 /* a run kills its steps after 10 s */
 #define PROGRESS_MS 250
 #define MORE_WAIT_MS 5000 /* for a connection we can do without */
 
@@ -47,7 +46,7 @@ void
 engine_stop(struct engine *e)
 {
 	int64_t grace =
-	    e->opts->grace_ms > 0 ? e->opts->grace_ms : DEFAULT_GRACE_MS;
+	    e->opts->grace_ms > 0 ? e->opts->grace_ms : COPY_GRACE_MS;
 	int64_t now = clock_mono_ms();
 
 	if (atomic_exchange(&e->stop, true))
