@@ -49,6 +49,10 @@ check 'the checker sees each fault' '
 	refused one.c "a function of more than 100"
 	one "$(repeat 600 "int n;")" && refused one.c "more than 600"
 	echo "int n;" >one.c && refused one.c "no SPDX"
+	for void in "	@ cmp a b" "a && @ b" "a; @ b" "a || { @ b; }" "for a; do @ b"; do
+		printf "# %s\n%s\n" "$spdx" "$void" | tr @ ! >one.t
+		refused one.t "one.t:2: what must fail"
+	done
 	mkdir -p lua && one "	CLEANUP(freep) char *s;" && cp one.c lua/one.c
 	refused lua/one.c "does not survive"
 '
@@ -62,6 +66,8 @@ check 'and none where there is none' '
 	one "$(printf "int\nf(void)\n{\n"; repeat 100 "	;"; echo "}")"
 	one "/* https://example.org/$(repeat 80 x | tr -d "\n") */"
 	one "$(repeat 599 "int n;")"
+	printf "# %s\nif ! a; then refute b && test ! -e c; fi\n" "$spdx" >one.t
+	form one.t
 '
 
 sources '\.([ch]|lua|sh|t|awk)$' >list

@@ -144,7 +144,7 @@ check 'a value that begins with a star is not repeated' '
 	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
 	printf -- "---\na: *hunter2\n" >>m.yaml &&
 	exits 2 palletjack validate m.yaml 2>err; cat err
-	grep -q "quote values" err && ! grep -q hunter2 err
+	grep -q "quote values" err && refute grep -q hunter2 err
 '
 check 'a cancel of a vm that is not there is no silence' '
 	fake_manifest "vms: \"2\"" "{}" vm-00001 &&

@@ -33,7 +33,7 @@ cp "$journal" before
 check 'the next run ends it before it writes its first record' '
 	exits 137 with_fault FAULT_FILE=journal FAULT_AT=1 FAULT_WHEN=before \
 		palletjack run m.yaml
-	cmp before "$journal" && ! living $group
+	cmp before "$journal" && refute living $group
 '
 check 'the run after that finishes' '
 	palletjack run m.yaml 2>&1 &&

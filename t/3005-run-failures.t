@@ -23,7 +23,7 @@ check 'the message names vm, step and reason, and where the log is' '
 	grep -q "vm-00002: log: .*/run.log" err
 '
 check 'steps behind the failure were not begun' '
-	! fake_log vm-00002 | grep -q convert
+	fake_log vm-00002 | refute grep -q convert
 '
 
 rm -rf "$PALLETJACK_STATE"

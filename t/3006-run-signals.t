@@ -21,7 +21,7 @@ stop_with() {
 	wait "$run"
 	status=$?
 	cat out
-	! kill -0 "$child" 2>/dev/null || return 99
+	refute kill -0 "$child" 2>/dev/null || return 99
 	return $status
 }
 

@@ -36,7 +36,7 @@ ended() {
 	status=0
 	wait "$run" || status=$?
 	cat out
-	test "$status" -eq "$1" && ! family "$group" && ! kill -0 "$child" 2>/dev/null
+	test "$status" -eq "$1" && refute family "$group" && refute kill -0 "$child" 2>/dev/null
 }
 
 check 'SIGTERM' 'begin "{}" && at_work && kill -TERM "$run" && ended 143'

@@ -53,7 +53,7 @@ check 'another run of the same seed ends with the same bytes, another seed not' 
 	cp "$state/fake.disk-0" first && begin "disksPerVM: \"2\"" &&
 	palletjack run m.yaml && cmp first "$state/fake.disk-0" &&
 	begin "" && sed -i "s/seed: \"7\"/seed: \"8\"/" m.yaml &&
-	palletjack run m.yaml && ! cmp first "$state/fake.disk-0"
+	palletjack run m.yaml && refute cmp first "$state/fake.disk-0"
 '
 check 'a byte that is bent is a mismatch; the block is named; nothing starts' '
 	begin "" && palletjack run --until cutover m.yaml && bend 3150000 &&

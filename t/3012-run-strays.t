@@ -19,7 +19,7 @@ at_end 'strays | xargs -r kill -KILL'
 
 fake_manifest 'vms: "1", faults: "convert:stray"'
 check 'a step ends well, and what daemonised away from it is ended' '
-	palletjack run --until boot-test m.yaml && test -s "$vm/fake.strays" && ! strays
+	palletjack run --until boot-test m.yaml && test -s "$vm/fake.strays" && refute strays
 '
 check 'it was seen to be gone before the step had an end on record' '
 	jq "select(.type == \"result\" and .step == \"convert\").alone" "$vm/journal" | grep -qx true
@@ -27,7 +27,7 @@ check 'it was seen to be gone before the step had an end on record' '
 rm -rf "$PALLETJACK_STATE"
 fake_manifest 'vms: "1", faults: "convert:stray convert:crash"'
 check 'a step dies, and so does what it left' '
-	exits 1 palletjack run m.yaml && test -s "$vm/fake.strays" && ! strays
+	exits 1 palletjack run m.yaml && test -s "$vm/fake.strays" && refute strays
 '
 rm -rf "$PALLETJACK_STATE"
 fake_manifest 'vms: "2", faults: "vm-00001:convert:stray vm-00002:convert:stray vm-00002:convert:hang"' \
@@ -37,7 +37,7 @@ check 'one vm being done with leaves the strays of another alone' '
 	within 30 test -s "$vm/../vm-00002/fake.strays"
 	within 30 grep -q "\"type\":\"stop\"" "$vm/journal"
 	other=$(cat "$vm/../vm-00002/fake.strays")
-	! test_is_gone "$other" && ! strays
+	refute test_is_gone "$other" && refute strays
 	kill -TERM $run; exits 143 wait $run; cat err
 	test_is_gone "$other"
 '
@@ -55,14 +55,14 @@ check 'until the next run, which goes on at once' '
 	# who only reads the lock is no helper
 	exec 9<"$vm/writers.lock"
 	sleep 300 9<&9 & reader=$!
-	palletjack run m.yaml; rc=$?; ! test_is_gone $reader && kill $reader
-	test "$rc" -eq 0 && ! strays
+	palletjack run m.yaml; rc=$?; refute test_is_gone $reader && kill $reader
+	test "$rc" -eq 0 && refute strays
 '
 check 'a run that is asked to stop ends them, too' '
 	rm -rf "$PALLETJACK_STATE"
 	palletjack run m.yaml & run=$!
 	within 30 test -s "$vm/fake.strays"
 	kill -TERM $run; exits 143 wait $run
-	! strays
+	refute strays
 '
 test_end

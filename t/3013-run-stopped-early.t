@@ -103,7 +103,7 @@ check 'as process 1 it ends its own strays, and not those of others' '
 	nsenter -t $first -p -m sh -c "setsid sleep 456 </dev/null >/dev/null 2>&1 &"
 	within 30 begun boot-test
 	pgrep --ns $first -x sleep -a >left; cat left
-	grep -q "sleep 456" left && ! grep -q "sleep 600" left
+	grep -q "sleep 456" left && refute grep -q "sleep 600" left
 	kill -TERM $first; exits 143 wait $outer
 '
 test_end

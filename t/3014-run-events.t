@@ -45,7 +45,7 @@ check 'one that reads gets all, each with its vm' '
 	rm -rf "$PALLETJACK_STATE"
 	cat <pipe >got & reader=$!
 	exits 5 palletjack run --events pipe m.yaml 2>err
-	wait $reader; ! grep "not taken" err
+	wait $reader; refute grep "not taken" err
 	palletjack journal show "$journal" >all
 	test "$(jq -r .vm got | sort -u)" = vm-00001
 	jq .seq got >seqs; jq .seq all | diff - seqs

@@ -22,15 +22,15 @@ check 'the hook failed, and its words are there' '
 '
 check 'no escape sequence on the terminal' '! grep "$esc" out err'
 check 'none in the log, and no line that is not ours' '
-	! grep "$esc" "$log" && ! grep "^forged" "$log" err
+	refute grep "$esc" "$log" && refute grep "^forged" "$log" err
 '
 check 'none in what is asked later' '
 	palletjack status m.yaml >said && palletjack plan m.yaml >>said
-	cat said; ! grep "$esc" said
+	cat said; refute grep "$esc" said
 '
 check 'a name, too' '
 	fake_manifest "vms: \"1\"" "{}" "\"vm-\\e[31m00001\""
 	exits 3 palletjack --color never run m.yaml 2>err; cat err
-	grep -q "vm-?\[31m00001" err && ! grep "$esc" err
+	grep -q "vm-?\[31m00001" err && refute grep "$esc" err
 '
 test_end

@@ -74,7 +74,7 @@ check 'a second time makes a second set; gc --disks removes both' '
 	palletjack run m.yaml --accept "$(digest)" --until commit &&
 	ls "$state" >had; cat had; grep -q aside-1 had && grep -q aside-2 had &&
 	exits 9 palletjack rollback m.yaml && palletjack gc --disks m.yaml &&
-	ls "$state" >left; cat left; ! grep fake.disk left
+	ls "$state" >left; cat left; refute grep fake.disk left
 '
 check 'the licence of the first time is none for the second' '
 	begin commit && source_ran 2 && old=$(digest) &&

@@ -115,7 +115,7 @@ check 'it can take it back, and does not believe its own ledger then' '
 '
 check 'what was handed over is taken over by nobody' '
 	exits 6 b run m.yaml 2>said; cat said; grep -q "handed over" said &&
-	! grep -q "to accept" said && claimed_by web a
+	refute grep -q "to accept" said && claimed_by web a
 '
 check 'as long as somebody works on it, nobody takes it over' '
 	begin && digest b >licence
@@ -124,7 +124,7 @@ check 'as long as somebody works on it, nobody takes it over' '
 	within 30 test -e held
 	exits 4 b run --accept "$(cat licence)" m.yaml 2>said || { kill $holder; exit 1; }
 	cat said; kill $holder; grep -q "is being worked on by process [0-9]* on" said &&
-	! grep -q "to accept" said && claimed_by web a
+	refute grep -q "to accept" said && claimed_by web a
 '
 check 'which is what a run that works on it says, in whatever step' '
 	begin && sed -i "s/log(.here.)/while true do end/" m.yaml

@@ -38,7 +38,7 @@ check 'a running run stops the vm, ends with 9 and goes on with the others' '
 	palletjack cancel --vm vm-00001 m.yaml >said && cat said
 	grep -q "vm-00001: cancel asked for" said
 	exits 9 wait $run; cat out
-	! kill -0 "$child" 2>/dev/null
+	refute kill -0 "$child" 2>/dev/null
 	grep -q "vm-00001.*asked: cancel (" out
 	grep -q "cancel --revoke m.yaml" out
 	test "$(fake_state vm-00002)" = finished
@@ -128,7 +128,7 @@ check 'a Migration cancels by name, another by id: both count' '
 	exits 9 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00001.*cancelled by Migration t/one" err
 	grep -q "vm-00002.*cancelled by Migration t/two" err
-	! grep -rqs . "$PALLETJACK_STATE"/t/p/*/fake.log
+	refute grep -rqs . "$PALLETJACK_STATE"/t/p/*/fake.log
 '
 check 'status and plan say by which' '
 	palletjack status m.yaml | grep "cancelled by Migration t/one" &&

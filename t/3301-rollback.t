@@ -144,7 +144,7 @@ check 'killed at each of its records, gc --disks goes on' '
 check 'a run does not go on with a vm whose disks are being removed' '
 	rm -rf "$PALLETJACK_STATE" && fake_manifest "vms: \"1\"" &&
 	palletjack run --until verify m.yaml &&
-	! env LD_PRELOAD="$fault" FAULT_FILE=journal FAULT_AT=2 \
+	refute env LD_PRELOAD="$fault" FAULT_FILE=journal FAULT_AT=2 \
 		FAULT_WHEN=after ASAN_OPTIONS=verify_asan_link_order=0 \
 		palletjack gc --disks m.yaml &&
 	exits 6 palletjack run m.yaml 2>err; cat err;

@@ -112,14 +112,14 @@ check 'a foreign claim is left alone, whatever is asked' '
 
 begin on
 check 'a target that runs is refused, and runs on' '
-	palletjack run m.yaml && ! is_off &&
+	palletjack run m.yaml && refute is_off &&
 	jq "select(.key == \"target\").value.process.pid" "$state/journal" | grep -q . &&
-	exits 6 palletjack rollback m.yaml && ! is_off && test "$(mark web)" = started
+	exits 6 palletjack rollback m.yaml && refute is_off && test "$(mark web)" = started
 '
 check 'asked for, it is stopped, and cannot be started again' '
 	cp target/web/start start && exits 9 palletjack rollback --discard-target-writes m.yaml &&
 	is_off && test "$(mark web)" = rolled-back && test ! -e target/web/start &&
-	! sh ./start && is_off
+	refute sh ./start && is_off
 '
 check 'gc --disks leaves nothing' '
 	palletjack gc --disks m.yaml && find target -type f >left && cat left &&

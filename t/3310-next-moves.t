@@ -45,7 +45,7 @@ check 'a cancelled vm whose source is off is offered no run' '
 	exits 9 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00001: the source is off, and the cancel keeps every run from going on; to give it back: palletjack rollback m.yaml --vm vm-00001\$" err &&
 	grep -q "by: palletjack cancel --revoke m.yaml" err &&
-	! grep -q "to go on: palletjack run" err
+	refute grep -q "to go on: palletjack run" err
 '
 check 'what is kept back says where it stands, too' '
 	fresh vm-00001:verify:fail && exits 6 palletjack run m.yaml 2>err

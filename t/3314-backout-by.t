@@ -37,7 +37,7 @@ check 'a run that was not there then gives back first' '
 	palletjack run --until verify m.yaml --vm vm-00001 && source_is off &&
 	palletjack run --until verify m.yaml --vm vm-00001 && source_is off &&
 	exits 5 with_fault FAULT_CLOCK=3700 palletjack run m.yaml --vm vm-00001 2>err
-	cat err; source_is on && ! fake_log | grep convert
+	cat err; source_is on && fake_log | refute grep convert
 '
 check 'rollback is a rollback' '
 	fresh "" "onFailure: rollback, cutover: {backoutBy: 1h}" &&

@@ -54,7 +54,7 @@ check 'the children of a run that stops are ended' '
 		palletjack run m.yaml
 	journal=$state/vm-00002/journal
 	child=$(jq -r "select(.type == \"intent\").process.pid" "$journal")
-	test "$child" -gt 1 && ! kill -0 "$child"
+	test "$child" -gt 1 && refute kill -0 "$child"
 '
 
 fake_manifest 'vms: "2"' '{bootTest: once}'

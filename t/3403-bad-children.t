@@ -22,7 +22,7 @@ suffers() {
 		return 1
 	}
 	test "$(fake_state vm-00002)" = finished || return 1
-	! fake_log | grep convert || return 1
+	fake_log | refute grep convert || return 1
 	sed -i 's/faults: [^}]*/faults: ""/' m.yaml
 	palletjack run m.yaml && test "$(fake_state)" = finished
 }

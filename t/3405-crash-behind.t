@@ -88,7 +88,7 @@ check 'gc --disks removes its disks, and what was set aside' '
 	palletjack run m.yaml --until commit --accept "$(palletjack plan m.yaml |
 		sed -n "s/^digest: //p")" &&
 	test -e "$state/fake.disk-0.aside-1" && exits 9 palletjack rollback m.yaml &&
-	keep && undisturbed 0 && ! ls "$state" | grep fake.disk
+	keep && undisturbed 0 && ls "$state" | refute grep fake.disk
 '
 killed_everywhere 'gc --disks'
 test_end

@@ -113,13 +113,13 @@ check 'also where there are fewer places than vms' '
 check 'who fails before the cutover keeps all of them from it' '
 	fresh "$all" "faults: \"vm-00002:pre-hook:fail\""
 	exits 6 run_it; cat err
-	! did 1 cutover && ! did 3 cutover && did 4 start
+	refute did 1 cutover && refute did 3 cutover && did 4 start
 	grep -q "vm-00001.*waiting: its wave .all. goes together or not at all, and .vm-00002. does not: pre-hook: fails as asked" err
 '
 check 'who fails after it has all of them given back' '
 	fresh "$all" "faults: \"vm-00002:convert:fail\""
 	exits 6 run_it; cat err
-	for vm in 1 2 3; do source_is $vm on; ! did $vm commit; done
+	for vm in 1 2 3; do source_is $vm on; refute did $vm commit; done
 	did 4 start
 '
 check 'then they go together' '
@@ -129,18 +129,18 @@ check 'then they go together' '
 check 'who fails before the start has all of them given back' '
 	fresh "$all" "faults: \"vm-00002:create-vm:fail\""
 	exits 6 run_it; cat err
-	for vm in 1 2 3; do source_is $vm on; ! did $vm start; done
+	for vm in 1 2 3; do source_is $vm on; refute did $vm start; done
 '
 check 'onFailure: hold keeps the others off, too' '
 	fresh "$all" "faults: \"vm-00002:convert:fail\"" "onFailure: hold"
-	exits 6 run_it; source_is 1 off; source_is 3 off; ! did 1 commit
+	exits 6 run_it; source_is 1 off; source_is 3 off; refute did 1 commit
 '
 check_exit 7 'one that --vm leaves out keeps the others from the cutover' '
-	fresh "$all" && run_it --vm vm-00001 || { status=$?; ! did 1 cutover || exit 99; exit $status; }
+	fresh "$all" && run_it --vm vm-00001 || { status=$?; refute did 1 cutover || exit 99; exit $status; }
 '
 check 'a cancelled one does, too' '
 	fresh "$all" && palletjack cancel --vm vm-00002 m.yaml
-	exits 9 run_it; ! did 1 cutover && did 4 start
+	exits 9 run_it; refute did 1 cutover && did 4 start
 '
 check 'a run that is killed meanwhile goes on with all of them' '
 	fresh "$all" "faults: \"vm-00002:convert:hang\""
@@ -162,7 +162,7 @@ check 'the gate of a wave is for its vms only' '
 	fresh "[{name: one, gate: manual, vms: [vm-00001]}, {name: two, after: [one], vms: [vm-00002]}]"
 	exits 7 run_it; cat err
 	grep -q "the gate of wave .one. is manual" err
-	did 1 pre-hook; ! did 1 cutover; ! did 2 validate; did 3 start
+	did 1 pre-hook; refute did 1 cutover; refute did 2 validate; did 3 start
 	palletjack cutover --vm vm-00001 m.yaml && run_it && did 2 start
 '
 test_end

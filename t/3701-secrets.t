@@ -61,7 +61,7 @@ check 'a run is at work' '
 check 'it is in no command line and no environment' '
 	for pid in $run $(children $run); do
 		cat /proc/$pid/cmdline /proc/$pid/environ
-	done >seen && test -s seen && ! told seen
+	done >seen && test -s seen && refute told seen
 '
 check 'no process of it leaves a core' '
 	for pid in $run $(children $run); do
@@ -72,17 +72,17 @@ check 'status and plan do not know it' '
 	palletjack status m.yaml >s1 && palletjack status -o json m.yaml >s2 &&
 	for form in text json dot mermaid markdown; do
 		palletjack plan --offline -o $form m.yaml || test $? -ne 1
-	done >s3 2>&1 && test -s s2 -a -s s3 && ! told s1 s2 s3
+	done >s3 2>&1 && test -s s2 -a -s s3 && refute told s1 s2 s3
 '
 kill "$run"
 wait "$run" 2>/dev/null
 check 'it is in nothing that the run wrote' '
 	test -s err && test -s events.json && test -s "$log/journal" &&
-	! told out err events.json "$PALLETJACK_STATE" "$XDG_RUNTIME_DIR"
+	refute told out err events.json "$PALLETJACK_STATE" "$XDG_RUNTIME_DIR"
 '
 check 'the hook finds it nowhere' '
 	sed -i "s/while true do end/for k, v in pairs({vm = vm, plan = plan, notes = notes}) do log(describe(v)) end/" m.yaml &&
-	palletjack run m.yaml >out 2>err && ! told out err "$PALLETJACK_STATE"
+	palletjack run m.yaml >out 2>err && refute told out err "$PALLETJACK_STATE"
 '
 
 # what is wrong with a secret is told without it
@@ -94,7 +94,7 @@ for wrong in "stringData: {password: 12345678901234}" \
 	as_document "$wrong"
 	check "what is wrong is told without the value: ${wrong%%:*} $(echo "$wrong" | tr -dc '[{!.')" '
 		palletjack validate -o json m.yaml >out 2>err || test $? -lt 126
-		! grep 1234567890 out err
+		refute grep 1234567890 out err
 	'
 done
 test_end

@@ -76,7 +76,7 @@ fact() {
 
 manifest raw off
 check 'plan has no conversion' '
-	palletjack plan m.yaml >plan && cat plan && ! grep -q convert plan
+	palletjack plan m.yaml >plan && cat plan && refute grep -q convert plan
 '
 check 'a run copies both disks' 'palletjack run m.yaml && disks_are_right raw'
 check 'sparse, as they were' '

@@ -120,7 +120,7 @@ cut_off() {
 	echo "$1" >cut
 	# exec: the pid in the file is the run's
 	exits 137 sh -c 'echo $$ >run.pid; exec palletjack run m.yaml' &&
-		cat cut-off && ! disks_are_right
+		cat cut-off && refute disks_are_right
 }
 
 check 'undisturbed' '

@@ -100,7 +100,7 @@ check 'killed between the marks and the start: what the marks say counts' '
 	done
 '
 check 'the next run starts it' '
-	palletjack run m.yaml && ! is_off && test "$(mark web)" = started &&
+	palletjack run m.yaml && refute is_off && test "$(mark web)" = started &&
 	test "$(mark fast/web)" = started
 '
 check 'a state directory from before the hand-over writes nothing' '
@@ -110,13 +110,13 @@ check 'a state directory from before the hand-over writes nothing' '
 	palletjack run m.yaml && rm -rf "$PALLETJACK_STATE" &&
 	mv older "$PALLETJACK_STATE" &&
 	exits 6 palletjack run m.yaml 2>err; cat err
-	grep -q "handed over" err && ! is_off &&
+	grep -q "handed over" err && refute is_off &&
 	palletjack plan --redo cutover m.yaml -o json >plan || :
 	exits 6 palletjack run --redo cutover --accept "$(jq -r .digest plan)" m.yaml 2>err
 	cat err; grep -q "handed over" err && cmp one.raw target/fast/web/disk-0.raw
 '
 check 'and gives the target up only if that is asked for' '
-	exits 6 palletjack rollback m.yaml && ! is_off &&
+	exits 6 palletjack rollback m.yaml && refute is_off &&
 	exits 9 palletjack rollback --discard-target-writes m.yaml && is_off
 '
 test_end

@@ -174,7 +174,7 @@ check 'create-vm: what is defined just so is not written again' '
 '
 check 'what is defined otherwise is' '
 	anew && killed_at create-vm && echo "# mine" >>"$home/start" &&
-	palletjack run --until create-vm m.yaml && ! grep "# mine" "$home/start"
+	palletjack run --until create-vm m.yaml && refute grep "# mine" "$home/start"
 '
 check 'start: the QEMU that runs is the one of before' '
 	anew && killed_at start && cat "$home/qemu.pid" >before &&

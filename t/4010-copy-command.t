@@ -263,7 +263,7 @@ check 'a key that differs opens nothing, and no message shows it' '
 	printf "alice:%s\n" ffeeddccbbaa99887766554433221100 >wrong
 	exits 5 palletjack copy "nbds://alice@127.0.0.1:'$port'/?tls-psk-file=$PWD/wrong" \
 		no.raw 2>err; cat err
-	! grep -qi ffeeddccbb err
+	refute grep -qi ffeeddccbb err
 '
 if command -v openssl >/dev/null; then
 	mkdir pki

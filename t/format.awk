@@ -85,6 +85,7 @@ function check_c(code) {
 FNR == 1 {
 	end_file()
 	file = FILENAME
+	is_test = file ~ /\.t$/
 	spdx = in_comment = body = 0
 	is_c = file ~ /\.[ch]$/
 	is_narrow = file ~ /\.([ch]|lua)$/
@@ -109,6 +110,12 @@ is_narrow && columns($0) > max_columns {
 
 $0 ~ later {
 	complain(FILENAME, FNR, "work left for later")
+}
+
+# `set -e` looks at no command behind a !, so in a check it checks nothing.
+is_test && /(^|&&|\|\||[;{]|[ \t]do)[ \t]*! / {
+	complain(FILENAME, FNR, "what must fail is refuted (t/lib.sh): ! " \
+		"checks nothing")
 }
 
 /[ \t]$/ {

@@ -90,6 +90,19 @@ exits() {
 	}
 }
 
+# refute COMMAND [ARG...]: inside a check: it must fail.  `! command` would be
+# no check: `set -e` does not look at it.  Of a pipe, refute its last command.
+refute() {
+	refute_status=0
+	"$@" || refute_status=$?
+	case $refute_status in
+	0) echo "succeeded, which it must not: $*" ;;
+	126 | 127) echo "could not be run: $*" ;;
+	*) return 0 ;;
+	esac
+	return 1
+}
+
 # cmp_ok WANT GOT: inside a check: two text files must be the same.
 cmp_ok() {
 	diff -u "$1" "$2"

@@ -68,7 +68,7 @@ check 'killed in boot-test, after a whole conversion' 'killed_at boot-test'
 check 'what the killed run left behind was ended' '
 	test -s orphans &&
 	while read -r group; do
-		! pgrep -g "$group" -r D,R,S || exit 1
+		refute pgrep -g "$group" -r D,R,S || exit 1
 	done <orphans
 '
 for step in commit create-vm start post-hook cleanup; do
@@ -115,7 +115,7 @@ check 'with the address its definition says' '
 	test -n "$mac" && grep -q "$mac" marker
 '
 check 'overlays and helpers are gone' '
-	! find target -name "*.qcow2" | grep . &&
+	refute find target -name "*.qcow2" | grep . &&
 	test -z "$(living_groups)"
 '
 check 'a rerun does nothing' '
@@ -123,7 +123,7 @@ check 'a rerun does nothing' '
 	palletjack run m && cmp before "$state/journal"
 '
 check 'its start script will not start it twice' '
-	! "$home/start"
+	refute "$home/start"
 '
 check 'without its state, the mark at the target keeps a run away' '
 	mv "$PALLETJACK_STATE" lost &&
