@@ -3,10 +3,12 @@
 #include "backout.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "retries.h"
 
 static bool
 has_begun(const struct history *h, const char *step)
@@ -90,50 +92,82 @@ backout_aim(const struct run_policy *policy, const struct vm_run *vm)
 	return AIM_RUN;
 }
 
+/* "palletjack run ..." for this vm, without an end of line; caller frees.  The
+ * vms of an atomic wave go on together or not at all. */
+static char *
+run_again(const struct vm_run *vm, const char *args)
+{
+	const struct wave *wave = vm->pvm->wave;
+
+	if (wave && wave->atomic)
+		return mem_printf("palletjack run%s", args);
+	return mem_printf("palletjack run%s --vm %s", args, vm->pvm->key);
+}
+
+/* " --vm ..." of those that are done anew with it; caller frees. */
+static char *
+redo_vms(const struct vm_run *vm)
+{
+	const struct wave *wave = vm->pvm->wave;
+	char *all, *more;
+
+	if (!wave || !wave->atomic)
+		return mem_printf(" --vm %s", vm->pvm->key);
+	all = mem_strdup("");
+	for (size_t i = 0; i < wave->nvms; i++) {
+		more = mem_printf("%s --vm %s", all, wave->vms[i]);
+		free(all);
+		all = more;
+	}
+	return all;
+}
+
+/* A run would only say that it has used its retries up: retries_say() says
+ * what helps. */
+static bool
+is_barred(const struct vm_run *vm)
+{
+	struct err ignored;
+
+	return vm->graph && retries_check(vm, NULL, &ignored) < 0;
+}
+
 static void
 say_given_back(const struct vm_run *vm, const char *args)
 {
 	const char *key = vm->pvm->key;
+	CLEANUP(mem_freep) char *run = run_again(vm, args);
 
+	fprintf(stderr, "%s: the source runs again", key);
+	if (!is_barred(vm))
+		fprintf(stderr, "; to try again: %s", run);
 	if (has_begun(vm->state->history, "commit"))
 		fprintf(stderr,
-			"%s: the source runs again; to try again: palletjack "
-			"run%s --vm %s; where its disks have changed "
-			"meanwhile, that says how to set the committed disks "
-			"aside and copy anew (--accept); to give up: "
-			"palletjack rollback%s --vm %s\n",
-			key, args, key, args, key);
-	else
-		fprintf(stderr,
-			"%s: the source runs again; to try again: palletjack "
-			"run%s --vm %s\n",
-			key, args, key);
+			"; where its disks have changed meanwhile, that says "
+			"how to set the committed disks aside and copy anew "
+			"(--accept); to give up: palletjack rollback%s --vm %s",
+			args, key);
+	fprintf(stderr, "\n");
 }
 
 static void
 say_source_is_off(const struct vm_run *vm, bool cancelled, const char *args)
 {
 	const char *key = vm->pvm->key;
+	CLEANUP(mem_freep) char *run = run_again(vm, args);
+	bool started = has_begun(vm->state->history, "start");
 
-	if (has_begun(vm->state->history, "start"))
-		fprintf(stderr,
-			"%s: the source is off and the target may have "
-			"started; to go on: palletjack run%s --vm %s; to give "
-			"the source back: palletjack rollback "
-			"--discard-target-writes%s --vm %s\n",
-			key, args, key, args, key);
+	fprintf(stderr, "%s: the source is off", key);
+	if (started)
+		fprintf(stderr, " and the target may have started");
 	else if (cancelled)
-		fprintf(stderr,
-			"%s: the source is off, and the cancel keeps every run "
-			"from going on; to give it back: palletjack "
-			"rollback%s --vm %s\n",
-			key, args, key);
-	else
-		fprintf(stderr,
-			"%s: the source is off; to go on: palletjack run%s "
-			"--vm %s; to give it back: palletjack rollback%s "
-			"--vm %s\n",
-			key, args, key, args, key);
+		fprintf(stderr, ", and the cancel keeps every run from going "
+				"on");
+	if ((started || !cancelled) && !is_barred(vm))
+		fprintf(stderr, "; to go on: %s", run);
+	fprintf(stderr, "; to give %s back: palletjack rollback%s%s --vm %s\n",
+		started ? "the source" : "it",
+		started ? " --discard-target-writes" : "", args, key);
 }
 
 /* True when there was something to say. */
@@ -165,20 +199,20 @@ static void
 say_what_helps(const struct vm_run *vm, enum err_class class, const char *args)
 {
 	const char *key = vm->pvm->key;
+	CLEANUP(mem_freep) char *run = run_again(vm, args);
+	CLEANUP(mem_freep) char *vms = redo_vms(vm);
 
 	if (class == ERR_MISMATCH)
 		fprintf(stderr,
 			"%s: to copy anew what does not match: palletjack "
-			"plan%s --vm %s --redo cutover prints a digest for: "
-			"palletjack run%s --vm %s --redo cutover --accept "
-			"DIGEST\n",
-			key, args, key, args, key);
+			"plan%s%s --redo cutover prints a digest for: "
+			"palletjack run%s%s --redo cutover --accept DIGEST\n",
+			key, args, vms, args, vms);
 	else if (class == ERR_FAIL || class == ERR_NOT_READY ||
 		 class == ERR_USER || class == ERR_BUG)
 		fprintf(stderr,
-			"%s: it fails again until that is mended; then: "
-			"palletjack run%s --vm %s\n",
-			key, args, key);
+			"%s: it fails again until that is mended; then: %s\n",
+			key, run);
 }
 
 void

@@ -120,6 +120,16 @@ has_cancelled(const struct batch *b, const struct vm_run *ready, size_t nready)
 	return false;
 }
 
+/* What is waited for may also be a wave: that has no time. */
+static bool
+is_waiting(const struct vm_run *ready, size_t nready)
+{
+	for (size_t i = 0; i < nready; i++)
+		if (ready[i].outcome == ERR_WAITING)
+			return true;
+	return false;
+}
+
 /* The nearest cutover that is waited for. */
 static void
 say_next_cutover(const struct options *o, const struct vm_run *ready,
@@ -130,8 +140,15 @@ say_next_cutover(const struct options *o, const struct vm_run *ready,
 
 	for (size_t i = 0; i < nready; i++)
 		if (ready[i].outcome == ERR_WAITING &&
+		    due_waits(&ready[i].due) &&
 		    (!next || ready[i].due.cutover_ms < next->cutover_ms))
 			next = &ready[i].due;
+	if (!next && is_waiting(ready, nready)) {
+		fprintf(stderr, "nothing more is due; once what it waits for "
+				"is done: ");
+		say_command_for_all(o, "run");
+		fprintf(stderr, "\n");
+	}
 	if (!next)
 		return;
 	text = due_text(next);
@@ -145,6 +162,14 @@ say_kept_back(const struct batch_vm *v, const char *args)
 {
 	retries_say(&v->run, args);
 	backout_say_kept_back(&v->run, &v->due, args);
+}
+
+/* No failure, but its source may be off. */
+static void
+say_stopped_by_until(const struct vm_run *vm, const char *args)
+{
+	if (vm->aim == AIM_RUN && !vm->state->history->finished)
+		backout_say_kept_back(vm, &vm->due, args);
 }
 
 /* `rollback` and `gc` know plans by their names only. */
@@ -166,14 +191,46 @@ say_where_it_stands(const struct options *o, const struct batch *b,
 			say_kept_back(v, args);
 	}
 	for (size_t i = 0; i < nready; i++) {
-		if (ready[i].outcome == ERR_NONE ||
-		    ready[i].outcome == ERR_WAITING)
+		if (ready[i].outcome == ERR_WAITING)
 			continue;
+		if (ready[i].outcome == ERR_NONE) {
+			say_stopped_by_until(&ready[i], args);
+			continue;
+		}
 		fprintf(stderr, "%s: log: %s/log/run.log\n", ready[i].pvm->key,
 			ready[i].state->dir);
 		retries_say(&ready[i], args);
 		backout_say(&ready[i], args);
 	}
+}
+
+/* What is on record so far is all that is known. */
+static int
+say_broken(const struct options *o, const struct batch *b,
+	   const struct vm_run *ready, size_t nready, const struct err *err)
+{
+	int code = complain_err(err);
+
+	say_where_it_stands(o, b, ready, nready);
+	fprintf(stderr, "what is on record is kept; to go on, once that is "
+			"mended: ");
+	say_command(o, "run");
+	fprintf(stderr, "\n");
+	return exit_code_worse(code, 5);
+}
+
+/* The records that begin it. */
+static int
+begin_all(struct vm_run *ready, size_t nready, struct err *err)
+{
+	for (size_t i = 0; i < nready; i++)
+		if (batch_begin(&ready[i], err) < 0) {
+			for (size_t k = 0; k < nready; k++)
+				if (ready[k].outcome == ERR_NONE)
+					ready[k].outcome = err->class;
+			return -1;
+		}
+	return 0;
 }
 
 static void
@@ -247,18 +304,15 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 
 	if (nready && open_slots(&opts.slots_dir, &err) < 0)
 		return complain_err(&err);
-	for (size_t i = 0; i < nready; i++)
-		if (batch_begin(&ready[i], &err) < 0) {
-			mem_closep(&opts.slots_dir);
-			return complain_err(&err);
-		}
+	if (begin_all(ready, nready, &err) < 0) {
+		mem_closep(&opts.slots_dir);
+		return say_broken(o, b, ready, nready, &err);
+	}
 	opts.waves = nready ? batch_waves(b) : NULL;
 	rc = nready ? execute(&opts, ready, nready, &signal, &err) : 0;
 	waves_free(opts.waves);
-	if (rc < 0) {
-		complain_err(&err);
-		return exit_code_worse(err_exit_code(err.class), 5);
-	}
+	if (rc < 0)
+		return say_broken(o, b, ready, nready, &err);
 	code = exit_code_of_vms(b, ready, nready);
 	if (signal)
 		code = 128 + signal;

@@ -508,6 +508,15 @@ reap_all(struct run *r)
 		}
 }
 
+/* Nobody who was not done is taken for one that went well. */
+static void
+fail_open(struct run *r, const struct err *err)
+{
+	for (size_t i = 0; i < r->nvms; i++)
+		if (!r->vms[i].work->ended)
+			vm_note_failure(&r->vms[i], err->class, err->text);
+}
+
 int
 execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	int *ret_signal, struct err *err)
@@ -530,9 +539,12 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	}
 	while (rc == 0 && !r.broken && r.nended < r.nvms)
 		rc = loop_turn(r.loop, err);
+	if (r.broken)
+		*err = r.error;
 	if (rc < 0 || r.broken) {
 		kill_all(&r);
 		reap_all(&r);
+		fail_open(&r, err);
 	}
 	run_close_pools(&r);
 	vec_done(&r.children);
@@ -542,7 +554,5 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	interrupt_release(&r.signal_fd);
 	loop_free(r.loop);
 	*ret_signal = r.signal;
-	if (r.broken)
-		*err = r.error;
 	return rc < 0 || r.broken ? -1 : 0;
 }

@@ -115,7 +115,7 @@ check 'with the address its definition says' '
 	test -n "$mac" && grep -q "$mac" marker
 '
 check 'overlays and helpers are gone' '
-	refute find target -name "*.qcow2" | grep . &&
+	find target -name "*.qcow2" | refute grep . &&
 	test -z "$(living_groups)"
 '
 check 'a rerun does nothing' '
