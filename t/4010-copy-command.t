@@ -175,7 +175,10 @@ check 'a server that dies' '
 	cat err
 	grep -q "connection to the source .* broke" err
 '
-serve hangs eval get_size="echo 9437184" pread="sleep 60"
+: >hanging
+at_end "rm -f '$PWD/hanging'"
+serve hangs eval get_size="echo 9437184" \
+	pread="while test -e $PWD/hanging; do sleep 0.1; done"
 check 'a server that says nothing is waited for no longer than said' '
 	exits 5 palletjack copy --deadline 1s "$(uri hangs)" h.raw 2>err; cat err
 	grep -q "hangs.sock. does not answer: waited 1.0 s" err
