@@ -445,6 +445,7 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 	    check_stage_name(r, policy, name);
 	check_pattern(r, policy);
 	finish_waves(r, policy);
+	finish_bandwidth(r, policy);
 	for (size_t i = 0; i < policy->nwaive; i++)
 		if (policy->waive[i])
 			check_waived(r, policy, i);

@@ -47,6 +47,7 @@ void resolve_vms(struct reader *r, struct plan *plan);
 /* A policy's waves by themselves; a plan's vms put into them; and, when all
  * plans are, whether there is anybody that nobody knows. */
 void finish_waves(struct reader *r, struct run_policy *policy);
+void finish_bandwidth(struct reader *r, struct run_policy *policy);
 void resolve_waves(struct reader *r, struct plan *plan);
 void check_waves(struct reader *r, const struct run_policy *policy);
 

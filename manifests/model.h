@@ -170,12 +170,30 @@ struct wave {
 	struct pos pos;
 };
 
+/* Other limits at some time of the day. */
+struct bandwidth_time {
+	const char *from, *to; /* as written: "08:00"; NULL: midnight */
+	int from_min, to_min;  /* of the day; to_min is behind from_min */
+	const char **days;     /* as written; 0: all of them */
+	size_t ndays;
+	unsigned on_days;		  /* bit 0: Sunday */
+	uint64_t bandwidth, per_endpoint; /* 0: as at other times */
+	struct pos pos;
+};
+
+enum priority { PRIORITY_NORMAL, PRIORITY_LOW };
+
 /* design: section 4.  Durations in milliseconds, 0 = none. */
 struct run_policy {
 	struct object o; /* name NULL: the built-in defaults */
 	struct {
 		int in_flight, disks_per_host, conversions;
 		int per_endpoint; /* 0: none */
+		/* bytes a second; 0: none */
+		uint64_t bandwidth, bandwidth_per_endpoint;
+		struct bandwidth_time *bandwidth_by_time;
+		size_t nbandwidth_by_time;
+		enum priority priority;
 	} limits;
 	struct {
 		int attempts;
@@ -214,6 +232,13 @@ struct run_policy {
 /* Is a field we do not honour ("spec.transferNetwork", "spec.vms[3].luks")
  * accepted by spec.waive?  A path there covers what is below it. */
 bool run_policy_waives(const struct run_policy *policy, const char *path);
+
+/* Bytes a second at this moment, 0 without a limit: of a run, and of each of
+ * its endpoints.  Times of the day are local ones. */
+bool run_policy_limits_bandwidth(const struct run_policy *policy);
+uint64_t run_policy_bandwidth(const struct run_policy *policy, int64_t wall_ms);
+uint64_t run_policy_bandwidth_per_endpoint(const struct run_policy *policy,
+					   int64_t wall_ms);
 
 struct migration {
 	struct object o;

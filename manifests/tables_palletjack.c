@@ -88,7 +88,44 @@ static const char *const failures[] = {"restart-source", "hold", "rollback",
 static const char *const hook_failures[] = {"fail", "warn", "ignore", NULL};
 
 static const struct field item_duration = {.type = FIELD_DURATION};
-static const struct field item_any = {.type = FIELD_ANY};
+
+static const char *const week_days[] = {"sun", "mon", "tue", "wed",
+					"thu", "fri", "sat", NULL};
+static const char *const priorities[] = {"normal", "low", NULL};
+
+static const struct field week_day = {
+    .type = FIELD_WORD, .words = week_days, .as_text = true, .at = 1};
+
+static const struct field bandwidth_fields[] = {
+    {.name = "from",
+     .type = FIELD_STRING,
+     .at = AT(struct bandwidth_time, from),
+     .doc = "time of day, quoted: `\"08:00\"`; without it midnight"},
+    {.name = "to",
+     .type = FIELD_STRING,
+     .at = AT(struct bandwidth_time, to),
+     .doc = "up to then; before `from` it is on the next day; without it "
+	    "midnight"},
+    {.name = "days",
+     .type = FIELD_LIST,
+     .item = &week_day,
+     LIST_AT(struct bandwidth_time, days, ndays),
+     .doc = "`sun` to `sat`, on which it begins; without it all"},
+    {.name = "bandwidth",
+     .type = FIELD_QUANTITY,
+     .at = AT(struct bandwidth_time, bandwidth),
+     .doc = "instead of `limits.bandwidth`"},
+    {.name = "bandwidthPerEndpoint",
+     .type = FIELD_QUANTITY,
+     .at = AT(struct bandwidth_time, per_endpoint),
+     .doc = "instead of `limits.bandwidthPerEndpoint`"},
+    {.name = NULL},
+};
+
+static const struct field bandwidth_item = {
+    .type = FIELD_OBJECT,
+    .sub = bandwidth_fields,
+    .pos_at = AT(struct bandwidth_time, pos)};
 
 static const struct field limits_fields[] = {
     {.name = "inFlight",
@@ -116,18 +153,26 @@ static const struct field limits_fields[] = {
      .doc = "conversions at once"},
     {.name = "bandwidth",
      .type = FIELD_QUANTITY,
-     LATER("copies go as fast as they can"),
-     .doc = "bytes per second of a run"},
+     POLICY(limits.bandwidth),
+     .doc = "bytes per second that all copies of a run read, see below"},
     {.name = "bandwidthPerEndpoint",
      .type = FIELD_QUANTITY,
-     LATER("copies go as fast as they can"),
-     .doc = "bytes per second of one endpoint"},
+     POLICY(limits.bandwidth_per_endpoint),
+     .doc = "bytes per second from or to each endpoint, verifying included"},
     {.name = "bandwidthByTime",
      .type = FIELD_LIST,
-     .item = &item_any,
+     .item = &bandwidth_item,
      .dflt = "[]",
-     LATER("copies go as fast as they can"),
-     .doc = "other limits at other times"},
+     LIST_AT(struct run_policy, limits.bandwidth_by_time,
+	     limits.nbandwidth_by_time),
+     .doc = "other limits at other times; the first entry that fits counts"},
+    {.name = "priority",
+     .type = FIELD_WORD,
+     .words = priorities,
+     .dflt = "normal",
+     POLICY(limits.priority),
+     .doc = "low: what copies and verifies disks lets everybody else use "
+	    "processors and disks first"},
     {.name = NULL},
 };
 

@@ -16,7 +16,7 @@
 
 struct options {
 	const char *ledger, *source_format, *format, *proof, *accept;
-	const char *deadline, *checkpoint, *output;
+	const char *deadline, *checkpoint, *bandwidth, *output;
 	const char *changed;
 	bool compare;
 	bool quiet;
@@ -68,6 +68,7 @@ check_formats(const struct options *o, struct err *err)
 	return check_format("--format", o->format, targets, err);
 }
 
+#define LEAST_BANDWIDTH ((uint64_t)64 * 1024)
 #define GRACE_S 8 /* for the last checkpoint, once asked to stop */
 
 static volatile sig_atomic_t asked_to_stop;
@@ -161,6 +162,32 @@ print_text(const struct copy_image_result *r)
 		printf("%-8s %s\n", "root", r->root);
 }
 
+/* One copy alone keeps to it. */
+static struct throttle_bucket bucket;
+static struct throttle throttle;
+static uint64_t rate;
+
+static uint64_t
+rate_at_any_time(const void *arg, int64_t wall_ms)
+{
+	(void)wall_ms;
+	return *(const uint64_t *)arg;
+}
+
+static int
+set_bandwidth(const char *text, struct copy_image_opts *ret, struct err *err)
+{
+	if (units_parse_quantity(text, &rate) < 0 || rate < LEAST_BANDWIDTH)
+		return err_set(err, ERR_USER,
+			       "copy: --bandwidth is a quantity like 20Mi or "
+			       "100M, bytes a second and at least 64Ki, not "
+			       "'%s'",
+			       text);
+	throttle_add(&throttle, &bucket, rate_at_any_time, &rate);
+	ret->throttle = &throttle;
+	return 0;
+}
+
 static int
 fill_in(const struct options *o, struct copy_image_opts *ret, struct err *err)
 {
@@ -186,6 +213,8 @@ fill_in(const struct options *o, struct copy_image_opts *ret, struct err *err)
 			       "least 1Mi, not '%s'",
 			       o->checkpoint);
 	if (check_formats(o, err) < 0)
+		return -1;
+	if (o->bandwidth && set_bandwidth(o->bandwidth, ret, err) < 0)
 		return -1;
 	return digest_of(o->proof, &ret->digest, err);
 }
@@ -240,6 +269,7 @@ run(const struct globals *g, int argc, char **argv)
 	    {"--accept", OPTION_TEXT, &o.accept},
 	    {"--deadline", OPTION_TEXT, &o.deadline},
 	    {"--checkpoint", OPTION_TEXT, &o.checkpoint},
+	    {"--bandwidth", OPTION_TEXT, &o.bandwidth},
 	    {"-o", OPTION_TEXT, &o.output},
 	    {"--changed", OPTION_TEXT, &o.changed},
 	    {"--compare", OPTION_FLAG, &o.compare},
@@ -265,7 +295,8 @@ const struct command command_copy = {
     .usage = "[--ledger FILE] [--proof sha256|xxh3|none] "
 	     "[--source-format F] [--format raw|qcow2] [--accept DIGEST] "
 	     "[--changed FILE | --compare] [--deadline DUR] "
-	     "[--checkpoint SIZE] [-o text|json] SOURCE TARGET",
+	     "[--checkpoint SIZE] [--bandwidth RATE] [-o text|json] "
+	     "SOURCE TARGET",
     .help =
 	"  SOURCE             an NBD URI, an image file or a block device\n"
 	"  TARGET             an image file (made here), a block device, or an "
@@ -294,6 +325,8 @@ const struct command command_copy = {
 	"every so much (1Gi);\n"
 	"                     up to twice as much is done again after a "
 	"crash\n"
+	"  --bandwidth RATE   read at most so many bytes a second (20Mi, "
+	"100M)\n"
 	"  -o text|json       how what was done is printed\n"
 	"  --quiet            no progress\n\n"
 	"NBD URIs: nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH, "

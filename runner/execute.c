@@ -525,6 +525,9 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	    .opts = opts, .vms = vms, .nvms = nvms, .signal_fd = -1};
 	int rc;
 
+	r.bandwidth = bandwidth_new(err);
+	if (!r.bandwidth)
+		return -1;
 	r.loop = loop_new();
 	for (size_t i = 0; i < nvms; i++)
 		prepare_vm(&r, &vms[i]);
@@ -547,6 +550,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 		fail_open(&r, err);
 	}
 	run_close_pools(&r);
+	bandwidth_free(r.bandwidth);
 	vec_done(&r.children);
 	vec_done(&r.targets);
 	for (size_t i = 0; i < nvms; i++)

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -254,12 +256,32 @@ do_it(struct work *w, json_t **ret_facts, struct err *err)
 	return w->stage->run(w, ret_facts, err);
 }
 
+#define MODEST_NICE 10
+#define MODEST_IOPRIO (2 << 13 | 7) /* best effort, the last of it */
+#define IOPRIO_THIS_PROCESS 1
+
+/* Its helpers inherit it.  Where it is not possible (some sandboxes), there is
+ * nothing to be done about it. */
+static void
+be_modest(struct work *w)
+{
+	if (w->view->plan->policy->limits.priority != PRIORITY_LOW ||
+	    w->stage->pool != POOL_DISKS)
+		return;
+	if (setpriority(PRIO_PROCESS, 0, MODEST_NICE) < 0 ||
+	    syscall(SYS_ioprio_set, IOPRIO_THIS_PROCESS, 0, MODEST_IOPRIO) < 0)
+		work_log(w, LOG_LEVEL_WARNING,
+			 "limits.priority: low is not possible here: %s",
+			 strerror(errno));
+}
+
 int
 step_do(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
 {
 	struct work *w = arg;
 
 	w->link = link;
+	be_modest(w);
 	work_log(w, LOG_LEVEL_INFO, "attempt %d begins", w->attempt);
 	if (do_it(w, ret_facts, err) < 0) {
 		work_log(w, LOG_LEVEL_ERROR, "%s", err->text);

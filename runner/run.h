@@ -75,6 +75,7 @@ struct run {
 	size_t nvms, nended;
 	struct loop *loop;
 	struct pools *pools;
+	struct bandwidth *bandwidth;  /* what its steps share */
 	VEC(struct vm_run *) touched; /* from ntouched on */
 	size_t ntouched;
 	VEC(pid_t) children;		/* of the steps that run */

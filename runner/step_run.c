@@ -361,6 +361,7 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 	    .redone = past ? past->redone : 0,
 	    .unsettled = is_unsettled(s, past),
 	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
+	    .bandwidth = s->run->bandwidth,
 	    .facts = s->facts_before,
 	    .recorded = s->recorded_before,
 	};

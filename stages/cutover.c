@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "stages/bandwidth.h"
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
@@ -263,6 +264,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	   struct err *err)
 {
 	const struct run_policy *policy = w->view->plan->policy;
+	struct throttle throttle;
 	struct copy_opts opts = {
 	    .source_uri = c->source.uri,
 	    .source_file = c->source_file,
@@ -274,6 +276,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	    .checkpoint_ms = policy->checkpoint.every_ms,
 	    .checkpoint_bytes = policy->checkpoint.bytes,
 	    .wait_ms = policy->deadlines.wait_ms,
+	    .throttle = bandwidth_of_copy(w, &throttle),
 	    .progress = show_progress,
 	    .arg = w,
 	};

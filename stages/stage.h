@@ -66,7 +66,8 @@ struct work {
 	const json_t *facts;	  /* step id to the result of that step */
 	const json_t
 	    *recorded; /* what earlier attempts of this step recorded */
-	struct work_link *link; /* to the parent; runner/step.c */
+	struct bandwidth *bandwidth; /* shared with other steps, or NULL */
+	struct work_link *link;	     /* to the parent; runner/step.c */
 };
 
 /* Progress, dropped when the parent is busy; never blocks. */
@@ -170,6 +171,11 @@ struct stage {
  * (others for the fake endpoint, under the same names); *ret_n of them. */
 const struct stage *const *stages_all(size_t *ret_n);
 const struct stage *const *stages_of(const struct view *v, size_t *ret_n);
+
+/* How much the steps of a run have moved, for limits that they keep together:
+ * made before the first one is begun; NULL is an error. */
+struct bandwidth *bandwidth_new(struct err *err);
+void bandwidth_free(struct bandwidth *b); /* NULL is fine */
 
 /* What every step looks at before it is begun: the hand-over mark and claim
  * when it writes disks, the source's epoch when it watches that. */

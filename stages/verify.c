@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/sample.h"
 #include "io/nbd.h"
+#include "stages/bandwidth.h"
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
@@ -109,11 +110,13 @@ static int
 compare(struct work *w, const struct ledger *ledger, const char *path,
 	const char *uri, json_t **ret_facts, struct err *err)
 {
+	struct throttle throttle;
 	struct verify_opts opts = {
 	    .target = {.file = uri ? NULL : path, .uri = uri},
 	    .ledger = ledger,
 	    .wait_ms = w->view->plan->policy->deadlines.wait_ms,
 	    .which = VERIFY_ALL_BLOCKS,
+	    .throttle = bandwidth_of_verify(w, &throttle),
 	    .progress = show_progress,
 	    .arg = w,
 	};

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "stages/copy/ledger.h"
+#include "stages/copy/throttle.h"
 
 /* Where the bytes go.  Exactly one of file and uri is set. */
 struct copy_target {
@@ -33,6 +34,8 @@ struct copy_progress {
 	 * that can be seen: in the ledger, or because a file of ours has data
 	 * where the ledger knows of none. */
 	uint64_t redone_bytes;
+	/* What all threads together waited for their share of the bandwidth. */
+	int64_t held_ms;
 	/* Of a pass that brings an older copy up to date: read at the source
 	 * and found to be as the ledger has it, so that nothing was written; */
 	uint64_t same_bytes;
@@ -90,7 +93,8 @@ struct copy_opts {
 	/* What the target is given to take what it was sent, and to flush it,
 	 * after the copy was asked to stop or failed; 0: COPY_GRACE_MS. */
 	int64_t grace_ms;
-	copy_progress_fn *progress; /* may be NULL */
+	const struct throttle *throttle; /* NULL: as fast as it goes */
+	copy_progress_fn *progress;	 /* may be NULL */
 	void *arg;
 };
 
@@ -115,7 +119,8 @@ struct verify_opts {
 	 * replica is not, so that the ledger may be sealed. */
 	bool is_source;
 	const struct ledger *ledger;
-	int64_t wait_ms; /* see copy_opts */
+	int64_t wait_ms;		 /* see copy_opts */
+	const struct throttle *throttle; /* NULL: as fast as it goes */
 	enum verify_which which;
 	/* VERIFY_SINCE_GENERATION: only blocks from it on */
 	uint32_t generation;

@@ -395,6 +395,7 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	    .generation = 1,
 	    .checkpoint_bytes = opts->checkpoint_bytes,
 	    .wait_ms = opts->wait_ms,
+	    .throttle = opts->throttle,
 	    .progress = opts->progress,
 	    .arg = opts->arg,
 	};

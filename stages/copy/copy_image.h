@@ -25,7 +25,8 @@ struct copy_image_opts {
 	 * ended well. */
 	enum copy_pass pass;
 	const char *changed;
-	int64_t wait_ms;	    /* see copy_opts */
+	int64_t wait_ms; /* this and the next: see copy_opts */
+	const struct throttle *throttle;
 	copy_progress_fn *progress; /* may be NULL */
 	void *arg;
 };

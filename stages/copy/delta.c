@@ -372,6 +372,25 @@ gather(struct delta *d, size_t *next)
 	}
 }
 
+/* What the blocks are to be read for at the source, when it may be. */
+static int
+await_turn(struct delta *d, struct err *err)
+{
+	uint64_t bytes = 0;
+
+	if (!d->w->e->opts->throttle)
+		return 0;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct delta_block *b = &d->block[i];
+
+		if (!d->w->is_hole[b->i])
+			bytes += is_worth_patching(d->w, b)
+				     ? dirty_bytes(d->w, b)
+				     : b->len;
+	}
+	return worker_await_turn(d->w, bytes, err);
+}
+
 int
 delta_span(struct worker *w, struct err *err)
 {
@@ -380,6 +399,8 @@ delta_span(struct worker *w, struct err *err)
 
 	while (next < w->n && !atomic_load(&w->e->stop)) {
 		gather(&d, &next);
+		if (await_turn(&d, err) < 0)
+			return atomic_load(&w->e->stop) ? 0 : -1;
 		if (worker_take_in_hand(w, d.len, err) < 0 ||
 		    look(&d, err) < 0 || promise(&d, err) < 0 ||
 		    write_all(&d, err) < 0)

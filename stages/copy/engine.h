@@ -117,6 +117,9 @@ bool engine_is_full(const struct engine *e, uint64_t len);
  * or write of the worker is under way. */
 int delta_span(struct worker *w, struct err *err);
 
+/* Before so many bytes are read at the source; a ticket a block, so that
+ * nobody's are larger than others'.  -1 without an error: asked to stop. */
+int worker_await_turn(struct worker *w, uint64_t bytes, struct err *err);
 /* Of the span's block i, which the target has acknowledged or did not have to
  * be told; with the lock held. */
 void worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest);

@@ -6,6 +6,7 @@
  * it alone calls back. */
 #include "stages/copy/copy.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -171,6 +172,29 @@ take_block(struct reader *r)
 	return v->next < v->nblocks;
 }
 
+/* Until its share of the bandwidth comes; false: asked to stop. */
+static bool
+await_turn(struct reader *r)
+{
+	struct verify *v = r->v;
+	const struct throttle *throttle = v->opts->throttle;
+	struct throttle_ticket ticket;
+	int ms;
+
+	if (!throttle)
+		return true;
+	throttle_draw(throttle, block_len(v, r->block), &ticket);
+	while ((ms = throttle_wait_ms(throttle, &ticket)) > 0) {
+		if (atomic_load(&v->stop))
+			return false;
+		poll(NULL, 0, ms);
+		pthread_mutex_lock(&v->lock);
+		v->progress.held_ms += ms;
+		pthread_mutex_unlock(&v->lock);
+	}
+	return true;
+}
+
 static int
 check_block(struct reader *r, bool *ret_differs, struct err *err)
 {
@@ -221,6 +245,8 @@ read_blocks(void *arg)
 	pthread_mutex_lock(&v->lock);
 	while (rc == 0 && !atomic_load(&v->stop) && take_block(r)) {
 		pthread_mutex_unlock(&v->lock);
+		if (r->block != UINT64_MAX && !await_turn(r))
+			r->block = UINT64_MAX;
 		if (r->block != UINT64_MAX)
 			rc = check_block(r, &differs, &err);
 		pthread_mutex_lock(&v->lock);

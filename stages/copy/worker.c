@@ -3,6 +3,7 @@
  * next. */
 #include "stages/copy/engine.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #define SPANS_PER_WORKER 4 /* at least, so that none idles at the end */
 #define MOST_READS (ENGINE_SLOTS / 2)
 #define SLOW_MS 2 /* a wait that is longer wants more reads at once */
+#define HELD_MS 5 /* one that is longer leaves nothing half done meanwhile */
 
 /* Blocks are asked for in turn, and what this run writes lies before them: one
  * answer holds up to the data it names. */
@@ -346,6 +348,43 @@ worker_take_in_hand(struct worker *w, uint64_t len, struct err *err)
 	return has_room ? 0 : -1;
 }
 
+/* Until its share of the bandwidth comes. */
+static int
+hold(struct worker *w, const struct throttle_ticket *ticket, struct err *err)
+{
+	struct engine *e = w->e;
+	int ms;
+
+	while ((ms = throttle_wait_ms(e->opts->throttle, ticket)) > 0) {
+		if (atomic_load(&e->stop) ||
+		    (ms > HELD_MS && drain(w, 0, 0, err) < 0))
+			return -1;
+		poll(NULL, 0, ms);
+		pthread_mutex_lock(&e->lock);
+		e->progress.held_ms += ms;
+		pthread_mutex_unlock(&e->lock);
+	}
+	return 0;
+}
+
+int
+worker_await_turn(struct worker *w, uint64_t bytes, struct err *err)
+{
+	const struct throttle *throttle = w->e->opts->throttle;
+	struct throttle_ticket ticket;
+
+	while (throttle && bytes > 0) {
+		uint64_t n =
+		    bytes < LEDGER_BLOCK_SIZE ? bytes : LEDGER_BLOCK_SIZE;
+
+		throttle_draw(throttle, n, &ticket);
+		if (hold(w, &ticket, err) < 0)
+			return -1;
+		bytes -= n;
+	}
+	return 0;
+}
+
 /* How many blocks of data from i on can be treated as one. */
 static size_t
 run_of_data(const struct worker *w, size_t i)
@@ -394,10 +433,13 @@ take_data(struct worker *w, size_t i, size_t n, struct err *err)
 static int
 copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
 {
+	bool can_take = atomic_load(&w->e->can_take);
 	int rc;
 
-	if (atomic_load(&w->e->can_take)) {
-		*ret_n = run_of_data(w, i);
+	*ret_n = can_take ? run_of_data(w, i) : 1;
+	if (worker_await_turn(w, *ret_n * LEDGER_BLOCK_SIZE, err) < 0)
+		return -1;
+	if (can_take) {
 		rc = take_data(w, i, *ret_n, err);
 		if (rc <= 0)
 			return rc;

@@ -113,10 +113,14 @@ static const struct {
 	       "onFailure: hold, precopy: {interval: 1m, maxSnapshots: 2}, "
 	       "cutover: {hardPowerOff: always}}"),
      ""},
-    {VM POLICY("{limits: {bandwidth: 10M}}"),
-     "Error NotHonoured m.yaml:37:28: RunPolicy default/default: "
-     "spec.limits.bandwidth (10M) is not honoured yet"},
-    {VM POLICY("{limits: {bandwidth: 10M}, waive: [spec.limits]}"), ""},
+    {VM POLICY("{cutover: {maxDowntime: 10m}}"),
+     "Error NotHonoured m.yaml:37:31: RunPolicy default/default: "
+     "spec.cutover.maxDowntime (10m) is not honoured yet"},
+    {VM POLICY("{cutover: {maxDowntime: 10m}, waive: [spec.cutover]}"), ""},
+    {VM POLICY("{limits: {bandwidth: 10M, bandwidthPerEndpoint: 5M, "
+	       "priority: low, bandwidthByTime: [{from: '08:00', to: '18:00', "
+	       "days: [mon], bandwidth: 1M}]}}"),
+     ""},
     {VM POLICY("{limits: {perEndpoint: 2}}"), ""},
     {VM POLICY("{limits: {perEndpoint: null, bandwidthByTime: []}}"), ""},
     {VM POLICY("{retry: {total: 2h}}"), ""},

@@ -3,7 +3,11 @@
  * hooks, migrations. */
 #include "t/unit/manifest.h"
 
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define FORKLIFT(kind) \
 	"---\napiVersion: forklift.konveyor.io/v1beta1\nkind: " kind "\n"
@@ -230,6 +234,94 @@ test_policy_values(void)
 	ok(!run_policy_waives(p, "spec.vms[1].nbdeClevis"), "not a sister");
 }
 
+/* In central Europe; summer time begins on 2026-03-29 at 01:00 UTC. */
+static uint64_t
+bandwidth_at(const struct run_policy *p, const char *utc)
+{
+	int64_t wall_ms = -1;
+
+	if (clock_parse(utc, &wall_ms) < 0)
+		return 12345;
+	return run_policy_bandwidth(p, wall_ms);
+}
+
+static void
+test_bandwidth(void)
+{
+	CLEANUP(reading_done) struct reading r;
+	const struct run_policy *p;
+	int64_t ms;
+
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	read_text(
+	    &r,
+	    OURS("RunPolicy") "metadata: {name: x}\n"
+			      "spec:\n"
+			      "  limits:\n"
+			      "    bandwidth: 100M\n"
+			      "    bandwidthPerEndpoint: 70M\n"
+			      "    bandwidthByTime:\n"
+			      "    - {from: '08:00', to: '18:00', bandwidth: "
+			      "10M, days: [mon, tue]}\n"
+			      "    - {from: '22:00', to: '02:30', bandwidth: "
+			      "20M, bandwidthPerEndpoint: 5M, days: [sat]}\n"
+			      "    - {bandwidth: 30M, days: [wed]}\n",
+	    false);
+	is_str(r.text.data, "", "without findings");
+	p = (const struct run_policy *)r.m->objects[0];
+	ok(run_policy_limits_bandwidth(p), "it is limited");
+	/* 2026-03-23 is a Monday */
+	is_int(bandwidth_at(p, "2026-03-23T06:59:59Z"), 100000000, "before");
+	is_int(bandwidth_at(p, "2026-03-23T07:00:00Z"), 10000000, "from");
+	is_int(bandwidth_at(p, "2026-03-24T16:59:59Z"), 10000000, "next day");
+	is_int(bandwidth_at(p, "2026-03-23T17:00:00Z"), 100000000, "to");
+	is_int(bandwidth_at(p, "2026-03-25T00:00:00Z"), 30000000, "all day");
+	is_int(bandwidth_at(p, "2026-03-26T07:00:00Z"), 100000000, "no day");
+	/* the night of the change: 02:00 is 03:00 at once */
+	is_int(bandwidth_at(p, "2026-03-28T20:59:59Z"), 100000000, "evening");
+	is_int(bandwidth_at(p, "2026-03-28T21:00:00Z"), 20000000, "night");
+	is_int(bandwidth_at(p, "2026-03-29T00:59:59Z"), 20000000, "01:59:59");
+	is_int(bandwidth_at(p, "2026-03-29T01:00:00Z"), 100000000, "03:00");
+	is_int(bandwidth_at(p, "2026-03-22T22:00:00Z"), 100000000, "Sunday");
+	clock_parse("2026-03-28T23:30:00Z", &ms);
+	is_int(run_policy_bandwidth_per_endpoint(p, ms), 5000000, "endpoint");
+	is_int(run_policy_bandwidth_per_endpoint(p, ms + 86400000), 70000000,
+	       "endpoint, at other times");
+	reading_done(&r);
+	setenv("TZ", "UTC", 1);
+	tzset();
+	read_text(
+	    &r,
+	    OURS("RunPolicy") "metadata: {name: x}\n"
+			      "spec:\n"
+			      "  limits:\n"
+			      "    bandwidth: 1k\n"
+			      "    bandwidthByTime:\n"
+			      "    - {from: '8:00', bandwidth: 10M}\n"
+			      "    - {from: '08:00', to: '24:30', bandwidth: "
+			      "10M}\n"
+			      "    - {from: '08:00', to: '08:00', bandwidth: "
+			      "10M}\n"
+			      "    - {days: [sun]}\n"
+			      "    - {days: [monday], bandwidth: 0}\n",
+	    false);
+	like(r.text.data, "spec.limits.bandwidth must be at least 64Ki",
+	     "too little");
+	like(r.text.data,
+	     "m.yaml:9:7: RunPolicy default/x: "
+	     "spec.limits.bandwidthByTime[0] has a time that is "
+	     "none: write \"08:00\"",
+	     "no time");
+	like(r.text.data, "bandwidthByTime[1] has a time that is none",
+	     "beyond the day");
+	like(r.text.data, "bandwidthByTime[2] ends when it begins", "empty");
+	like(r.text.data, "bandwidthByTime[3] changes nothing", "no limit");
+	like(r.text.data, "bandwidthByTime[4].days[0] must be one of sun, mon",
+	     "no day");
+	like(r.text.data, "bandwidthByTime[4] must be at least 64Ki", "zero");
+}
+
 static void
 test_policy_defaults(void)
 {
@@ -239,6 +331,7 @@ test_policy_defaults(void)
 
 	read_text(&r, PLAN_OF("a", "default", "{name: a}", "{name: b}"), false);
 	p = r.m->plans[0]->policy;
+	ok(!run_policy_limits_bandwidth(p), "no bandwidth limit");
 	ok(p->retry.attempts == 5 && p->retry.factor == 2 &&
 	       p->retry.max_ms == 300000 && p->retry.total_ms == 3600000,
 	   "retry");
@@ -339,6 +432,7 @@ main(void)
 	test_kinds();
 	test_binding();
 	test_policy_values();
+	test_bandwidth();
 	test_policy_defaults();
 	test_vms();
 	test_choice();

@@ -1,0 +1,159 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Bandwidth limits: of a copy, and of all steps of a run together.  What a limit
+# allows takes at least so long; that is all that is clocked.
+. "${0%/*}/lib.sh"
+test_begin 'no more bytes a second than the policy says, whoever copies them'
+requires jq
+requires nbdkit --version
+
+# at_least MS COMMAND...: it takes that long, or longer.
+at_least() {
+	at_least_ms=$1
+	shift
+	began=$(date +%s%N)
+	"$@" || return
+	took=$((($(date +%s%N) - began) / 1000000))
+	echo "took $took ms: $*"
+	test "$took" -ge "$at_least_ms"
+}
+
+head -c 3145728 /dev/urandom >src
+truncate -s 40M src
+check 'a copy takes its time for data, and none for holes' '
+	at_least 740 palletjack copy --bandwidth 4Mi --ledger l.a src a.raw &&
+	cmp src a.raw
+'
+check 'also one that the kernel makes' '
+	at_least 740 palletjack copy --bandwidth 4Mi --proof none src b.raw &&
+	cmp src b.raw
+'
+nbdkit -f -U "$PWD/src.sock" file src &
+at_end "end_process $!"
+within 20 test -S src.sock
+check 'and one from a server' '
+	at_least 740 palletjack copy --bandwidth 4Mi \
+		"nbd+unix:///?socket=$PWD/src.sock" c.raw && cmp src c.raw
+'
+check_exit 2 'what is no rate is refused' '
+	palletjack copy --bandwidth 10 src d.raw
+'
+check 'a copy that waits for its turn stops at once' '
+	palletjack copy --bandwidth 64Ki --ledger l.e src e.raw &
+	pid=$!
+	within 20 test -e l.e
+	kill -TERM $pid
+	exits 143 at_least 0 wait $pid
+'
+
+# manifest POLICY: two vms with two disks each, 2 MiB of data a disk.
+for disk in 1 2 3 4; do
+	head -c 2097152 /dev/urandom >$disk.raw
+	truncate -s 8M $disk.raw
+done
+manifest() {
+	cat >m.yaml <<EOF
+apiVersion: palletjack.io/v1alpha1
+kind: Endpoint
+metadata: {name: source, namespace: t}
+spec: {type: disk, url: ., settings: {a: "1.raw,2.raw", b: "3.raw,4.raw", cpus: "1", memory: 256Mi}}
+---
+apiVersion: palletjack.io/v1alpha1
+kind: Endpoint
+metadata: {name: target, namespace: t}
+spec: {type: local, url: target}
+---
+apiVersion: palletjack.io/v1alpha1
+kind: RunPolicy
+metadata: {name: default, namespace: t}
+spec: {$1, retry: {attempts: 3, first: 1ms, max: 1ms}}
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: NetworkMap
+metadata: {name: maps, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map: []
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: StorageMap
+metadata: {name: maps, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map:
+    - {source: {name: 1.raw}, destination: {storageClass: s}}
+    - {source: {name: 2.raw}, destination: {storageClass: s}}
+    - {source: {name: 3.raw}, destination: {storageClass: s}}
+    - {source: {name: 4.raw}, destination: {storageClass: s}}
+---
+apiVersion: forklift.konveyor.io/v1beta1
+kind: Plan
+metadata: {name: p, namespace: t}
+spec:
+  provider: {source: {name: source}, destination: {name: target}}
+  map: {network: {name: maps}, storage: {name: maps}}
+  targetNamespace: t
+  skipGuestConversion: true
+  targetPowerState: "off"
+  vms: [{name: a}, {name: b}]
+EOF
+}
+disks_are_right() {
+	cmp 1.raw target/s/a/disk-0.raw && cmp 2.raw target/s/a/disk-1.raw &&
+		cmp 3.raw target/s/b/disk-0.raw &&
+		cmp 4.raw target/s/b/disk-1.raw
+}
+# journals TYPE: the records of copies, of both vms, in a list.
+journals() {
+	cat "$PALLETJACK_STATE"/t/p/*/journal | jq -s --arg type "$1" \
+		'[.[] | select(.type == $type and (.step | startswith("cutover/")))]'
+}
+# copies_ms: from the first copy's begin to the last one's end.
+seconds='(.time[0:19] + "Z" | fromdate) * 1000 + (.time[20:23] | tonumber)'
+copies_ms() {
+	echo $(($(journals result | jq "map($seconds) | max") - \
+		$(journals intent | jq "map($seconds) | min")))
+}
+again() {
+	rm -rf "$PALLETJACK_STATE" target
+	manifest "$1"
+}
+again 'limits: {bandwidth: 8Mi}'
+check 'four copies of two vms keep to one limit of the run' '
+	palletjack run m.yaml && disks_are_right && echo "took $(copies_ms)" &&
+	test "$(copies_ms)" -ge 990
+'
+again 'limits: {bandwidthPerEndpoint: 8Mi}'
+check 'and to one of an endpoint' '
+	palletjack run m.yaml && disks_are_right && echo "took $(copies_ms)" &&
+	test "$(copies_ms)" -ge 990
+'
+again 'limits: {bandwidth: 1Gi, bandwidthByTime: [{days: [sun, mon, tue, wed, thu, fri, sat], bandwidth: 8Mi}]}'
+check 'and to one of the time of the day' '
+	palletjack run m.yaml && disks_are_right && echo "took $(copies_ms)" &&
+	test "$(copies_ms)" -ge 990
+'
+
+# all_copy: four of them have begun, with nice 10.
+all_copy() {
+	journals intent | jq ".[].process.pid" >pids
+	test "$(wc -l <pids)" -ge 4 || return
+	while read -r pid; do
+		sed "s/.*) //" "/proc/$pid/stat"
+	done <pids | cut -d " " -f 17 | sort -u >nice
+	test "$(cat nice)" = 10
+}
+again 'limits: {bandwidth: 1Mi, priority: low}'
+check 'with low priority the scheduler sees it, and the disk scheduler' '
+	palletjack run m.yaml 2>err &
+	echo $! >run
+	within 30 all_copy
+	! command -v ionice ||
+		test "$(ionice -p "$(head -n 1 pids)")" = "best-effort: prio 7"
+'
+check 'a step that is killed while it waits takes nothing with it' '
+	kill -KILL "$(head -n 1 pids)"
+	within 60 test_is_gone "$(cat run)" && disks_are_right &&
+	test "$(journals intent | jq length)" -eq 5
+'
+test_end
