@@ -210,6 +210,29 @@ check 'and goes on from there' '
 	cat out && cmp src term2.raw && test "$(got skipped)" -gt 0 &&
 	test "$(got redone)" -eq 0
 '
+truncate -s 9437184 lazy.raw
+nbdkit -f -U "$PWD/lazy.sock" eval get_size='echo 9437184' \
+	pwrite='dd of='"$PWD"'/lazy.raw oflag=seek_bytes seek=$4 conv=notrunc status=none' \
+	pread='dd if='"$PWD"'/lazy.raw iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none' \
+	can_write=true can_flush=true \
+	flush='echo >>'"$PWD"'/flushes; while test -e '"$PWD"'/hang; do sleep 0.1; done' &
+at_end "end_process $!"
+within 20 test -S lazy.sock
+truncate -s 9437184 even && dd if=src of=even bs=1M count=9 conv=notrunc status=none
+check_exit 143 'a checkpoint that takes longer than the grace is given up' '
+	touch hang
+	palletjack copy --quiet --ledger l.lazy even "$(uri lazy)" 2>err &
+	pid=$!
+	within 30 test -s flushes
+	kill -TERM $pid
+	within 60 test_is_gone $pid
+	wait $pid
+'
+check 'and nothing of it is claimed' '
+	rm hang; cat err
+	palletjack copy -o json --ledger l.lazy even "$(uri lazy)" >out &&
+	cat out && test "$(got skipped)" -eq 0 && cmp even lazy.raw
+'
 check 'killed, it does again what no checkpoint covered, and says how much' '
 	palletjack copy --quiet --ledger l.kill "$(uri trickle)" kill.raw &
 	pid=$!

@@ -80,15 +80,24 @@ engine_batch(const struct engine *e, size_t most)
 	return n == 0 ? 1 : n < most ? (size_t)n : most;
 }
 
-bool
-engine_checkpoint_is_due(const struct engine *e)
+/* Until one is due for its time; far away when there is nothing to be made
+ * durable. */
+static int64_t
+checkpoint_in_ms(const struct engine *e)
 {
 	int64_t ms = e->opts->checkpoint_ms > 0 ? e->opts->checkpoint_ms
 						: DEFAULT_CHECKPOINT_MS;
 
-	return e->fresh.n > 0 && (e->fresh_bytes >= checkpoint_bytes(e) ||
-				  e->fresh.n >= ENGINE_FRESH ||
-				  clock_mono_ms() - e->fresh_since_ms >= ms);
+	return e->fresh.n > 0 ? e->fresh_since_ms + ms - clock_mono_ms()
+			      : INT64_MAX;
+}
+
+bool
+engine_checkpoint_is_due(const struct engine *e)
+{
+	return e->fresh.n > 0 &&
+	       (e->fresh_bytes >= checkpoint_bytes(e) ||
+		e->fresh.n >= ENGINE_FRESH || checkpoint_in_ms(e) <= 0);
 }
 
 /* When nothing is in hand, and a block is no more than a checkpoint, what is
@@ -203,6 +212,21 @@ wait_a_little(struct engine *e, int64_t ms)
 	pthread_cond_timedwait(&e->wake, &e->lock, &until);
 }
 
+static bool
+may_checkpoint(const struct engine *e)
+{
+	return !e->is_flushing && !e->target_failed && e->err.class == ERR_NONE;
+}
+
+/* No checkpoint is late because nobody looked. */
+static int64_t
+watch_ms(const struct engine *e)
+{
+	int64_t ms = may_checkpoint(e) ? checkpoint_in_ms(e) : PROGRESS_MS;
+
+	return ms < 0 ? 0 : ms < PROGRESS_MS ? ms : PROGRESS_MS;
+}
+
 /* Lock held.  Until no worker runs and no checkpoint is under way. */
 static void
 watch(struct engine *e)
@@ -210,13 +234,12 @@ watch(struct engine *e)
 	int64_t reported_ms = clock_mono_ms();
 
 	while (e->nrunning > 0 || e->is_flushing) {
-		wait_a_little(e, PROGRESS_MS);
+		wait_a_little(e, watch_ms(e));
 		if (clock_mono_ms() - reported_ms >= PROGRESS_MS) {
 			reported_ms = clock_mono_ms();
 			report(e);
 		}
-		if (engine_checkpoint_is_due(e) && !e->is_flushing &&
-		    !e->target_failed && e->err.class == ERR_NONE)
+		if (engine_checkpoint_is_due(e) && may_checkpoint(e))
 			begin_checkpoint(e);
 	}
 	join_flusher(e);
