@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "command.h"
+#include "meter.h"
 #include "stages/copy/copy_image.h"
 
 struct options {
@@ -110,12 +111,14 @@ static int
 show_progress(void *arg, const struct copy_progress *p)
 {
 	const struct options *o = arg;
-	char done[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE];
+	static struct meter meter;
+	CLEANUP(buf_done) struct buf line = {0};
 
-	if (!o->quiet && isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%s of %s   ",
-			units_format_bytes(p->done_bytes, done),
-			units_format_bytes(p->total_bytes, total));
+	meter_tell(&meter, p->done_bytes, p->read_bytes, clock_mono_ms());
+	if (o->quiet || !isatty(STDERR_FILENO))
+		return asked_to_stop;
+	meter_text(&meter, p->total_bytes, &line);
+	fprintf(stderr, "\r\033[K%s", line.data);
 	return asked_to_stop;
 }
 

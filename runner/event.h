@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "meter.h"
+
 enum event_type {
 	EVENT_STEP_BEGUN,
 	EVENT_STEP_DOING,    /* text: what, in a few words */
@@ -28,6 +30,7 @@ struct event {
 	const char *step; /* NULL for a vm's events */
 	const char *text;
 	uint64_t done, total;
+	const struct meter *meter; /* of progress in bytes, or NULL */
 	int64_t elapsed_ms, wait_ms;
 };
 

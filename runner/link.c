@@ -126,6 +126,19 @@ work_progress(struct work *w, uint64_t done, uint64_t total)
 }
 
 void
+work_moved(struct work *w, const struct moved *m)
+{
+	link_note(
+	    w->link,
+	    json_pack("{s:[I, I], s:{s:I, s:I, s:I, s:I, s:I}}", "progress",
+		      (json_int_t)m->done, (json_int_t)m->total, "moved",
+		      "read", (json_int_t)m->read, "written",
+		      (json_int_t)m->written, "zero", (json_int_t)m->zero,
+		      "skipped", (json_int_t)m->skipped, "heldMs",
+		      (json_int_t)m->held_ms));
+}
+
+void
 work_doing(struct work *w, const char *fmt, ...)
 {
 	CLEANUP(mem_freep) char *text = NULL, *clean = NULL;

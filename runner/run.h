@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "execute.h"
 #include "io/loop.h"
+#include "meter.h"
 #include "pool.h"
 #include "retries.h"
 #include "step.h"
@@ -41,6 +42,9 @@ struct step_run {
 	int deadline_timer, stall_timer, retry_timer, mute_timer;
 	/* What it told last, and since when it told nothing new. */
 	uint64_t done, total;
+	struct meter meter;
+	int64_t told_ms; /* when progress was last an event of the stream */
+	int64_t held_ms; /* it waited for bandwidth, as it says */
 	char *doing;
 	int64_t moved_ms;
 	bool deadline_passed, stalled;

@@ -13,7 +13,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/redact.h"
-#include "base/units.h"
 #include "base/utf8.h"
 
 #define REDRAW_MS 200
@@ -94,7 +93,6 @@ static void
 draw_live(struct terminal *t, const struct event *e)
 {
 	CLEANUP(buf_done) struct buf line = {0};
-	char done[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE];
 	int64_t now = clock_mono_ms();
 
 	if (!t->is_live || now - t->last_draw < REDRAW_MS)
@@ -106,11 +104,10 @@ draw_live(struct terminal *t, const struct event *e)
 	buf_printf(&line, "  %-18s ", e->step);
 	if (e->type == EVENT_STEP_DOING)
 		add_plain(&line, e->text);
+	else if (e->meter)
+		meter_text(e->meter, e->total, &line);
 	else if (e->total)
-		buf_printf(&line, "%3d %%  %s of %s",
-			   (int)(e->done * 100 / e->total),
-			   units_format_bytes(e->done, done),
-			   units_format_bytes(e->total, total));
+		meter_text(&(struct meter){.done = e->done}, e->total, &line);
 	say(t, &line);
 }
 

@@ -9,11 +9,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "events.h"
 #include "io/stray.h"
 
 #define HELPERS_DEADLINE_MS 5000
 
-#define MUTE_MS 5000 /* from a step's last word to its end */
+#define STREAM_PROGRESS_MS 5000 /* between two lines of a step */
+#define MUTE_MS 5000		/* from a step's last word to its end */
 
 static void
 emit_step(struct step_run *s, enum event_type type, const char *text)
@@ -288,6 +290,56 @@ keep_held(struct step_run *s)
 	s->child.held = -1;
 }
 
+/* For who reads the stream; the journal has nothing of it. */
+static void
+stream_progress(struct step_run *s, const struct event *e, const json_t *moved)
+{
+	int64_t left_ms = meter_left_ms(&s->meter, e->total);
+	char now[CLOCK_TEXT_SIZE];
+	CLEANUP(mem_freep) char *line = NULL;
+	json_t *all;
+
+	if (!s->run->opts->events ||
+	    clock_mono_ms() - s->told_ms < STREAM_PROGRESS_MS)
+		return;
+	s->told_ms = clock_mono_ms();
+	all = json_pack("{s:s, s:s, s:s, s:I, s:I}", "type", "progress", "time",
+			clock_format(clock_wall_ms(), now), "step", s->step->id,
+			"done", (json_int_t)e->done, "total",
+			(json_int_t)e->total);
+	json_object_update(all, (json_t *)moved);
+	json_object_set_new(all, "rate",
+			    json_integer((json_int_t)meter_rate(&s->meter)));
+	if (left_ms >= 0)
+		json_object_set_new(all, "leftMs", json_integer(left_ms));
+	line = json_dumps(all, JSON_COMPACT);
+	events_add(s->run->opts->events, s->vm->pvm->key, line, strlen(line));
+	json_decref(all);
+}
+
+static uint64_t
+bytes_of(const json_t *moved, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(moved, key));
+}
+
+/* Who waits for bandwidth does not stand still. */
+static void
+step_tell(struct step_run *s, struct event *e, const json_t *moved)
+{
+	int64_t held_ms = (int64_t)bytes_of(moved, "heldMs");
+
+	if (!json_is_object(moved))
+		return;
+	if (held_ms > s->held_ms)
+		s->moved_ms = clock_mono_ms();
+	s->held_ms = held_ms;
+	meter_tell(&s->meter, e->done, bytes_of(moved, "read"),
+		   clock_mono_ms());
+	e->meter = &s->meter;
+	stream_progress(s, e, moved);
+}
+
 static void
 step_said(void *arg)
 {
@@ -316,6 +368,7 @@ step_said(void *arg)
 		e.done = (uint64_t)json_integer_value(json_array_get(part, 0));
 		e.total = (uint64_t)json_integer_value(json_array_get(part, 1));
 		step_moved(s, e.done, e.total);
+		step_tell(s, &e, json_object_get(message, "moved"));
 		run_emit(s->run, &e);
 	}
 	if ((part = json_object_get(message, "doing"))) {
@@ -386,7 +439,9 @@ step_begin(struct step_run *s)
 	struct err err;
 
 	opts.nslots = step_slots(s, opts.slots);
-	s->begun_ms = clock_mono_ms();
+	s->begun_ms = s->told_ms = clock_mono_ms();
+	s->meter = (struct meter){0};
+	s->held_ms = 0;
 	s->alone = false;
 	fill_in_work(s, deadline_ms);
 	if (child_start(&opts, step_do, &s->work, &s->child, &err) < 0) {

@@ -150,3 +150,19 @@ replica_facts(const struct work *w, const struct volume *volume,
 	    (json_int_t)p->zero_bytes, "kept", (json_int_t)p->skipped_bytes,
 	    "root", root);
 }
+
+void
+replica_tell(struct work *w, const struct copy_progress *p)
+{
+	struct moved moved = {
+	    .done = p->done_bytes,
+	    .total = p->total_bytes,
+	    .read = p->read_bytes,
+	    .written = p->written_bytes,
+	    .zero = p->zero_bytes,
+	    .skipped = p->skipped_bytes,
+	    .held_ms = p->held_ms,
+	};
+
+	work_moved(w, &moved);
+}

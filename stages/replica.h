@@ -46,4 +46,7 @@ json_t *replica_facts(const struct work *w, const struct volume *volume,
 int replica_verify(struct work *w, const struct volume *volume,
 		   json_t **ret_facts, struct err *err);
 
+/* Tells the run how far a copy or verification is. */
+void replica_tell(struct work *w, const struct copy_progress *p);
+
 #endif

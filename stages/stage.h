@@ -72,6 +72,13 @@ struct work {
 
 /* Progress, dropped when the parent is busy; never blocks. */
 void work_progress(struct work *w, uint64_t done, uint64_t total);
+/* Of a disk that is copied or verified, in bytes: `done` are settled, of which
+ * some were read and written now, some found zero, some durable before. */
+struct moved {
+	uint64_t done, total, read, written, zero, skipped;
+	int64_t held_ms; /* waited for its share of the bandwidth */
+};
+void work_moved(struct work *w, const struct moved *moved);
 /* What is being done or waited for, in a few words; dropped likewise. */
 void work_doing(struct work *w, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

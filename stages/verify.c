@@ -33,7 +33,7 @@ show_progress(void *arg, const struct copy_progress *p)
 {
 	struct work *w = arg;
 
-	work_progress(w, p->done_bytes, p->total_bytes);
+	replica_tell(w, p);
 	return work_stopping(w);
 }
 

@@ -145,10 +145,10 @@ all_copy() {
 }
 again 'limits: {bandwidth: 1Mi, priority: low}'
 check 'with low priority the scheduler sees it, and the disk scheduler' '
-	palletjack run m.yaml 2>err &
+	palletjack run --events events m.yaml 2>err &
 	echo $! >run
 	within 30 all_copy
-	! command -v ionice ||
+	test -z "$(command -v ionice)" ||
 		test "$(ionice -p "$(head -n 1 pids)")" = "best-effort: prio 7"
 '
 check 'a step that is killed while it waits takes nothing with it' '
@@ -156,4 +156,23 @@ check 'a step that is killed while it waits takes nothing with it' '
 	within 60 test_is_gone "$(cat run)" && disks_are_right &&
 	test "$(journals intent | jq length)" -eq 5
 '
+check 'whoever reads the events sees how far it is' '
+	grep "\"progress\"" events >told && cat told
+	jq -se "all(.[]; .type == \"progress\" and (.step | startswith(\"cutover/\"))
+		and .total == 8388608 and .done <= .total and .read <= 2097152
+		and .written <= .read and .skipped == 0 and .heldMs > 0
+		and .rate >= 0 and .rate < 4194304) and length > 0" told
+'
+check 'which no journal keeps' '
+	refute grep "\"progress\"" "$PALLETJACK_STATE"/t/p/*/journal
+'
+if command -v script >/dev/null; then
+	check 'on a terminal a copy says how fast it is, and how long it takes' '
+		script -qec "$(command -v palletjack || echo "$PALLETJACK") copy --ledger l.t --bandwidth 1Mi src t.raw" \
+			/dev/null </dev/null >typed && tr "\r" "\n" <typed | tail -n 20
+		grep -q " % .* of 40 MiB .*/s .* left" typed
+	'
+else
+	skip 'there is no script(1)' 'progress on a terminal'
+fi
 test_end

@@ -156,6 +156,12 @@ work_progress(struct work *w, uint64_t done, uint64_t total)
 }
 
 void
+work_moved(struct work *w, const struct moved *moved)
+{
+	(void)w, (void)moved;
+}
+
+void
 work_doing(struct work *w, const char *fmt, ...)
 {
 	(void)w, (void)fmt;
