@@ -53,6 +53,9 @@ static const char base_text[] =
     " {'apiVersion': 'palletjack.io/v1alpha1', 'kind': 'RunPolicy',"
     "  'metadata': {'name': 'default', 'namespace': 'demo'},"
     "  'spec': {'bootTest': 'once',"
+    "           'limits': {'bandwidthByTime': ["
+    "             {'from': '08:00', 'to': '18:00', 'days': ['mon'],"
+    "              'bandwidth': '10M', 'bandwidthPerEndpoint': '5M'}]},"
     "           'waves': [{'name': 'first', 'vms': ['web']}]}},"
     " {'apiVersion': 'forklift.konveyor.io/v1beta1', 'kind': 'Plan',"
     "  'metadata': {'name': 'web', 'namespace': 'demo'},"
@@ -109,6 +112,8 @@ static const struct {
     {"spec.vmCutover[].id", "'vm-1'"},
     {"Script hook spec.file", "'edited.lua'"},
     {"spec.deadlines.stage", "{'cutover': '3h'}"},
+    {"spec.limits.bandwidthByTime[].from", "'07:30'"},
+    {"spec.limits.bandwidthByTime[].to", "'24:00'"},
     {"spec.cutover.window", "'Sat 22:00-04:00'"},
     {"spec.verifySample", "'20%'"},
     {"spec.bootProbe.serial", "'login:'"},
