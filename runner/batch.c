@@ -468,7 +468,7 @@ batch_open(const struct manifest *manifest, const struct plan *plan,
 			settle_online(b, opts);
 	}
 	if (!opts->offline)
-		batch_find_claims(b);
+		batch_find_claims(b, opts);
 	line_up(b);
 	if (review(b, opts, err) < 0)
 		return -1;

@@ -32,6 +32,9 @@ struct batch_vm {
 	struct err error; /* of BATCH_BACK */
 	/* Whose the target is, where it is another's (target.h, claimant). */
 	json_t *claim;
+	/* The target says that its disks are committed, the journal does not:
+	 * the state directory is older than they are. */
+	bool outdated;
 	/* Why all is begun anew beside the disks that are there, or NULL. */
 	char *renew;
 	struct due due; /* known of what is not finished */

@@ -28,13 +28,21 @@ ask_for_claims(void *arg, struct work_link *link, json_t **ret_answer,
 	(void)link, (void)err;
 	for (size_t i = 0; i < b->nvms; i++) {
 		const struct batch_vm *v = &b->vms[i];
+		bool committed = false;
 		json_t *claim = NULL;
 		struct err ignored;
 
-		if (batch_is_to_move(v) &&
-		    stages_claimant(&v->run.view, &claim, &ignored) == 0 &&
-		    claim)
-			json_object_set_new(all, v->run.pvm->key, claim);
+		if (!batch_is_to_move(v) ||
+		    stages_claimant(&v->run.view, &claim, &ignored) < 0)
+			continue;
+		if (!claim)
+			(void)stages_committed(&v->run.view, &committed,
+					       &ignored);
+		if (claim || committed)
+			json_object_set_new(
+			    all, v->run.pvm->key,
+			    json_pack("{s:o*, s:b}", "claim", claim,
+				      "committed", committed));
 	}
 	*ret_answer = all;
 	return 0;
@@ -63,8 +71,25 @@ note_claim(struct batch_vm *v, json_t *claim)
 		v->run.view.takeover = word_of(v, "id");
 }
 
+/* A commit, or that its disks are to be set aside, is on record before the
+ * target knows of it. */
+static void
+note_commit(struct batch_vm *v, const json_t *committed,
+	    const struct batch_opts *opts)
+{
+	const struct history *h = v->run.state->history;
+	const struct step_history *aside =
+	    history_past(h, stage_set_aside.name);
+
+	if (!json_is_true(committed) || history_step(h, "commit") ||
+	    (h->aside > 0 && (!aside || aside->state != HISTORY_DONE)))
+		return;
+	v->outdated = true;
+	batch_schedule(v, opts);
+}
+
 void
-batch_find_claims(struct batch *b)
+batch_find_claims(struct batch *b, const struct batch_opts *opts)
 {
 	json_t *answer = NULL;
 	struct err ignored;
@@ -73,11 +98,15 @@ batch_find_claims(struct batch *b)
 	    ask(ask_for_claims, b, "asking whose the target is",
 		b->plan->policy->deadlines.wait_ms, &answer, &ignored) < 0)
 		return;
-	for (size_t i = 0; i < b->nvms; i++)
-		if (batch_is_to_move(&b->vms[i]))
-			note_claim(
-			    &b->vms[i],
-			    json_object_get(answer, b->vms[i].run.pvm->key));
+	for (size_t i = 0; i < b->nvms; i++) {
+		struct batch_vm *v = &b->vms[i];
+		const json_t *its = json_object_get(answer, v->run.pvm->key);
+
+		if (!batch_is_to_move(v))
+			continue;
+		note_claim(v, json_object_get(its, "claim"));
+		note_commit(v, json_object_get(its, "committed"), opts);
+	}
 	json_decref(answer);
 }
 

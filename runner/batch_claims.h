@@ -8,7 +8,7 @@
 #include "batch.h"
 
 /* Asks the target: `claim` of the vms that are to be moved. */
-void batch_find_claims(struct batch *b);
+void batch_find_claims(struct batch *b, const struct batch_opts *opts);
 /* Is it another's, and nobody accepted that it is taken over? */
 bool batch_claim_bars(const struct batch_vm *v);
 /* Keeps the vm back (ERR_HELD) and says how to go on. */

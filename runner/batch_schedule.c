@@ -28,8 +28,13 @@ batch_schedule(struct batch_vm *v, const struct batch_opts *opts)
 	free(v->renew);
 	v->renew = NULL;
 	batch_schedule_as(v, &how);
-	if (v->run.schedule->renew) {
+	if (v->outdated)
+		v->renew = mem_strdup("a commit was begun that this state "
+				      "directory does not know of: it is older "
+				      "than the target's disks");
+	else if (v->run.schedule->renew)
 		v->renew = steal(&v->run.schedule->renew);
+	if (v->renew) {
 		how.renew = v->renew;
 		v->run.view.aside = v->run.state->history->renewals + 1;
 		batch_schedule_as(v, &how);

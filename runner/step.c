@@ -38,7 +38,8 @@ child_main(const struct child_opts *opts, int socket, pid_t parent,
 	   child_fn *fn, void *arg)
 {
 	static const struct rlimit no_core = {0, 0};
-	int keep[3 + CHILD_SLOTS] = {socket, opts->keep_fd, opts->log_fd};
+	int keep[4 + CHILD_SLOTS] = {socket, opts->keep_fd, opts->log_fd};
+	size_t nkeep = 3;
 	struct work_link link = {.socket = socket};
 	json_t *facts = NULL;
 	struct err err;
@@ -54,10 +55,14 @@ child_main(const struct child_opts *opts, int socket, pid_t parent,
 	signal(SIGPIPE, SIG_IGN);
 	read_nothing();
 	for (size_t i = 0; i < opts->nslots; i++) {
-		keep[3 + i] = opts->slots[i];
+		keep[nkeep++] = opts->slots[i];
 		process_inherit(opts->slots[i]);
 	}
-	process_close_others(keep, 3 + opts->nslots);
+	if (opts->held_fd > 0) {
+		keep[nkeep++] = opts->held_fd;
+		process_inherit(opts->held_fd);
+	}
+	process_close_others(keep, nkeep);
 	if (opts->keep_fd >= 0)
 		process_inherit(opts->keep_fd);
 	log_redirect(opts->log_fd);

@@ -35,6 +35,7 @@ struct child {
 struct child_opts {
 	int keep_fd; /* stays open and is inherited by helpers; -1 none */
 	int log_fd;  /* the vm's log; -1 none */
+	int held_fd; /* the lock at the target, inherited likewise; 0 none */
 	/* Locks that prove that it is at work, inherited likewise. */
 	int slots[CHILD_SLOTS];
 	size_t nslots;

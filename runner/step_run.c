@@ -288,6 +288,17 @@ keep_held(struct step_run *s)
 		close(s->vm->held_fd);
 	s->vm->held_fd = s->child.held;
 	s->child.held = -1;
+	vm_touch(s->run, s->vm);
+	run_settle(s->run);
+}
+
+/* The first step to find its vm's place takes the lock there, and all others
+ * have it from the run: two that took it at once would keep each other out. */
+static bool
+may_take_lock(const struct step_run *s)
+{
+	return s->vm->held_fd > 0 || s->vm->work->nrunning == 0 ||
+	       !stages_can_be_claimed(s->run->opts->plan);
 }
 
 /* For who reads the stream; the journal has nothing of it. */
@@ -415,6 +426,7 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 	    .unsettled = is_unsettled(s, past),
 	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
 	    .bandwidth = s->run->bandwidth,
+	    .held_fd = s->vm->held_fd,
 	    .facts = s->facts_before,
 	    .recorded = s->recorded_before,
 	};
@@ -435,7 +447,8 @@ step_begin(struct step_run *s)
 	struct run *r = s->run;
 	int64_t deadline_ms = step_limit_ms(s);
 	struct child_opts opts = {.keep_fd = s->vm->state->writers,
-				  .log_fd = s->vm->log_fd};
+				  .log_fd = s->vm->log_fd,
+				  .held_fd = s->vm->held_fd};
 	struct err err;
 
 	opts.nslots = step_slots(s, opts.slots);
@@ -466,6 +479,6 @@ step_begin(struct step_run *s)
 void
 step_try_begin(struct step_run *s)
 {
-	if (step_has_place(s))
+	if (may_take_lock(s) && step_has_place(s))
 		step_begin(s);
 }

@@ -48,10 +48,23 @@ deadline_ms(const struct run_policy *policy)
 }
 
 /* Once commit began, a replica is no longer what was copied: converting it
- * would be converting our own result. */
+ * would be converting our own result.  The target knows that better than a
+ * state directory, which may be an older copy of what it was. */
 static int
-refuse_sealed(const struct work *w, struct err *err)
+refuse_sealed(const struct work *w, const struct place *p, struct err *err)
 {
+	bool committed;
+
+	if (place_is_committed(p, &committed, err) < 0)
+		return -1;
+	if (committed)
+		return err_set(err, ERR_FAIL,
+			       "what is at the target has been committed, at "
+			       "least in part: it cannot be converted again; "
+			       "'palletjack plan' says how to set it aside "
+			       "and copy anew");
+	if (place_is_as_copied(w, p, err) < 0)
+		return -1;
 	for (size_t i = 0; i < w->view->shape->ndisks; i++) {
 		const struct inv_disk *d = w->view->shape->disks[i].source;
 		CLEANUP(mem_freep) char *path = place_ledger(w->view, d);
@@ -241,7 +254,7 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	CLEANUP(mem_freep) char *scratch = NULL;
 
 	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
-	    refuse_sealed(w, err) < 0)
+	    refuse_sealed(w, &p, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
 	if (fs_mkdirs(scratch, 0700, err) < 0)
@@ -260,7 +273,7 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 	int rc;
 
 	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
-	    refuse_sealed(w, err) < 0)
+	    refuse_sealed(w, &p, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
 	dir = mem_printf("%s/ov.%" JSON_INTEGER_FORMAT, scratch, last);

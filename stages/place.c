@@ -3,6 +3,7 @@
 #include "stages/place.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -53,10 +54,11 @@ place_hold(struct work *w, const struct place *p, struct err *err)
 {
 	int fd = -1;
 
-	if (p->ops->hold(&p->vm, &fd, err) < 0)
+	if (p->ops->hold(&p->vm, w->held_fd, &fd, err) < 0)
 		return -1;
 	/* the run keeps it from now on, and so do our helpers */
 	if (fd >= 0) {
+		w->held_fd = fd;
 		process_inherit(fd);
 		work_hold(w, fd);
 	}
@@ -139,6 +141,44 @@ place_must_be_off(const struct place *p, struct err *err)
 		return 0;
 	return err_set(err, ERR_RETRY, "the target '%s' is not off",
 		       p->vm.shape->name);
+}
+
+int
+place_is_committed(const struct place *p, bool *ret, struct err *err)
+{
+	*ret = false;
+	for (size_t i = 0; !*ret && i < p->vm.shape->ndisks; i++) {
+		CLEANUP(mem_freep) char *id = NULL;
+
+		if (p->ops->volume_is(&p->vm, i, &id, ret, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+place_is_as_copied(const struct work *w, const struct place *p, struct err *err)
+{
+	for (size_t i = 0; i < p->vm.shape->ndisks; i++) {
+		CLEANUP(mem_freep)
+		char *step =
+		    mem_printf("cutover/%s", p->vm.shape->disks[i].source->id);
+		CLEANUP(mem_freep) char *id = NULL;
+		const char *copied = json_string_value(
+		    json_object_get(work_fact(w, step), "volumeId"));
+		bool sealed;
+
+		if (p->ops->volume_is(&p->vm, i, &id, &sealed, err) < 0)
+			return -1;
+		if (copied && (!id || strcmp(id, copied) != 0))
+			return err_set(err, ERR_FAIL,
+				       "'%s' is not the volume that was copied "
+				       "to: somebody made it anew, maybe with "
+				       "a copy of this state directory; 'run "
+				       "--redo cutover' copies anew",
+				       p->volumes[i].path);
+	}
+	return 0;
 }
 
 char *

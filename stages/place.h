@@ -18,6 +18,11 @@ void place_done(struct place *p); /* {0} is fine */
 
 /* Says at the target that somebody works there, where it is ours. */
 int place_hold(struct work *w, const struct place *p, struct err *err);
+/* Was a commit to any of its volumes begun, whoever knows of it? */
+int place_is_committed(const struct place *p, bool *ret, struct err *err);
+/* ERR_FAIL unless the volumes are those that this state copied to. */
+int place_is_as_copied(const struct work *w, const struct place *p,
+		       struct err *err);
 /* Claims the target and holds it; takes it over where that was accepted. */
 int place_claim(struct work *w, const struct place *p, struct err *err);
 /* Is there anything of ours at the target?  Foreign: ERR_HELD.  Where the

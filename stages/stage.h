@@ -63,6 +63,7 @@ struct work {
 	 * that it succeeded: it may have done all of it, a part, or nothing. */
 	bool unsettled;
 	int64_t mono_deadline_ms; /* 0: none */
+	int held_fd;		  /* the run's lock at the target; 0: none */
 	const json_t *facts;	  /* step id to the result of that step */
 	const json_t
 	    *recorded; /* what earlier attempts of this step recorded */
@@ -198,6 +199,9 @@ char *stages_aside_text(const struct view *v);
  * target.h.  Targets where nobody can be are not asked. */
 bool stages_can_be_claimed(const struct plan *plan);
 int stages_claimant(const struct view *v, json_t **ret, struct err *err);
+/* Was a commit to its disks begun, by what the target says?  Not asked of what
+ * is another's, or handed over. */
+int stages_committed(const struct view *v, bool *ret, struct err *err);
 
 /* May the vm be given back to its source?  ERR_FAIL when its target may have
  * run and that is not meant to be lost; ERR_HELD when it is another's. */

@@ -142,6 +142,23 @@ stages_claimant(const struct view *v, json_t **ret, struct err *err)
 	return p.ops->claimant(&p.vm, ret, err);
 }
 
+int
+stages_committed(const struct view *v, bool *ret, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	enum handover mark = HANDOVER_NONE;
+	bool ours = false;
+
+	*ret = false;
+	if (!stages_can_be_claimed(v->plan))
+		return 0;
+	if (place_open(v, &p, err) < 0 || p.ops->owned(&p.vm, &ours, err) < 0 ||
+	    p.ops->marked(&p.vm, &mark, err) < 0)
+		return -1;
+	return ours && mark == HANDOVER_NONE ? place_is_committed(&p, ret, err)
+					     : 0;
+}
+
 /* The lock first, then the look at whose it is. */
 static int
 hold_target(struct work *w, struct err *err)

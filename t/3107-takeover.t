@@ -119,7 +119,7 @@ check 'what was handed over is taken over by nobody' '
 '
 check 'as long as somebody works on it, nobody takes it over' '
 	begin && digest b >licence
-	flock -F -s target/web/palletjack.json.lock sh -c ": >held; exec sleep 600" &
+	flock -F -x target/web/palletjack.json.lock sh -c ": >held; exec sleep 600" &
 	holder=$!
 	within 30 test -e held
 	exits 4 b run --accept "$(cat licence)" m.yaml 2>said || { kill $holder; exit 1; }

@@ -5,7 +5,8 @@
  *     palletjack.json             the claim: whose this is
  *     palletjack.json.lock        held by the run that works on it
  *     handover.json               the hand-over mark, once handed over
- *     disk-0.raw  disk-0.raw.id   a volume, and what identifies its contents
+ *     disk-0.raw  disk-0.raw.id   a volume, and what identifies its contents;
+ *                                 its second line: a commit was begun
  *     overlays/                   scratch of conversion and boot test
  *     disk-0.aside-1.raw          what was committed before it was copied anew,
  *     overlays.aside-1/  ...      and what belonged to it
@@ -73,7 +74,8 @@ int local_marked(const struct target_vm *t, enum handover *ret,
 		 struct err *err);
 
 /* local_lock.c */
-int local_hold(const struct target_vm *t, int *ret_fd, struct err *err);
+int local_hold(const struct target_vm *t, int held, int *ret_fd,
+	       struct err *err);
 /* Who works on the vm whose home that is, caller frees; NULL: nobody. */
 char *local_holder(const char *dir);
 /* Makes a takeable directory ours; `text` is our claim. */
@@ -85,6 +87,9 @@ char *local_volume_id(const struct target_vm *t, size_t n); /* a path */
 void local_volume(const struct target_vm *t, size_t n, struct volume *ret);
 int local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 			bool *ret_fresh, struct err *err);
+int local_volume_is(const struct target_vm *t, size_t n, char **ret_id,
+		    bool *ret_sealed, struct err *err);
+int local_seal(const struct target_vm *t, struct err *err);
 
 /* local_check.c */
 int local_check(const struct target_vm *t, struct findings *findings,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who works on a local vm, and taking it over from a state that is given up.
  *
- * Whoever works holds the lock beside the claim, shared, from its first step
- * to its end, and so does every helper that may write.  Who takes over holds
- * it alone: nobody works then, and of two takers one is first.  A lock is
- * taken first and the claim read after, on both sides. */
+ * Whoever works holds the lock beside the claim, alone, from its first step to
+ * its end.  A run's steps and every helper that may write have the very open
+ * file that the first step opened: the lock stands until the last of them is
+ * gone, and no other run gets it, not even one that goes by a copy of the same
+ * state directory.  Who takes over holds it alone, too.  A lock is taken first
+ * and the claim read after, on both sides. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,7 +22,8 @@
 #include "stages/target/local.h"
 
 #define WHO_SIZE 256
-#define TAKERS_DEADLINE_MS 10000
+/* What an earlier run left may still be about to end. */
+#define HOLD_DEADLINE_MS 5000
 
 /* Is the name still that of the file? gc removes it with all the rest. */
 static bool
@@ -33,6 +36,7 @@ is_still(int fd, const char *path)
 	       open_one.st_dev == named.st_dev;
 }
 
+/* The run, whose step this is. */
 static void
 say_who(int fd)
 {
@@ -41,7 +45,7 @@ say_who(int fd)
 	struct err ignored;
 
 	gethostname(host, sizeof(host) - 1);
-	who = mem_printf("process %d on %s since %s\n", (int)getpid(), host,
+	who = mem_printf("process %d on %s since %s\n", (int)getppid(), host,
 			 clock_format(clock_wall_ms(), now));
 	/* only for people: not being able to say it changes nothing */
 	if (ftruncate(fd, 0) == 0)
@@ -68,28 +72,34 @@ open_lock(const char *dir, int *ret, struct err *err)
 	return *ret < 0 ? err_sys(err, "cannot open lock '%s'", path) : 0;
 }
 
-/* Waits a little for one who takes over: then the claim says who. */
+/* Waits a little for one who takes over, then the claim says who, and for one
+ * who ends. */
 static int
-lock_shared(int fd, const char *dir, struct err *err)
+lock_patiently(int fd, const char *dir, struct err *err)
 {
-	int64_t until = clock_mono_ms() + TAKERS_DEADLINE_MS;
+	int64_t until = clock_mono_ms() + HOLD_DEADLINE_MS;
 
-	while (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
 			return err_sys(err, "cannot lock '%s/%s'", dir,
 				       LOCAL_HELD);
-		if (clock_mono_ms() > until)
+		if (clock_mono_ms() > until) {
+			CLEANUP(mem_freep) char *who = read_who(fd);
+
 			return err_set(err, ERR_HELD,
-				       "'%s' is being taken over by another "
-				       "state directory",
-				       dir);
+				       "'%s' is being worked on by %s, or by "
+				       "what that left: it may go by a copy of "
+				       "this state directory; nothing is "
+				       "written there before it has ended",
+				       dir, who);
+		}
 		poll(NULL, 0, 10);
 	}
 	return 0;
 }
 
 int
-local_hold(const struct target_vm *t, int *ret_fd, struct err *err)
+local_hold(const struct target_vm *t, int held, int *ret_fd, struct err *err)
 {
 	CLEANUP(mem_freep) char *home = local_home(t);
 	CLEANUP(mem_freep) char *path = fs_path(home, LOCAL_HELD);
@@ -97,9 +107,10 @@ local_hold(const struct target_vm *t, int *ret_fd, struct err *err)
 	struct err ignored;
 
 	*ret_fd = -1;
-	if (local_claimed(t, home, &ignored) != 1)
+	if (local_claimed(t, home, &ignored) != 1 ||
+	    (held > 0 && is_still(held, path)))
 		return 0;
-	if (open_lock(home, &fd, err) < 0 || lock_shared(fd, home, err) < 0)
+	if (open_lock(home, &fd, err) < 0 || lock_patiently(fd, home, err) < 0)
 		return -1;
 	/* whose it became meanwhile is for the guard to say */
 	if (!is_still(fd, path) || local_claimed(t, home, &ignored) != 1)
@@ -116,8 +127,8 @@ local_holder(const char *dir)
 	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_HELD);
 	CLEANUP(mem_closep) int fd = open(path, O_RDWR | O_CLOEXEC);
 
-	/* as it is only looked at, it does not stop two who look at once */
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+	/* shared: two may look at once */
+	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
 		return NULL;
 	return read_who(fd);
 }

@@ -16,6 +16,7 @@
 #include "stages/target/local.h"
 
 #define ID_BYTES 16
+#define SEAL "committed\n" /* its second line, from the commit's begin on */
 #define QEMU_IMG_DEADLINE_MS 60000
 
 void
@@ -40,15 +41,17 @@ local_volume_id(const struct target_vm *t, size_t n)
 
 /* *ret stays NULL where there is none. */
 static int
-read_id(const char *path, char **ret, struct err *err)
+read_id(const char *path, char **ret, bool *ret_sealed, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 
 	if (fs_read(path, 1024, true, &text, err) < 0)
 		return -1;
-	if (text.len != 2 * ID_BYTES + 1 || text.data[text.len - 1] != '\n')
+	if (text.len < 2 * ID_BYTES + 1 || text.data[2 * ID_BYTES] != '\n')
 		return 0;
-	*ret = mem_strndup(text.data, text.len - 1);
+	*ret = mem_strndup(text.data, 2 * ID_BYTES);
+	/* whatever else is said: more than that it is a replica */
+	*ret_sealed = text.len > 2 * ID_BYTES + 1;
 	return 0;
 }
 
@@ -187,13 +190,21 @@ local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 	const struct shape_disk *d = &t->shape->disks[n];
 	CLEANUP(mem_freep) char *path = local_volume_id(t, n), *id = NULL;
 	CLEANUP(volume_done) struct volume v = {0};
+	bool sealed = false;
 
 	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
 		return -1;
 	local_volume(t, n, &v);
-	if (read_id(path, &id, err) < 0)
+	if (read_id(path, &id, &sealed, err) < 0)
 		return -1;
 	if (id && fs_exists(v.path)) {
+		if (sealed)
+			return err_set(err, ERR_FAIL,
+				       "'%s' has been committed, at least in "
+				       "part: nothing is copied to it; "
+				       "'palletjack plan' says how to set it "
+				       "aside and copy anew",
+				       v.path);
 		if (check_existing(&v, d, err) < 0)
 			return -1;
 		*ret_fresh = false;
@@ -203,5 +214,48 @@ local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 	if (create_anew(&v, d, path, ret_id, err) < 0)
 		return -1;
 	*ret_fresh = true;
+	return 0;
+}
+
+int
+local_volume_is(const struct target_vm *t, size_t n, char **ret_id,
+		bool *ret_sealed, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = local_volume_id(t, n);
+	CLEANUP(volume_done) struct volume v = {0};
+
+	*ret_id = NULL;
+	*ret_sealed = false;
+	local_volume(t, n, &v);
+	return fs_exists(v.path) ? read_id(path, ret_id, ret_sealed, err) : 0;
+}
+
+static int
+seal_volume(const struct target_vm *t, size_t n, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = local_volume_id(t, n);
+	CLEANUP(mem_freep) char *id = NULL, *text = NULL;
+	bool sealed;
+
+	if (local_volume_is(t, n, &id, &sealed, err) < 0)
+		return -1;
+	if (!id)
+		return err_set(err, ERR_FAIL,
+			       "'%s' or what it names is gone: the disk must "
+			       "be copied anew",
+			       path);
+	text = mem_printf("%s\n" SEAL, id);
+	/* written aside and renamed, all of it synced */
+	return sealed ? 0 : fs_write(path, text, strlen(text), 0644, err);
+}
+
+int
+local_seal(const struct target_vm *t, struct err *err)
+{
+	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+		return -1;
+	for (size_t i = 0; i < t->shape->ndisks; i++)
+		if (seal_volume(t, i, err) < 0)
+			return -1;
 	return 0;
 }

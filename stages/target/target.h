@@ -74,9 +74,12 @@ struct target_ops {
 	 * the "claim" itself, and "heldBy" while somebody works on it. */
 	int (*claimant)(const struct target_vm *t, json_t **ret,
 			struct err *err);
-	/* Where our claim is: *ret_fd is a lock that says that we work there,
-	 * as long as anybody has it open; else -1. */
-	int (*hold)(const struct target_vm *t, int *ret_fd, struct err *err);
+	/* Where our claim is: *ret_fd is a lock that keeps every other run from
+	 * working there, as long as anybody has it open; else -1.  `held` is
+	 * the one this run has already, or 0: while that is good, -1.  ERR_HELD
+	 * when another run has it. */
+	int (*hold)(const struct target_vm *t, int held, int *ret_fd,
+		    struct err *err);
 
 	/* Where disk number `n` goes; pure. */
 	void (*volume)(const struct target_vm *t, size_t n, struct volume *ret);
@@ -86,6 +89,15 @@ struct target_ops {
 	 * another id means other contents.  *ret_fresh: it was made now. */
 	int (*create_volume)(const struct target_vm *t, size_t n, char **ret_id,
 			     bool *ret_fresh, struct err *err);
+
+	/* The id of the volume that is there (caller frees; NULL: there is
+	 * none), and whether it was sealed.  Changes nothing. */
+	int (*volume_is)(const struct target_vm *t, size_t n, char **ret_id,
+			 bool *ret_sealed, struct err *err);
+	/* Before a commit's first byte: says at the target, for whoever comes
+	 * with whatever state, that these volumes are replicas no more.  From
+	 * then on create_volume refuses them; it ends with their ids. */
+	int (*seal)(const struct target_vm *t, struct err *err);
 
 	/* Where set_aside puts that disk; pure, caller frees. */
 	char *(*aside)(const struct target_vm *t, size_t n);
