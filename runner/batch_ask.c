@@ -40,12 +40,13 @@ ask_source(void *arg, struct work_link *link, json_t **ret_answer,
 {
 	const struct endpoint *source = arg;
 	struct inventory *inv = inventory_new();
+	int rc = stages_inventory(source, inv, err);
 
 	(void)link;
-	if (stages_inventory(source, inv, err) < 0)
-		return -1;
-	*ret_answer = inventory_to_json(inv);
-	return 0;
+	if (rc == 0)
+		*ret_answer = inventory_to_json(inv);
+	inventory_free(inv);
+	return rc;
 }
 
 static int64_t
@@ -111,6 +112,8 @@ check_vms(void *arg, struct work_link *link, json_t **ret_answer,
 	}
 	stages_checked_done(&checked);
 	*ret_answer = findings_to_json(&f);
+	findings_done(&f);
+	arena_free(f.arena);
 	return 0;
 }
 
