@@ -106,9 +106,11 @@ poll_requests(void *arg)
 	bool heard = false;
 
 	for (size_t i = 0; i < r->nvms && !r->broken; i++)
-		if (!r->vms[i].work->ended)
-			heard |= hear(r, &r->vms[i]) | back_out(r, &r->vms[i]) |
-				 r->vms[i].work->parked;
+		if (!r->vms[i].work->ended) {
+			heard |= hear(r, &r->vms[i]);
+			heard |= back_out(r, &r->vms[i]);
+			heard |= r->vms[i].work->parked;
+		}
 	if (r->opts->events)
 		events_flush(r->opts->events);
 	if (heard)

@@ -300,8 +300,8 @@ test_lists(void)
 	    "[{\"start\": 1, \"length\": 5}]",
 	    "[3]",
 	    "[",
-	    "[{\"offset\":0,\"length\":5,\"type\":0,"
-	    "\"description\":\"data\"}]",
+	    ("[{\"offset\":0,\"length\":5,\"type\":0,"
+	     "\"description\":\"data\"}]"),
 	    "[{\"offset\":0,\"length\":5,\"type\":1}]",
 	    "5",
 	    "a 5",
