@@ -7,7 +7,7 @@
 #   make install    PREFIX=/usr/local DESTDIR=
 #
 # SANITIZE=address,undefined builds beside the normal build; V=1 shows the
-# commands; PROVE_OPTS=-v the tests' own lines.
+# commands; PROVE_OPTS=-v the tests' own lines, PROVE_OPTS=--timer their time.
 
 -include config.mak
 
@@ -72,13 +72,15 @@ $(B)/lua/host.o: $(B)/lua/prelude.inc
 deps:
 	@test "$(DEPS)" = no || t/deps.sh
 
-# One process a core at most: the tests wait for real servers.
 TEST_ENV = PALLETJACK="$(CURDIR)/$(B)/palletjack"
 PROVE = $(TEST_ENV) prove -e '' $(PROVE_OPTS)
 
+# A test a core, the shell tests first, as they take longer; PROVE_OPTS=-j1 runs
+# one at a time.
+check: override PROVE_OPTS := -j$(shell nproc) $(PROVE_OPTS)
 check: deps
 	@$(MAKE) --no-print-directory all units
-	$(PROVE) $(UNIT) t/*.t
+	$(PROVE) t/*.t $(UNIT)
 
 # A real guest: built, converted by virt-v2v, booted, killed and resumed.
 check-guest: deps
