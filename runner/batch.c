@@ -35,6 +35,24 @@ keep_back(struct batch_vm *v, const struct err *err)
 	v->error = *err;
 }
 
+/* What the last cutover that was done gave, or NULL. */
+static const json_t *
+cutover_of(const struct history *h)
+{
+	const struct step_history *past = history_step(h, "cutover");
+
+	return past ? past->facts : NULL;
+}
+
+/* The history goes on while the view stays as it is. */
+static const char *
+keep_text(struct batch *b, const json_t *facts, const char *key)
+{
+	const char *text = json_string_value(json_object_get(facts, key));
+
+	return text ? arena_strdup(b->arena, text) : NULL;
+}
+
 /* `fallback` is the name for a vm that has none yet; once chosen it stays:
  * other vms that come or go rename nobody. */
 static void
@@ -47,6 +65,8 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	    v->run.aim == AIM_RUN ? v->run.pvm->target_name : NULL;
 	const char *name = asked ? asked : chosen ? chosen : fallback;
 
+	const json_t *cut = cutover_of(v->run.state->history);
+
 	v->run.view = (struct view){
 	    .manifest = b->manifest,
 	    .plan = b->plan,
@@ -57,6 +77,8 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	    .state_dir = v->run.state->dir,
 	    .state_uuid = v->run.state->uuid,
 	    .aside = v->run.state->history->aside,
+	    .epoch_before = keep_text(b, cut, CUTOVER_BEFORE),
+	    .epoch_left = keep_text(b, cut, CUTOVER_LEFT),
 	};
 }
 

@@ -70,6 +70,28 @@ stop_source(struct work *w, const struct source_ops *ops, struct err *err)
 	return 0;
 }
 
+/* How it was, and what it was left as: what comes after it works on a source
+ * that nobody started since. */
+static int
+tell_cutover(struct work *w, const struct source_ops *ops, const char *was,
+	     json_t **ret_facts, struct err *err)
+{
+	CLEANUP(mem_freep) char *before = inputs_epoch(w->view);
+	CLEANUP(mem_freep) char *left = NULL;
+
+	if (ops->power_off && ops->epoch &&
+	    ops->epoch(w->view->plan->source, w->view->vm, &left, err) < 0)
+		return err_wrap(err, "looking at the stopped source");
+	*ret_facts = json_pack("{s:s}", "power", was);
+	if (left) {
+		json_object_set_new(*ret_facts, CUTOVER_BEFORE,
+				    json_string(before));
+		json_object_set_new(*ret_facts, CUTOVER_LEFT,
+				    json_string(left));
+	}
+	return 0;
+}
+
 static int
 cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 {
@@ -85,8 +107,7 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	if (remember_power(w, source, &was, err) < 0 ||
 	    stop_source(w, source, err) < 0)
 		return -1;
-	*ret_facts = json_pack("{s:s}", "power", was);
-	return 0;
+	return tell_cutover(w, source, was, ret_facts, err);
 }
 
 /* Claimed, known how it was, and off: stopping it is over. */
@@ -109,9 +130,9 @@ cutover_probe(struct work *w, bool *ret_done, json_t **ret_facts,
 	    ops->power_state(w->view->plan->source, w->view->vm, &now, err) < 0)
 		return err_wrap(err, "asking whether the source runs");
 	*ret_done = ours && now == POWER_STATE_OFF;
-	if (*ret_done)
-		*ret_facts = json_pack("{s:O}", "power", was);
-	return 0;
+	if (!*ret_done)
+		return 0;
+	return tell_cutover(w, ops, json_string_value(was), ret_facts, err);
 }
 
 /* Giving the source back. */

@@ -28,11 +28,20 @@ add_disk(const struct inv_disk *disk, const struct volume *volume, json_t *ret)
 		      volume ? volume->format : ""));
 }
 
+const char *
+inputs_epoch_at(const struct view *v, const char *now)
+{
+	bool as_left = v->epoch_left && strcmp(now, v->epoch_left) == 0;
+
+	return as_left ? v->epoch_before : now;
+}
+
 char *
 inputs_epoch(const struct view *v)
 {
-	return fake_is(v->plan->source->type) ? fake_epoch(v)
-					      : mem_strdup(v->vm->epoch);
+	if (fake_is(v->plan->source->type))
+		return fake_epoch(v);
+	return mem_strdup(inputs_epoch_at(v, v->vm->epoch));
 }
 
 void

@@ -20,6 +20,8 @@ void inputs_converted(const struct view *v, json_t *ret);
 void inputs_shape(const struct view *v, json_t *ret);
 /* What stretch of the source's life it is now; caller frees. */
 char *inputs_epoch(const struct view *v);
+/* The same of a source whose epoch is `now`; borrowed. */
+const char *inputs_epoch_at(const struct view *v, const char *now);
 void inputs_set(json_t *ret, const char *name, const char *value);
 
 #endif

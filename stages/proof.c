@@ -11,6 +11,7 @@
 #include "io/nbd.h"
 #include "stages/copy/copy.h"
 #include "stages/fake.h"
+#include "stages/inputs.h"
 #include "stages/place.h"
 #include "stages/source/source.h"
 
@@ -147,7 +148,7 @@ check_source(struct proving *p, struct err *err)
 		return 0;
 	if (ops->epoch(v->plan->source, v->vm, &now, err) < 0)
 		return err_wrap(err, "looking whether the source changed");
-	if (strcmp(now, was) == 0)
+	if (strcmp(inputs_epoch_at(v, now), was) == 0)
 		return 0;
 	return not_comparable(p, "the source changed since it was copied",
 			      NULL);

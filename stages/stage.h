@@ -48,6 +48,10 @@ struct view {
 	const struct view *const *ahead;
 	size_t nahead;
 	bool may_discard; /* what the target wrote may be lost: rollback */
+	/* The source's epoch when the last cutover was begun, and as it left
+	 * the source: stopping it is no new stretch of its life.  NULL: it was
+	 * not cut over. */
+	const char *epoch_before, *epoch_left;
 };
 
 /* One step being carried out, seen from inside its child. */
@@ -130,6 +134,10 @@ struct copied {
 /* The name of the input that says what stretch of the source's life a step
  * worked on. */
 #define INPUTS_EPOCH "source epoch"
+
+/* In the facts of "cutover": see epoch_before and epoch_left of the view. */
+#define CUTOVER_BEFORE "epochBefore"
+#define CUTOVER_LEFT "epoch"
 
 struct stage {
 	const char *name;

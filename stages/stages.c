@@ -109,13 +109,15 @@ look_at_epoch(struct work *w, struct err *err)
 {
 	const struct endpoint *source = w->view->plan->source;
 	const struct source_ops *ops = source_find(source->type);
+	const char *left = json_string_value(
+	    json_object_get(work_fact(w, "cutover"), CUTOVER_LEFT));
 	CLEANUP(mem_freep) char *now = NULL;
 
 	if (!ops || !ops->epoch)
 		return 0;
 	if (ops->epoch(source, w->view->vm, &now, err) < 0)
 		return err_wrap(err, "looking whether the source changed");
-	if (strcmp(now, w->view->vm->epoch) == 0)
+	if (strcmp(now, left ? left : w->view->vm->epoch) == 0)
 		return 0;
 	return err_set(err, ERR_AGAIN,
 		       "the source changed since this run began; run again, "
