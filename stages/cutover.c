@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cutover: remember the power state, stop the source, see that it is off, and
- * copy, disk by disk, what is still missing. */
-#include <errno.h>
-#include <stdlib.h>
+/* cutover: remember the power state, stop the source, see that it is off;
+ * cutover_copy.c then copies what is still missing. */
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/mem.h"
-#include "stages/bandwidth.h"
-#include "stages/copy/copy.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
-#include "stages/replica.h"
 #include "stages/source/source.h"
-
-_Static_assert(COPY_GRACE_MS < STAGE_GRACE_MS && STAGE_GRACE_MS < 10000,
-	       "a copy ends before its step is killed, that before its run");
 
 static void
 cutover_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
@@ -209,200 +200,6 @@ static const struct stage undo_cutover = {
     .deadline_ms = power_deadline,
 };
 
-/* Copying one disk. */
-
-/* One copy as it is set up: what has to be undone at the end. */
-struct copying {
-	struct place place;
-	const struct volume *volume; /* one of place's */
-	char *volume_id;
-	bool fresh;
-	uint32_t generation;
-	struct ledger *ledger;
-	struct nbd_server source, target;
-	char *source_file; /* instead of the source's server */
-};
-
-static void
-copying_done(struct copying *c)
-{
-	nbd_server_stop(&c->source);
-	nbd_server_stop(&c->target);
-	ledger_close(c->ledger);
-	place_done(&c->place);
-	free(c->volume_id);
-	free(c->source_file);
-}
-
-static int
-make_volume(struct work *w, struct copying *c, struct err *err)
-{
-	c->volume = &c->place.volumes[w->ndisk];
-	if (c->place.ops->create_volume(&c->place.vm, w->ndisk, &c->volume_id,
-					&c->fresh, err) < 0)
-		return err_wrap(err, "making the volume");
-	return 0;
-}
-
-static int
-open_ends(struct work *w, struct copying *c, struct err *err)
-{
-	const struct source_ops *ops = source_find(w->view->plan->source->type);
-	CLEANUP(mem_freep) char *log = work_log_path(w, "nbd.log");
-	struct nbd_serve_opts opts = {
-	    .log = log,
-	    .on_start = work_helper_started,
-	    .arg = w,
-	};
-
-	if (ops->raw_disk)
-		c->source_file = ops->raw_disk(w->view->plan->source, w->disk);
-	if (!c->source_file &&
-	    ops->open_disk(w->view->plan->source, w->view->vm, w->disk, &opts,
-			   &c->source, err) < 0)
-		return err_wrap(err, "opening the source disk");
-	if (strcmp(c->volume->format, "raw") == 0)
-		return 0;
-	opts.filename = c->volume->path;
-	opts.format = c->volume->format;
-	opts.writable = true;
-	if (nbd_serve_image(&opts, &c->target, err) < 0)
-		return err_wrap(err, "opening the target volume");
-	return 0;
-}
-
-static int
-show_progress(void *arg, const struct copy_progress *p)
-{
-	struct work *w = arg;
-
-	replica_tell(w, p);
-	return work_stopping(w);
-}
-
-static int
-move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
-	   struct err *err)
-{
-	const struct run_policy *policy = w->view->plan->policy;
-	struct throttle throttle;
-	struct copy_opts opts = {
-	    .source_uri = c->source.uri,
-	    .source_file = c->source_file,
-	    .target = {.file = c->target.uri ? NULL : c->volume->path,
-		       .uri = c->target.uri,
-		       .reads_as_zero = true},
-	    .ledger = c->ledger,
-	    .generation = c->generation,
-	    .checkpoint_ms = policy->checkpoint.every_ms,
-	    .checkpoint_bytes = policy->checkpoint.bytes,
-	    .wait_ms = policy->deadlines.wait_ms,
-	    .throttle = bandwidth_of_copy(w, &throttle),
-	    .progress = show_progress,
-	    .arg = w,
-	};
-
-	if (copy_run(&opts, ret, err) < 0)
-		return err_wrap(err, "copying '%s'", w->disk->name);
-	return ledger_set_applied(c->ledger, c->generation, err);
-}
-
-static int
-copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
-	  struct err *err)
-{
-	struct copy_progress progress;
-
-	if (replica_generation(w, &c->generation, err) < 0 ||
-	    place_open(w->view, &c->place, err) < 0 ||
-	    make_volume(w, c, err) < 0 ||
-	    replica_ledger(w, c->volume_id, c->fresh, &c->ledger, err) < 0 ||
-	    open_ends(w, c, err) < 0 || move_bytes(w, c, &progress, err) < 0)
-		return -1;
-	*ret_facts = replica_facts(w, c->volume, c->volume_id, c->ledger,
-				   c->generation, &progress);
-	return 0;
-}
-
-static int
-copy_stage_run(struct work *w, json_t **ret_facts, struct err *err)
-{
-	struct copying c = {0};
-	int rc;
-
-	work_catch_stop(w);
-	rc = copy_disk(w, &c, ret_facts, err);
-	copying_done(&c);
-	return rc;
-}
-
-/* All of the disk durable, by its ledger, at the generation that was begun:
- * then nothing is read again.  What is there in part, run() goes on with. */
-static int
-find_copy(struct work *w, struct copying *c, bool *ret, struct err *err)
-{
-	CLEANUP(mem_freep) char *path = place_ledger(w->view, w->disk);
-
-	if (!replica_begun(w, &c->generation))
-		return 0;
-	if (place_open(w->view, &c->place, err) < 0)
-		return -1;
-	if (!fs_exists(c->place.volumes[w->ndisk].path) ||
-	    !replica_is_whole(w, path, c->generation, &c->ledger))
-		return 0;
-	/* it is there: this asks for its id */
-	if (make_volume(w, c, err) < 0)
-		return -1;
-	*ret = !c->fresh && replica_is_of(w, c->ledger, c->volume_id);
-	return *ret ? fs_sync_file(path, err) : 0;
-}
-
-static int
-copy_probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
-{
-	struct copy_progress p = {.skipped_bytes = w->disk->capacity_bytes};
-	struct copying c = {0};
-	int rc = find_copy(w, &c, ret_done, err);
-
-	if (rc == 0 && *ret_done)
-		*ret_facts = replica_facts(w, c.volume, c.volume_id, c.ledger,
-					   c.generation, &p);
-	copying_done(&c);
-	return rc;
-}
-
-/* Blocks of a generation that is not applied yet are the pass under way. */
-static void
-count_blocks(const struct ledger *l, struct copied *ret)
-{
-	uint64_t n = ledger_nblocks(l), done = 0;
-	uint32_t applied = ledger_applied(l);
-
-	for (uint64_t i = 0; i < n; i++) {
-		struct ledger_entry e;
-
-		ledger_get(l, i, &e);
-		done += e.state == LEDGER_DURABLE && e.generation > applied;
-	}
-	ret->any = applied > 0 || ledger_count_durable(l) > 0;
-	ret->percent = n ? (unsigned)(done * 100 / n) : 0;
-}
-
-static struct copied
-copy_copied(const struct view *v, const struct inv_disk *disk)
-{
-	CLEANUP(mem_freep) char *path = place_ledger(v, disk);
-	struct copied ret = {0};
-	struct ledger *l = NULL;
-	struct err ignored;
-
-	if (!fs_exists(path) || ledger_open_readonly(path, &l, &ignored) < 0)
-		return ret;
-	count_blocks(l, &ret);
-	ledger_close(l);
-	return ret;
-}
-
 const struct stage stage_cutover = {
     .name = "cutover",
     .scope = STAGE_VM,
@@ -412,17 +209,4 @@ const struct stage stage_cutover = {
     .run = cutover_run,
     .deadline_ms = power_deadline,
     .undo = &undo_cutover,
-};
-
-const struct stage stage_copy = {
-    .name = "cutover",
-    .scope = STAGE_DISK,
-    .pool = POOL_DISKS,
-    .writes_disks = true,
-    .watches_epoch = true,
-    .inputs = cutover_inputs,
-    .probe = copy_probe,
-    .run = copy_stage_run,
-    .tells_progress = true,
-    .copied = copy_copied,
 };
