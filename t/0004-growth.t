@@ -9,9 +9,7 @@ requires valgrind
 
 growth=${PALLETJACK%/*}/t/unit/growth
 test -x "$growth" || skip_all 'it counts the unit test growth: make units'
-case $(uname -s)-${PALLETJACK%/palletjack} in
-*-address* | *-thread*) skip_all 'valgrind runs no sanitized program' ;;
-esac
+is_sanitized && skip_all 'valgrind runs no sanitized program'
 
 # count VMS: the instructions of planning them, what every start costs apart
 count() {

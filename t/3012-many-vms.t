@@ -8,7 +8,7 @@ requires jq
 
 vms=$(seq -f 'vm-%05.0f' 1 40)
 # shellcheck disable=SC2086
-fake_manifest 'vms: "40"' '{}' $vms
+fake_manifest 'vms: "40"' '{retry: {attempts: 10, first: 100ms, max: 100ms}}' $vms
 
 states() {
 	palletjack status m.yaml -o json | jq -r '.vms[].state' | sort | uniq -c |

@@ -6,16 +6,18 @@
 test_begin 'nobody who watches holds up a run'
 requires jq
 
-# some 500 KiB of records
+# More records than a pipe takes; with LONG=1 more than are kept for it, too,
+# which is what unit/events.c shows of the stream alone.
+attempts=$(test -n "$LONG" && echo 1000 || echo 250)
 fake_manifest 'vms: "1", faults: "commit:retry"' \
-	'{retry: {attempts: 1000, first: 0s, max: 0s, total: 0s}}'
+	"{retry: {attempts: $attempts, first: 0s, max: 0s, total: 0s}}"
 journal=$PALLETJACK_STATE/t/p/vm-00001/journal
 
 # not_taken: the run said so, and the journal is whole
 not_taken() {
 	cat err && grep -q "[0-9] events were not taken (its reader does not read); the journals have them all" err &&
 		palletjack journal check "$journal" &&
-		test "$(palletjack status m.yaml -o json | jq ".vms[].steps[] | select(.step == \"commit\").attempts")" -eq 1000
+		test "$(palletjack status m.yaml -o json | jq ".vms[].steps[] | select(.step == \"commit\").attempts")" -eq "$attempts"
 }
 
 mkfifo pipe

@@ -7,10 +7,10 @@
 test_begin 'what stands still is ended, what moves is not'
 requires jq
 
-# fresh FAULTS DEADLINES [SETTINGS]
+# fresh FAULTS DEADLINES
 fresh() {
 	rm -rf "$PALLETJACK_STATE"
-	fake_manifest 'vms: "2", diskSize: "4Mi", faults: "'"$1"'"'"$3" \
+	fake_manifest 'vms: "2", diskSize: "4Mi", faults: "'"$1"'"' \
 		"{retry: {attempts: 1, max: 1ms}, onFailure: hold, deadlines: {$2}}" \
 		vm-00001 vm-00002
 }
@@ -36,12 +36,12 @@ check 'a conversion has its own, and so has the commit' '
 	done
 '
 check 'a copy and a verify that move take as long as they like' '
-	fresh "" "wait: 400ms, conversion: 1h, shutdown: 1h, stage: {create-vm: 1h, start: 1h, cleanup: 1h}" ", stepMillis: \"1200\"" &&
+	fresh "cutover/disk-0:slow=1200 verify/disk-0:slow=1200" "wait: 400ms" &&
 	palletjack run m.yaml --vm vm-00001 2>err; cat err
 	test "$(fake_state)" = finished
 '
 check 'a stage that is given a deadline is held to it though it moves' '
-	fresh "" "wait: 1h, stage: {verify: 300ms}" ", stepMillis: \"1200\"" &&
+	fresh "verify/disk-0:slow=1200" "wait: 1h, stage: {verify: 300ms}" &&
 	exits 5 palletjack run m.yaml --vm vm-00001 2>err; cat err
 	grep -q "verify/disk-0.*deadline of 300 ms (deadlines.stage.verify)" err
 '

@@ -4,7 +4,8 @@
 # turn (progress, what it is doing, records, results); the next run always ends
 # in the same place: the journal's fold, the target's bytes, what ran when, and
 # the outcome.  The plan has every stage; two disk blocks are two checkpoints.
-# With LONG=1 also after each of them.
+# A share of these points by default (t/fake.sh); with LONG=1 each of them, and
+# also after it.
 . "${0%/*}/lib.sh"
 . "${0%/*}/fake.sh"
 test_begin 'a run killed anywhere goes on from there'

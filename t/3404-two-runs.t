@@ -33,9 +33,9 @@ both() {
 		palletjack journal check "$PALLETJACK_STATE"/t/p/*
 }
 
-check "${ROUNDS:-20} times" '
+check "$(rounds 20) times" '
 	n=0
-	while test $n -lt '"${ROUNDS:-20}"'; do
+	while test $n -lt "$(rounds 20)"; do
 		both || exit 1
 		n=$((n + 1))
 	done

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What comes behind a first move, killed at every point as in 3401: committed
+# What comes behind a first move, killed at these points as in 3401: committed
 # disks are set aside and copied anew, a vm is rolled back, what was made is
 # removed.  First at the fake endpoint, then at a local target.
 . "${0%/*}/lib.sh"

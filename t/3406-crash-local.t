@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # As 3405, at a local target: disks are set aside and copied anew, a vm is
 # rolled back, what was made is removed; the run and its children killed at
-# every point, with LONG=1 in the middle of writes and behind it, too.  The
-# conversion is pretended, as in 4003.
+# points as in 3401, with LONG=1 in the middle of writes and behind them, too.
+# The conversion is pretended, as in 4003.
 . "${0%/*}/lib.sh"
 . "${0%/*}/fake.sh"
 test_begin 'at a local target, too, all that can be undone goes on from anywhere'

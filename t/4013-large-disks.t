@@ -6,9 +6,7 @@ test_begin 'a disk of any size takes the memory of a small one'
 requires jq
 requires qemu-img --version
 requires /usr/bin/time --version
-case $PALLETJACK in
-*-address* | *-thread*) skip_all 'the sanitizers take memory of their own' ;;
-esac
+is_sanitized && skip_all 'the sanitizers take memory of their own'
 
 gib=$((4 * 1024))
 truncate -s "${gib}G" src 2>/dev/null ||

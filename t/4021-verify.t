@@ -136,6 +136,7 @@ check 'no block is of a later generation' '
 	test "$(told 0 .checked)" -eq 0
 '
 check_exit 4 'who works on the vm is not disturbed' '
+	echo "process $$ on $(uname -n) since noon" >"$state/lock"
 	flock "$state/lock" palletjack verify m.yaml
 '
 check 'what differs is repaired' '

@@ -17,7 +17,7 @@ says=${PALLETJACK%/*}/t/ledger_says
 test -x "$says" || skip_all "$says is not built: run make units"
 
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
-wanted=${ROUNDS:-25}
+wanted=$(rounds 15)
 echo "# SEED=$seed ROUNDS=$wanted"
 
 # 17 MiB but for a few sectors: data, holes, zeroes that are written down.

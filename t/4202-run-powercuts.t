@@ -17,7 +17,7 @@ for tool in cut.so strike ledger_says; do
 done
 
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
-wanted=${ROUNDS:-12}
+wanted=$(rounds 6)
 echo "# SEED=$seed ROUNDS=$wanted"
 
 # 9 MiB and a bit: data, holes, zeroes that are written down.

@@ -20,7 +20,7 @@ for tool in nbdkit_cut.so cut.so fault.so strike ledger_says; do
 done
 
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
-wanted=${ROUNDS:-5}
+wanted=$(rounds 4)
 echo "# SEED=$seed ROUNDS=$wanted"
 
 # 12 MiB but for some sectors: data, holes, zeroes that are written down.

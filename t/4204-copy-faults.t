@@ -205,7 +205,7 @@ fi
 
 # Ledgers.
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
-rounds=${ROUNDS:-20}
+rounds=$(rounds 20)
 test "$rounds" -lt 200 || rounds=200
 awk -v seed="$seed" -v n="$rounds" 'BEGIN {
 	srand(seed)

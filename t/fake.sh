@@ -185,29 +185,50 @@ kill_each() {
 	done
 }
 
-# kill_points: from the file `points`, which FAULT_LOG wrote in an undisturbed
-# run.  What goes to the vm's log is for people only, and the test's own log
-# knows no half lines.
+# kill_points WHEN: of the file `points`, which FAULT_LOG wrote in an undisturbed
+# run.  What goes to the vm's log is for people only; a write alone has a
+# middle, and the test's own log knows no half lines.
+#
+# With LONG=1 they are all tried, else what tells the most: a sync changes
+# nothing that a kill leaves, and of the points of a kind, which are an operation
+# and a file but for numbers in its name, there are the first and one in a few
+# of the others, beginning with one that $SEED says.
 kill_points() {
-	kill_all=$(grep -nv '/run\.log$' points | cut -d: -f1 | tr '\n' ' ')
-	kill_writes=$(grep -n '^write' points | grep -v '\.log$' |
-		cut -d: -f1 | tr '\n' ' ')
+	awk -v when="$1" -v every="$(kill_every)" -v from="$kill_seed" '
+		/\/run\.log$/ { next }
+		when == "torn" && (!/^write/ || /\.log$/) { next }
+		every == 1 { print NR; next }
+		/^fsync/ { next }
+		{
+			kind = $0
+			gsub(/[0-9]+/, "", kind)
+		}
+		nth[kind]++ == 0 || (nth[kind] + from) % every == 0 { print NR }
+	' points
 }
+kill_every() {
+	if test -n "$LONG"; then
+		echo 1
+	elif is_sanitized; then
+		echo 6
+	else
+		echo 3
+	fi
+}
+kill_seed=${SEED:-$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')}
 
 # killed_everywhere WHAT: at each point as kill_ways says, with LONG=1 in all
-# ways there are.  A write alone has a middle.
+# ways there are.
 kill_ways='before torn'
 killed_everywhere() {
-	kill_points
 	kill_tried=0
 	test -z "$LONG" || kill_ways='before torn after'
 	for kill_way in $kill_ways; do
-		kill_these=$kill_all
-		test "$kill_way" != torn || kill_these=$kill_writes
+		kill_these=$(kill_points "$kill_way" | tr '\n' ' ')
 		check "$1: killed $kill_way any of $(echo $kill_these | wc -w)" \
 			"kill_each $kill_way $kill_these"
 		kill_tried=$((kill_tried + $(echo $kill_these | wc -w)))
 	done
-	echo "# $1: $kill_tried points tried, $kill_ways" \
+	echo "# $1: $kill_tried points tried of SEED=$kill_seed, $kill_ways; there are" \
 		"$(cut -d' ' -f1 points | sort | uniq -c | tr -s ' \n' ' ')"
 }

@@ -163,6 +163,27 @@ test_end() {
 	exit
 }
 
+# is_sanitized: is that a program that takes several times as long, and memory
+# of its own?
+is_sanitized() {
+	case $PALLETJACK in
+	*-address* | *-thread*) ;;
+	*) return 1 ;;
+	esac
+}
+
+# rounds N: how often to try what draws lots: $ROUNDS times, else N, and a third
+# of that with a sanitizer.
+rounds() {
+	if test -n "$ROUNDS"; then
+		echo "$ROUNDS"
+	elif is_sanitized; then
+		echo $((($1 + 2) / 3))
+	else
+		echo "$1"
+	fi
+}
+
 # The rest is for this file only.
 
 # The program is the one $PALLETJACK names, else the one in PATH, else the one

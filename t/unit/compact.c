@@ -300,7 +300,7 @@ holds(int length)
 static void
 test_property(void)
 {
-	enum { TRIALS = 300 };
+	enum { TRIALS = 100 };
 	int held = 0;
 
 	for (int i = 0; i < TRIALS; i++)
