@@ -109,8 +109,9 @@ const struct inv_disk *inv_vm_disk(const struct inv_vm *vm, const char *id);
 
 /* {"version": 1, "vms": [...], "networks": [...], "storages": [...]} and back;
  * a stranger's JSON is an ERR_BUG that names the member.  Members are called
- * as the struct's, in camel case: memoryBytes, disks[].storageName. */
-json_t *inventory_to_json(const struct inventory *inv);
+ * as the struct's, in camel case: memoryBytes, disks[].storageName.  Of the
+ * vms the first nvms. */
+json_t *inventory_to_json(const struct inventory *inv, size_t nvms);
 json_t *inv_vm_to_json(const struct inv_vm *vm);
 /* Adds the vm that inv_vm_to_json gave. */
 int inventory_add_json(struct inventory *inv, const json_t *vm,

@@ -75,10 +75,12 @@ static const char *const power_names[] = {"unknown", "off", "on"};
 static json_t *
 text_to_json(const char *text)
 {
-	CLEANUP(mem_freep) char *plain = mem_strdup(text);
+	CLEANUP(mem_freep) char *plain = NULL;
+	json_t *json = json_string(text);
 
-	if (!plain)
-		return NULL;
+	if (json || !text)
+		return json;
+	plain = mem_strdup(text);
 	utf8_clean(plain);
 	return json_string(plain);
 }
@@ -157,11 +159,11 @@ all_named(const struct inv_named *list, size_t n)
 }
 
 json_t *
-inventory_to_json(const struct inventory *inv)
+inventory_to_json(const struct inventory *inv, size_t nvms)
 {
 	json_t *vms = json_array();
 
-	for (size_t i = 0; i < inv->nvms; i++)
+	for (size_t i = 0; i < nvms; i++)
 		json_array_append_new(vms, inv_vm_to_json(&inv->vms[i]));
 	return json_pack("{s:i, s:o, s:o, s:o, s:O}", "version",
 			 INVENTORY_VERSION, "vms", vms, "networks",

@@ -25,21 +25,18 @@ say(struct printer *p, const struct batch_vm *v, const char *nothing)
 	p->print(p, &e);
 }
 
-struct question {
+struct permission {
 	const struct aim_opts *o;
 	const struct view *view;
 };
 
 static int
-may_it(void *arg, struct work_link *link, json_t **ret_answer, struct err *err)
+may_it(void *arg, struct answer *to, struct work_link *link, struct err *err)
 {
-	const struct question *q = arg;
+	const struct permission *p = arg;
 
-	(void)link;
-	if (q->o->may(q->view, err) < 0)
-		return -1;
-	*ret_answer = json_object();
-	return 0;
+	(void)to, (void)link;
+	return p->o->may(p->view, err);
 }
 
 /* Asked before anything is written down: a refusal changes nothing. */
@@ -47,15 +44,14 @@ static void
 ask_whether_it_may(const struct aim_opts *o, const struct batch *b,
 		   struct batch_vm *v)
 {
-	struct question q = {.o = o, .view = &v->run.view};
-	json_t *answer = NULL;
+	struct permission p = {o, &v->run.view};
+	struct question q = {may_it, NULL, &p, "looking at the target",
+			     b->plan->policy->deadlines.wait_ms};
 
 	if (!o->may || v->verdict != BATCH_READY)
 		return;
-	if (ask(may_it, &q, "looking at the target",
-		b->plan->policy->deadlines.wait_ms, &answer, &v->error) < 0)
+	if (ask(&q, &v->error) < 0)
 		v->verdict = BATCH_BACK;
-	json_decref(answer);
 }
 
 static struct vm_run *

@@ -3,77 +3,95 @@
 #include "ask.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fs.h"
 #include "base/mem.h"
+#include "manifests/canonical.h"
 #include "step.h"
 
 #define ANSWER_MAX ((size_t)2048 * 1024 * 1024)
+#define WRITE_FROM ((size_t)64 * 1024)
 #define DEFAULT_DEADLINE_MS (30 * 60 * 1000)
 
-struct question {
-	ask_fn *fn;
-	void *arg;
-	int answer;
+struct answer {
+	const struct question *question;
+	int fd;
+	struct buf text; /* not yet written */
+	bool lost;	 /* it could not be, why is in err */
+	struct err err;
 };
 
-/* jansson hands out every comma by itself. */
-static int
-write_buffered(const json_t *json, int fd)
+static void
+write_out(struct answer *a)
 {
-	int copy = dup(fd), rc;
-	FILE *f = copy < 0 ? NULL : fdopen(copy, "w");
+	a->lost |= fs_write_all(a->fd, a->text.data, a->text.len, &a->err) < 0;
+	buf_reset(&a->text);
+}
 
-	if (!f)
-		return -1;
-	rc = json_dumpf(json, f, JSON_COMPACT);
-	return fclose(f) == 0 ? rc : -1;
+void
+answer_add(struct answer *to, json_t *piece)
+{
+	canonical_add(&to->text, piece);
+	json_decref(piece);
+	if (to->text.len >= WRITE_FROM)
+		write_out(to);
 }
 
 static int
 answer(void *arg, struct work_link *link, json_t **ret_facts, struct err *err)
 {
-	struct question *q = arg;
-	json_t *json = NULL;
+	struct answer *a = arg;
 
 	(void)ret_facts;
-	if (q->fn(q->arg, link, &json, err) < 0)
+	if (a->question->ask(a->question->arg, a, link, err) < 0)
 		return -1;
-	if (write_buffered(json, q->answer) < 0)
-		return err_sys(err, "cannot write the answer");
-	return 0;
+	write_out(a);
+	if (!a->lost)
+		return 0;
+	*err = a->err;
+	return err_wrap(err, "the answer");
 }
 
 static int
-read_answer(int fd, json_t **ret, struct err *err)
+take_answer(const struct question *q, int fd, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = {0};
-	json_error_t where;
+	size_t at = 0;
 
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(err, "cannot read the answer");
 	if (buf_read_fd(&text, fd, ANSWER_MAX, err) < 0)
 		return err_wrap(err, "the answer");
-	*ret = json_loadb(text.data, text.len, 0, &where);
-	if (!*ret)
-		return err_set(err, ERR_BUG, "the answer is not JSON: %s",
-			       where.text);
+	while (at < text.len) {
+		json_error_t where;
+		CLEANUP(json_decrefp)
+		json_t *piece = json_loadb(text.data + at, text.len - at,
+					   JSON_DISABLE_EOF_CHECK, &where);
+
+		if (!piece)
+			return err_set(err, ERR_BUG,
+				       "the answer is not JSON: %s",
+				       where.text);
+		if (q->take(q->arg, piece, err) < 0)
+			return -1;
+		at += (size_t)where.position;
+	}
 	return 0;
 }
 
 int
-ask(ask_fn *fn, void *arg, const char *what, int64_t deadline_ms,
-    json_t **ret_answer, struct err *err)
+ask(const struct question *q, struct err *err)
 {
 	CLEANUP(mem_closep)
 	int fd = memfd_create("palletjack-answer", MFD_CLOEXEC);
-	struct question q = {.fn = fn, .arg = arg, .answer = fd};
 	struct child_opts opts = {.keep_fd = fd, .log_fd = STDERR_FILENO};
+	int64_t deadline_ms = q->deadline_ms;
+	struct answer a = {.question = q, .fd = fd};
 	json_t *facts = NULL;
 
 	if (fd < 0)
@@ -82,8 +100,8 @@ ask(ask_fn *fn, void *arg, const char *what, int64_t deadline_ms,
 		deadline_ms = DEFAULT_DEADLINE_MS;
 	if (deadline_ms > INT_MAX)
 		deadline_ms = INT_MAX;
-	if (child_call(&opts, answer, &q, (int)deadline_ms, &facts, err) < 0)
-		return err_wrap(err, "%s", what);
+	if (child_call(&opts, answer, &a, (int)deadline_ms, &facts, err) < 0)
+		return err_wrap(err, "%s", q->what);
 	json_decref(facts);
-	return read_answer(fd, ret_answer, err);
+	return q->take ? take_answer(q, fd, err) : 0;
 }

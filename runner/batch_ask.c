@@ -34,19 +34,33 @@ batch_has_questions(const struct batch *b)
 	return false;
 }
 
+/* First what all vms share, then vm after vm. */
 static int
-ask_source(void *arg, struct work_link *link, json_t **ret_answer,
+ask_source(void *arg, struct answer *to, struct work_link *link,
 	   struct err *err)
 {
-	const struct endpoint *source = arg;
+	const struct batch *b = arg;
 	struct inventory *inv = inventory_new();
-	int rc = stages_inventory(source, inv, err);
+	int rc = stages_inventory(b->plan->source, inv, err);
 
 	(void)link;
-	if (rc == 0)
-		*ret_answer = inventory_to_json(inv);
+	if (rc == 0) {
+		answer_add(to, inventory_to_json(inv, 0));
+		for (size_t i = 0; i < inv->nvms; i++)
+			answer_add(to, inv_vm_to_json(&inv->vms[i]));
+	}
 	inventory_free(inv);
 	return rc;
+}
+
+static int
+take_inventory(void *arg, const json_t *piece, struct err *err)
+{
+	struct batch *b = arg;
+
+	if (!b->inventory)
+		return inventory_from_json(piece, &b->inventory, err);
+	return inventory_add_json(b->inventory, piece, err);
 }
 
 static int64_t
@@ -68,15 +82,10 @@ batch_survey(struct batch *b, struct err *err)
 	CLEANUP(mem_freep)
 	char *what = mem_printf("asking the source, %s %s/%s", source->o.kind,
 				source->o.namespace, source->o.name);
-	json_t *answer = NULL;
-	int rc;
+	struct question q = {ask_source, take_inventory, b, what,
+			     inventory_deadline(b->plan->policy)};
 
-	if (ask(ask_source, (void *)b->plan->source, what,
-		inventory_deadline(b->plan->policy), &answer, err) < 0)
-		return -1;
-	rc = inventory_from_json(answer, &b->inventory, err);
-	json_decref(answer);
-	return rc;
+	return ask(&q, err);
 }
 
 struct checking {
@@ -86,8 +95,7 @@ struct checking {
 
 /* In a child: what validate would find, for every vm that is to be moved. */
 static int
-check_vms(void *arg, struct work_link *link, json_t **ret_answer,
-	  struct err *err)
+check_vms(void *arg, struct answer *to, struct work_link *link, struct err *err)
 {
 	const struct checking *c = arg;
 	struct findings f = {.arena = arena_new()};
@@ -111,9 +119,19 @@ check_vms(void *arg, struct work_link *link, json_t **ret_answer,
 				f.v[k].vm = v->run.pvm->key;
 	}
 	stages_checked_done(&checked);
-	*ret_answer = findings_to_json(&f);
+	answer_add(to, findings_to_json(&f));
 	findings_done(&f);
 	arena_free(f.arena);
+	return 0;
+}
+
+static int
+take_findings(void *arg, const json_t *piece, struct err *err)
+{
+	const struct checking *c = arg;
+
+	(void)err;
+	findings_add_json(&c->batch->findings, piece);
 	return 0;
 }
 
@@ -121,14 +139,9 @@ int
 batch_check(struct batch *b, bool read_data, struct err *err)
 {
 	struct checking c = {.batch = b, .read_data = read_data};
-	json_t *answer = NULL;
+	struct question q = {check_vms, take_findings, &c,
+			     "checking the endpoints",
+			     b->plan->policy->deadlines.wait_ms};
 
-	if (!batch_has_questions(b))
-		return 0;
-	if (ask(check_vms, &c, "checking the endpoints",
-		b->plan->policy->deadlines.wait_ms, &answer, err) < 0)
-		return -1;
-	findings_add_json(&b->findings, answer);
-	json_decref(answer);
-	return 0;
+	return batch_has_questions(b) ? ask(&q, err) : 0;
 }

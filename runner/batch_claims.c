@@ -17,12 +17,18 @@ word_of(const struct batch_vm *v, const char *key)
 	return json_string_value(json_object_get(v->claim, key));
 }
 
+struct finding_claims {
+	struct batch *batch;
+	const struct batch_opts *opts;
+};
+
 /* What stands in the way of asking is found again by what does the work. */
 static int
-ask_for_claims(void *arg, struct work_link *link, json_t **ret_answer,
+ask_for_claims(void *arg, struct answer *to, struct work_link *link,
 	       struct err *err)
 {
-	const struct batch *b = arg;
+	const struct finding_claims *f = arg;
+	const struct batch *b = f->batch;
 	json_t *all = json_object();
 
 	(void)link, (void)err;
@@ -44,7 +50,7 @@ ask_for_claims(void *arg, struct work_link *link, json_t **ret_answer,
 			    json_pack("{s:o*, s:b}", "claim", claim,
 				      "committed", committed));
 	}
-	*ret_answer = all;
+	answer_add(to, all);
 	return 0;
 }
 
@@ -88,26 +94,35 @@ note_commit(struct batch_vm *v, const json_t *committed,
 	batch_schedule(v, opts);
 }
 
-void
-batch_find_claims(struct batch *b, const struct batch_opts *opts)
+static int
+take_claims(void *arg, const json_t *piece, struct err *err)
 {
-	json_t *answer = NULL;
-	struct err ignored;
+	const struct finding_claims *f = arg;
 
-	if (!batch_has_questions(b) || !stages_can_be_claimed(b->plan) ||
-	    ask(ask_for_claims, b, "asking whose the target is",
-		b->plan->policy->deadlines.wait_ms, &answer, &ignored) < 0)
-		return;
-	for (size_t i = 0; i < b->nvms; i++) {
-		struct batch_vm *v = &b->vms[i];
-		const json_t *its = json_object_get(answer, v->run.pvm->key);
+	(void)err;
+	for (size_t i = 0; i < f->batch->nvms; i++) {
+		struct batch_vm *v = &f->batch->vms[i];
+		const json_t *its = json_object_get(piece, v->run.pvm->key);
 
 		if (!batch_is_to_move(v))
 			continue;
 		note_claim(v, json_object_get(its, "claim"));
-		note_commit(v, json_object_get(its, "committed"), opts);
+		note_commit(v, json_object_get(its, "committed"), f->opts);
 	}
-	json_decref(answer);
+	return 0;
+}
+
+void
+batch_find_claims(struct batch *b, const struct batch_opts *opts)
+{
+	struct finding_claims f = {b, opts};
+	struct question q = {ask_for_claims, take_claims, &f,
+			     "asking whose the target is",
+			     b->plan->policy->deadlines.wait_ms};
+	struct err ignored;
+
+	if (batch_has_questions(b) && stages_can_be_claimed(b->plan))
+		(void)ask(&q, &ignored);
 }
 
 bool

@@ -38,13 +38,13 @@ static void
 travels_as_json(void)
 {
 	struct inventory *inv = example(), *back = NULL;
-	json_t *first = inventory_to_json(inv), *second;
+	json_t *first = inventory_to_json(inv, inv->nvms), *second;
 	struct err err = {0};
 
 	is_int(inv->nnetworks, 1, "a network known by its id is added once");
 	ok(inventory_from_json(first, &back, &err) == 0, "what was written "
 							 "can be read");
-	second = inventory_to_json(back);
+	second = inventory_to_json(back, back->nvms);
 	ok(json_equal(first, second), "and is the same");
 	is_int(back->vms[0].disks[0].capacity_bytes, 1ll << 40, "capacity");
 	is_int(back->vms[0].disks[0].unit, -1, "unit");
@@ -61,7 +61,7 @@ static void
 refuses(const char *path, json_t *value)
 {
 	struct inventory *inv = example(), *back = NULL;
-	json_t *json = inventory_to_json(inv), *at = json;
+	json_t *json = inventory_to_json(inv, inv->nvms), *at = json;
 	const char *name = strrchr(path, '/');
 	struct err err = {0};
 
