@@ -28,34 +28,51 @@ wait_for_stage(struct graph *g, struct step *s, struct span before)
 			wait_for(s, i);
 }
 
-json_t *
-step_inputs(const struct step *s)
+static json_t *
+inputs_of(const struct step *s, const struct view *view)
 {
 	json_t *inputs = json_object();
 
 	if (s->stage->inputs)
-		s->stage->inputs(s->view, s->disk, inputs);
+		s->stage->inputs(view, s->disk, inputs);
 	return inputs;
+}
+
+json_t *
+step_inputs(const struct step *s)
+{
+	return inputs_of(s, s->view);
 }
 
 static void
 add_step(struct graph *g, const struct view *view, const struct stage *stage,
 	 size_t ndisk, const struct inv_disk *disk, struct span before)
 {
-	struct step *s;
-	json_t *inputs;
+	struct step *s = &g->steps[g->nsteps++];
 
-	s = &g->steps[g->nsteps++];
 	s->id = disk ? mem_printf("%s/%s", stage->name, disk->id)
 		     : mem_strdup(stage->name);
 	s->stage = stage;
 	s->disk = disk;
 	s->ndisk = ndisk;
 	s->view = view;
-	inputs = step_inputs(s);
-	digest_json(inputs, s->fingerprint);
-	json_decref(inputs);
 	wait_for_stage(g, s, before);
+}
+
+/* The source's epoch is looked at once for all steps. */
+static void
+add_fingerprints(struct graph *g, const struct view *view)
+{
+	CLEANUP(mem_freep) char *epoch = stages_epoch(view);
+	struct view seen = *view;
+
+	seen.epoch = epoch;
+	for (size_t i = 0; i < g->nsteps; i++) {
+		json_t *inputs = inputs_of(&g->steps[i], &seen);
+
+		digest_json(inputs, g->steps[i].fingerprint);
+		json_decref(inputs);
+	}
 }
 
 /* Room for all steps at once: they are many where vms are. */
@@ -96,6 +113,7 @@ graph_of(const struct view *view)
 		if (g->nsteps > from)
 			before = (struct span){from, g->nsteps};
 	}
+	add_fingerprints(g, view);
 	return g;
 }
 

@@ -67,7 +67,7 @@ static int
 tell_cutover(struct work *w, const struct source_ops *ops, const char *was,
 	     json_t **ret_facts, struct err *err)
 {
-	CLEANUP(mem_freep) char *before = inputs_epoch(w->view);
+	CLEANUP(mem_freep) char *before = stages_epoch(w->view);
 	CLEANUP(mem_freep) char *left = NULL;
 
 	if (ops->power_off && ops->epoch &&

@@ -126,7 +126,7 @@ begin_copy(struct fake_copy *c, struct err *err)
 {
 	struct work *w = c->w;
 
-	c->epoch = inputs_epoch(w->view);
+	c->epoch = stages_epoch(w->view);
 	c->block = mem_new(LEDGER_BLOCK_SIZE);
 	if (replica_generation(w, &c->generation, err) < 0 ||
 	    open_volume(c, err) < 0 ||

@@ -37,8 +37,10 @@ inputs_epoch_at(const struct view *v, const char *now)
 }
 
 char *
-inputs_epoch(const struct view *v)
+stages_epoch(const struct view *v)
 {
+	if (v->epoch)
+		return mem_strdup(v->epoch);
 	if (fake_is(v->plan->source->type))
 		return fake_epoch(v);
 	return mem_strdup(inputs_epoch_at(v, v->vm->epoch));
@@ -47,7 +49,7 @@ inputs_epoch(const struct view *v)
 void
 inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
 {
-	CLEANUP(mem_freep) char *epoch = inputs_epoch(v);
+	CLEANUP(mem_freep) char *epoch = stages_epoch(v);
 	CLEANUP(place_done) struct place p = {0};
 	struct err ignored;
 

@@ -18,9 +18,7 @@ void inputs_replica(const struct view *v, const struct inv_disk *disk,
 void inputs_converted(const struct view *v, json_t *ret);
 /* The target vm's shape but for its disks' contents. */
 void inputs_shape(const struct view *v, json_t *ret);
-/* What stretch of the source's life it is now; caller frees. */
-char *inputs_epoch(const struct view *v);
-/* The same of a source whose epoch is `now`; borrowed. */
+/* What stages_epoch is of a source whose epoch is `now`; borrowed. */
 const char *inputs_epoch_at(const struct view *v, const char *now);
 void inputs_set(json_t *ret, const char *name, const char *value);
 

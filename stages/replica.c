@@ -13,7 +13,7 @@
 bool
 replica_begun(const struct work *w, uint32_t *ret)
 {
-	CLEANUP(mem_freep) char *now = inputs_epoch(w->view);
+	CLEANUP(mem_freep) char *now = stages_epoch(w->view);
 	const json_t *last = work_recorded(w, "generation");
 	const char *epoch = json_string_value(json_object_get(last, "epoch"));
 
@@ -25,7 +25,7 @@ replica_begun(const struct work *w, uint32_t *ret)
 int
 replica_generation(struct work *w, uint32_t *ret, struct err *err)
 {
-	CLEANUP(mem_freep) char *now = inputs_epoch(w->view);
+	CLEANUP(mem_freep) char *now = stages_epoch(w->view);
 
 	if (replica_begun(w, ret))
 		return 0;

@@ -52,6 +52,8 @@ struct view {
 	 * the source: stopping it is no new stretch of its life.  NULL: it was
 	 * not cut over. */
 	const char *epoch_before, *epoch_left;
+	/* Its epoch now, for who has looked already; NULL: to be looked at. */
+	const char *epoch;
 };
 
 /* One step being carried out, seen from inside its child. */
@@ -192,6 +194,9 @@ const struct stage *const *stages_of(const struct view *v, size_t *ret_n);
  * made before the first one is begun; NULL is an error. */
 struct bandwidth *bandwidth_new(struct err *err);
 void bandwidth_free(struct bandwidth *b); /* NULL is fine */
+
+/* What stretch of the source's life it is now; caller frees. */
+char *stages_epoch(const struct view *v);
 
 /* What every step looks at before it is begun: the hand-over mark and claim
  * when it writes disks, the source's epoch when it watches that. */
