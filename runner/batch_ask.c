@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#define TELL_EVERY_MS 10
+
 bool
 batch_is_to_move(const struct batch_vm *v)
 {
@@ -101,6 +103,7 @@ check_vms(void *arg, struct answer *to, struct work_link *link, struct err *err)
 	struct findings f = {.arena = arena_new()};
 	struct work w = {.link = link};
 	struct stages_checked checked = {.work = &w};
+	int64_t told = clock_mono_ms();
 
 	for (size_t i = 0; i < c->batch->nvms; i++) {
 		const struct batch_vm *v = &c->batch->vms[i];
@@ -109,7 +112,10 @@ check_vms(void *arg, struct answer *to, struct work_link *link, struct err *err)
 		if (!batch_is_to_move(v) || batch_is_handed_over(v))
 			continue;
 		/* each vm has its own time */
-		work_progress(&w, i, c->batch->nvms);
+		if (clock_mono_ms() - told >= TELL_EVERY_MS) {
+			work_progress(&w, i, c->batch->nvms);
+			told = clock_mono_ms();
+		}
 		if (stages_check(&v->run.view, c->read_data, &checked, &f,
 				 err) < 0)
 			findings_add(&f, FINDING_ERROR, "CheckFailed", "%s",
