@@ -229,8 +229,7 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 		  shape_names_get(checker_names(b->checker), v->run.pvm));
 	v->run.view.checker = b->checker;
 	batch_schedule(v, opts);
-	if (batch_check_cancelled(b, v, opts->take ? NULL : v->run.state->dir,
-				  err) < 0)
+	if (batch_check_due(b, v, err) < 0)
 		return -1;
 	return batch_check_schedule(v, err);
 }
@@ -556,6 +555,7 @@ batch_free(struct batch *b)
 		mem_closep(&v->run.log_fd);
 		free(v->run.error);
 		free(v->renew);
+		standing_done(&v->standing);
 		json_decref(v->claim);
 	}
 	checker_free(b->checker);

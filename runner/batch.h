@@ -37,7 +37,8 @@ struct batch_vm {
 	bool outdated;
 	/* Why all is begun anew beside the disks that are there, or NULL. */
 	char *renew;
-	struct due due; /* known of what is not finished */
+	struct standing standing; /* as its state was opened */
+	struct due due;		  /* known of what is not finished */
 	/* Of what is to be done for it; empty when nothing is, or when
 	 * something else than a missing --accept keeps it back. */
 	char digest[DIGEST_HEX_SIZE];

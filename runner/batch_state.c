@@ -59,19 +59,23 @@ batch_keep_record(struct batch_vm *v, struct err *err)
 /* Requests. */
 
 int
-batch_check_cancelled(const struct batch *b, struct batch_vm *v,
-		      const char *vm_dir, struct err *err)
+batch_check_due(const struct batch *b, struct batch_vm *v, struct err *err)
 {
-	const struct history *h = v->run.state->history;
-	struct standing standing;
-
-	if (standing_read(h, vm_dir, &standing, err) < 0)
-		return -1;
-	due_of(b->plan, v->run.pvm, v->run.view.vm, h, &standing, &v->due);
-	standing_done(&standing);
+	due_of(b->plan, v->run.pvm, v->run.view.vm, v->run.state->history,
+	       &v->standing, &v->due);
 	if (!v->due.cancelled[0])
 		return 0;
 	return err_set(err, ERR_CANCELLED, "cancelled %s", v->due.cancelled);
+}
+
+int
+batch_check_cancelled(const struct batch *b, struct batch_vm *v,
+		      const char *vm_dir, struct err *err)
+{
+	standing_done(&v->standing);
+	if (standing_read(v->run.state->history, vm_dir, &v->standing, err) < 0)
+		return -1;
+	return batch_check_due(b, v, err);
 }
 
 struct hearing {

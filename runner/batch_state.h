@@ -17,6 +17,9 @@ int batch_keep_record(struct batch_vm *v, struct err *err);
  * wait do not count, they are taken in first. */
 int batch_check_cancelled(const struct batch *b, struct batch_vm *v,
 			  const char *vm_dir, struct err *err);
+/* The same by the requests that were read then, once more is known of the vm.
+ */
+int batch_check_due(const struct batch *b, struct batch_vm *v, struct err *err);
 /* A vm that stays as cancelled as it was needs no lock. */
 int batch_check_still_cancelled(const struct batch *b, struct batch_vm *v,
 				struct err *err);
