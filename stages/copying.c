@@ -22,10 +22,24 @@ copying_done(struct copying *c)
 	free(c->source_file);
 }
 
+/* A disk that grew since it was copied. */
+static int
+grow_volume(struct work *w, struct copying *c, struct err *err)
+{
+	uint64_t was = replica_was_bytes(w);
+
+	if (was == 0 || was >= w->disk->capacity_bytes ||
+	    !c->place.ops->grow_volume)
+		return 0;
+	return c->place.ops->grow_volume(&c->place.vm, w->ndisk, was, err);
+}
+
 int
 copying_make_volume(struct work *w, struct copying *c, struct err *err)
 {
 	c->volume = &c->place.volumes[w->ndisk];
+	if (grow_volume(w, c, err) < 0)
+		return err_wrap(err, "making the volume larger");
 	if (c->place.ops->create_volume(&c->place.vm, w->ndisk, &c->volume_id,
 					&c->fresh, err) < 0)
 		return err_wrap(err, "making the volume");

@@ -51,13 +51,29 @@ digest_of(enum proof proof)
 	return LEDGER_NO_DIGEST;
 }
 
+static int
+check_not_shorter(const struct ledger_identity *was,
+		  const struct ledger_identity *id, struct err *err)
+{
+	if (was->size_bytes <= id->size_bytes)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the source's disk shrank: it has %llu bytes now, and "
+		       "had %llu when it was copied; move the volume and its "
+		       ".id file away to copy it anew",
+		       (unsigned long long)id->size_bytes,
+		       (unsigned long long)was->size_bytes);
+}
+
 /* One that stays keeps the digest it was begun with: a policy that changes
- * does not make copied data worth less. */
+ * does not make copied data worth less.  It is of its own size, too, at first:
+ * a disk that grew is still that disk. */
 static int
 heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
 {
 	struct ledger *old = NULL;
 	bool stale;
+	int rc = 0;
 
 	if (!fs_exists(path))
 		return 0;
@@ -66,10 +82,13 @@ heed_old_ledger(const char *path, struct ledger_identity *id, struct err *err)
 	stale = strcmp(ledger_identity(old)->target, id->target) != 0 ||
 		(ledger_identity(old)->digest == LEDGER_NO_DIGEST &&
 		 id->digest != LEDGER_NO_DIGEST);
-	if (!stale)
+	if (!stale) {
+		rc = check_not_shorter(ledger_identity(old), id, err);
 		id->digest = ledger_identity(old)->digest;
+		id->size_bytes = ledger_identity(old)->size_bytes;
+	}
 	ledger_close(old);
-	return stale ? fs_remove(path, err) : 0;
+	return stale ? fs_remove(path, err) : rc;
 }
 
 bool
@@ -105,6 +124,21 @@ replica_is_of(const struct work *w, const struct ledger *l,
 	       is->size_bytes == w->disk->capacity_bytes;
 }
 
+uint64_t
+replica_was_bytes(const struct work *w)
+{
+	CLEANUP(mem_freep) char *path = place_ledger(w->view, w->disk);
+	struct ledger *l = NULL;
+	struct err ignored;
+	uint64_t was;
+
+	if (!fs_exists(path) || ledger_open_readonly(path, &l, &ignored) < 0)
+		return 0;
+	was = ledger_identity(l)->size_bytes;
+	ledger_close(l);
+	return was;
+}
+
 int
 replica_ledger(struct work *w, const char *volume_id, bool fresh,
 	       struct ledger **ret, struct err *err)
@@ -122,6 +156,8 @@ replica_ledger(struct work *w, const char *volume_id, bool fresh,
 	    ledger_put_id(id.target, volume_id, err) < 0 ||
 	    heed_old_ledger(path, &id, err) < 0 ||
 	    ledger_open(path, &id, ret, err) < 0)
+		return -1;
+	if (ledger_grow(*ret, w->disk->capacity_bytes, err) < 0)
 		return -1;
 	if (ledger_damaged_pages(*ret))
 		work_log(w, LOG_LEVEL_WARNING,

@@ -25,6 +25,9 @@ bool replica_is_whole(const struct work *w, const char *path,
 bool replica_is_of(const struct work *w, const struct ledger *l,
 		   const char *volume_id);
 
+/* How long the disk was, by its ledger; 0: nothing is known. */
+uint64_t replica_was_bytes(const struct work *w);
+
 /* Opens or makes the disk's ledger for the volume of that id; `fresh`: it was
  * made just now.  A ledger of another volume knows nothing of this one and
  * goes, as does one that cannot be read, and one without digests when some are

@@ -145,6 +145,29 @@ check 'a source that changes in between is copied again' '
 	palletjack run m.yaml && disks_are_right raw &&
 	test "$(fact cutover/disk-0 .generation)" -eq 2
 '
+grow_one() {
+	dd if=/dev/urandom of=one.raw bs=1M seek=20 count=1 conv=notrunc status=none
+	truncate -s 23M one.raw
+}
+for format in raw qcow2; do
+	check "a disk that grew is gone on with, if accepted: $format" '
+		cp --sparse=always one.raw one.old && manifest '$format' off &&
+		rm -rf target "$PALLETJACK_STATE" &&
+		palletjack run --until verify m.yaml &&
+		grow_one && exits 3 palletjack run m.yaml &&
+		digest=$(palletjack plan m.yaml | sed -n "s/^digest: //p") &&
+		palletjack run --accept "$digest" m.yaml; rc=$?
+		disks_are_right '$format' && mv one.old one.raw && exit $rc
+	'
+done
+manifest raw off
+check 'one that shrank is said to' '
+	cp --sparse=always one.raw one.old && rm -rf target "$PALLETJACK_STATE" &&
+	palletjack run --until verify m.yaml && truncate -s 19M one.raw &&
+	digest=$(palletjack plan m.yaml | sed -n "s/^digest: //p")
+	exits 6 palletjack run --accept "$digest" m.yaml 2>err; cat err
+	grep -q "disk shrank" err && mv one.old one.raw
+'
 check 'a target directory that cannot be made is said before anything is copied' '
 	rm -rf target "$PALLETJACK_STATE" && : >target &&
 	exits 3 palletjack run m.yaml 2>err; cat err; rm target

@@ -4,6 +4,7 @@
 #include "io/image.h"
 
 #include <endian.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fs.h"
@@ -366,6 +368,32 @@ image_check(const char *path, const char *format, uint64_t offset,
 	if (process_run(argv, CHECK_DEADLINE_MS, &out, err) < 0)
 		return err_wrap(err, "damaged, probably truncated");
 	return 0;
+}
+
+static int
+grow_raw(const char *path, uint64_t bytes, struct err *err)
+{
+	CLEANUP(mem_closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
+		return err_sys(err, "cannot make '%s' %" PRIu64 " bytes long",
+			       path, bytes);
+	return 0;
+}
+
+int
+image_grow(const char *path, const char *format, uint64_t bytes,
+	   struct err *err)
+{
+	CLEANUP(mem_freep) char *size = mem_printf("%" PRIu64, bytes);
+	const char *argv[] = {"qemu-img", "resize", "-q", "-f", "qcow2",
+			      "--",	  path,	    size, NULL};
+
+	if ((strcmp(format, "raw") == 0
+		 ? grow_raw(path, bytes, err)
+		 : process_run(argv, QEMU_DEADLINE_MS, NULL, err)) < 0)
+		return -1;
+	return fs_sync_file(path, err);
 }
 
 uint64_t

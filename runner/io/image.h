@@ -28,6 +28,11 @@ int image_ask_qemu(const char *path, const char *format, uint64_t offset,
 int image_check(const char *path, const char *format, uint64_t offset,
 		uint64_t length, struct err *err);
 
+/* Makes an image of ours, raw or qcow2, that nobody has open `bytes` long, more
+ * than it is; what is new reads as zeroes.  Synced. */
+int image_grow(const char *path, const char *format, uint64_t bytes,
+	       struct err *err);
+
 /* How much of an image of `size` bytes is data, holes being none: a disk that
  * is unpacked from it holds that much at least.  Never 0, which would say that
  * it is not known. */

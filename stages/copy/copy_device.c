@@ -130,7 +130,7 @@ copy_device_identify(const char *path, struct copy_device *ret, struct err *err)
 	if (fd < 0 || fstat(fd, &st) < 0 || (size = lseek(fd, 0, SEEK_END)) < 0)
 		return err_sys(err, "cannot examine block device '%s'", path);
 	name = name_device(st.st_rdev);
-	whole = mem_printf("device %s, %lld bytes", name, (long long)size);
+	whole = mem_printf("device %s", name);
 	ret->size = (uint64_t)size;
 	return ledger_put_id(ret->id, whole, err);
 }

@@ -11,9 +11,10 @@
 #include "stages/copy/ledger.h"
 
 struct copy_device {
-	/* What stays the same when it is attached again, under whatever name:
-	 * its serial number or the like, and its size; where it has none, what
-	 * stays the same until it is detached.  For ledger_identity. */
+	/* What stays the same when it is attached again, under whatever name,
+	 * and when it was made larger: its serial number or the like; where it
+	 * has none, what stays the same until it is detached.  For
+	 * ledger_identity. */
 	char id[LEDGER_ID_SIZE];
 	uint64_t size;
 	/* "ext4 'root', gpt"; NULL: nothing that anybody would recognise. */

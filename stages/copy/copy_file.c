@@ -16,6 +16,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "io/image.h"
 #include "io/process.h"
 
 #define CREATE_MS 60000
@@ -146,6 +147,32 @@ copy_file_make(const char *path, const char *format, uint64_t size,
 	}
 	*ret = file;
 	return 0;
+}
+
+int
+copy_file_grow(const char *path, const char *format,
+	       const struct ledger_identity *was, uint64_t size,
+	       struct err *err)
+{
+	bool qcow2 = strcmp(format, "qcow2") == 0;
+	uint64_t has,
+	    had = qcow2 ? (was->size_bytes + 511) / 512 * 512 : was->size_bytes;
+	char id[LEDGER_ID_SIZE] = "";
+	struct stat st;
+
+	if (read_id(path, id, err) < 0)
+		return -1;
+	if (strcmp(id, was->target) != 0)
+		return err_set(err, ERR_FAIL,
+			       "'%s' is not the target that the ledger is of",
+			       path);
+	if (stat(path, &st) < 0)
+		return err_sys(err, "cannot examine '%s'", path);
+	has = (uint64_t)st.st_size;
+	if (qcow2 && image_ask_qemu(path, format, 0, 0, &has, err) < 0)
+		return -1;
+	return has == had && has < size ? image_grow(path, format, size, err)
+					: 0;
 }
 
 int

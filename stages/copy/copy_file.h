@@ -27,6 +27,11 @@ int copy_file_make(const char *path, const char *format, uint64_t size,
 		   struct copy_file *ret, struct err *err);
 int copy_file_check_size(const char *path, uint64_t has, uint64_t wanted,
 			 struct err *err);
+/* Makes the image that a ledger is of as long as `size`, if it is as long as
+ * that ledger; what is new reads as zeroes. */
+int copy_file_grow(const char *path, const char *format,
+		   const struct ledger_identity *was, uint64_t size,
+		   struct err *err);
 /* Gives the image another id: no ledger made so far vouches for it. */
 int copy_file_renew(const char *path, struct copy_file *file, struct err *err);
 /* Removes the image and its id; fine when there is none. */

@@ -26,6 +26,8 @@ struct ends {
 	struct copy_device device; /* it is */
 	uint64_t size;
 	char source_id[LEDGER_ID_SIZE];
+	bool has_grown; /* the source; the ledger and what it is of: */
+	struct ledger_identity was;
 };
 
 bool
@@ -210,19 +212,47 @@ check_not_gone(const struct copy_image_opts *opts, struct err *err)
 		       opts->target, opts->ledger);
 }
 
+/* What is not ours to make longer is to be long enough already, before the
+ * ledger grows, too. */
+static int
+open_target_server(struct ends *ends, const struct copy_image_opts *opts,
+		   struct err *err)
+{
+	uint64_t has = ends->size;
+
+	if (ends->has_grown && nbd_size(opts->target, &has, err) < 0)
+		return -1;
+	if (has < ends->size)
+		return err_set(err, ERR_FAIL,
+			       "the target has only %llu bytes, the source has "
+			       "%llu since it grew: give the target more",
+			       (unsigned long long)has,
+			       (unsigned long long)ends->size);
+	ends->target.uri = opts->target;
+	return ledger_put_id(ends->file.id, opts->target, err);
+}
+
+static int
+grow_target(const struct ends *ends, const char *path, const char *format,
+	    struct err *err)
+{
+	if (!ends->has_grown)
+		return 0;
+	return copy_file_grow(path, format, &ends->was, ends->size, err);
+}
+
 static int
 open_target(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
 {
 	const char *format = opts->target_format ? opts->target_format : "raw";
 
-	if (copy_image_is_uri(opts->target)) {
-		ends->target.uri = opts->target;
-		return ledger_put_id(ends->file.id, opts->target, err);
-	}
+	if (copy_image_is_uri(opts->target))
+		return open_target_server(ends, opts, err);
 	if (copy_device_is(opts->target))
 		return open_device(ends, opts, err);
 	if (check_not_gone(opts, err) < 0 ||
+	    grow_target(ends, opts->target, format, err) < 0 ||
 	    copy_file_make(opts->target, format, ends->size, &ends->file, err) <
 		0)
 		return -1;
@@ -246,26 +276,29 @@ ledger_closep(struct ledger **l)
 /* One ledger is for one state of the source: what became of it is said in
  * words before the ledger says so in numbers. */
 static int
-check_same_source(const struct ends *ends, const struct copy_image_opts *opts,
+check_same_source(struct ends *ends, const struct copy_image_opts *opts,
 		  struct err *err)
 {
 	CLEANUP(ledger_closep) struct ledger *old = NULL;
-	const struct ledger_identity *was;
+	const struct ledger_identity *was = &ends->was;
 	const char *what = NULL;
 	struct err ignored;
 
 	if (!opts->ledger || !fs_exists(opts->ledger) ||
 	    ledger_open_readonly(opts->ledger, &old, &ignored) < 0)
 		return 0;
-	was = ledger_identity(old);
+	ends->was = *ledger_identity(old);
 	if (opts->pass == COPY_ALL && ledger_applied(old) > 1)
 		return err_set(err, ERR_FAIL,
 			       "ledger '%s' is of a copy that was brought up "
 			       "to date: go on with --changed or --compare, or "
 			       "remove the ledger to copy all of it again",
 			       opts->ledger);
-	if (was->size_bytes != ends->size)
-		what = was->size_bytes < ends->size ? "grew" : "shrank";
+	ends->has_grown = was->size_bytes < ends->size;
+	if (was->size_bytes > ends->size)
+		what = "shrank";
+	else if (opts->pass == COPY_ALL && ends->has_grown)
+		what = "grew";
 	else if (opts->pass == COPY_ALL &&
 		 strcmp(was->disk, ends->source_id) != 0)
 		what = "was written to, or is another one,";
@@ -278,7 +311,7 @@ check_same_source(const struct ends *ends, const struct copy_image_opts *opts,
 		       opts->source, what, opts->ledger,
 		       (unsigned long long)was->size_bytes,
 		       (unsigned long long)ends->size,
-		       was->size_bytes == ends->size
+		       was->size_bytes <= ends->size
 			   ? "copy what changed with --compare, or "
 			   : "");
 }
@@ -325,7 +358,7 @@ open_old_ledger(const struct ends *ends, const struct copy_image_opts *opts,
 			       "list of changes says too little: use "
 			       "--compare",
 			       opts->ledger);
-	return 0;
+	return ledger_grow(*ret, ends->size, err);
 }
 
 static int

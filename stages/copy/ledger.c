@@ -122,21 +122,41 @@ load_page(struct ledger *l, uint64_t number)
 	(void)new_page(l, number); /* nothing but unknown blocks */
 }
 
+static void
+unmap(struct ledger *l)
+{
+	if (l->map)
+		munmap((void *)l->map, l->map_size);
+	l->map = NULL;
+	free(l->changed);
+	l->changed = NULL;
+}
+
+/* As many pages as the header wants. */
 static int
-load(struct ledger *l, struct err *err)
+map_pages(struct ledger *l, struct err *err)
 {
 	void *map;
 
-	if (ledger_file_header(l->fd, l->path, &l->header, err) < 0)
-		return -1;
+	unmap(l);
 	l->nblocks = format_nblocks(l->header.identity.size_bytes);
 	l->npages = format_npages(l->nblocks);
 	l->changed = mem_new((l->npages + 1) * sizeof(*l->changed));
 	l->map_size = (size_t)page_at(l->npages);
+	atomic_store(&l->looking, 0);
 	map = mmap(NULL, l->map_size, PROT_READ, MAP_SHARED, l->fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(err, "cannot map ledger '%s'", l->path);
 	l->map = map;
+	return 0;
+}
+
+static int
+load(struct ledger *l, struct err *err)
+{
+	if (ledger_file_header(l->fd, l->path, &l->header, err) < 0 ||
+	    map_pages(l, err) < 0)
+		return -1;
 	for (uint64_t n = 0; n < l->npages; n++)
 		load_page(l, n);
 	return 0;
@@ -250,11 +270,10 @@ ledger_close(struct ledger *l)
 {
 	if (!l)
 		return;
-	forget_changes(l);
+	if (l->changed)
+		forget_changes(l);
 	vec_done(&l->dirty);
-	free(l->changed);
-	if (l->map)
-		munmap((void *)l->map, l->map_size);
+	unmap(l);
 	if (l->fd >= 0)
 		close(l->fd);
 	free(l->path);
@@ -401,6 +420,17 @@ write_header(struct ledger *l, const struct format_header *next,
 	return 0;
 }
 
+/* Over both copies, so that damage to one of them brings nothing back that is
+ * over: what was never written to, what may be written to, a shorter disk. */
+static int
+write_headers(struct ledger *l, const struct format_header *next,
+	      struct err *err)
+{
+	if (write_header(l, next, err) < 0)
+		return -1;
+	return write_header(l, &l->header, err);
+}
+
 static int
 check_unsealed(const struct ledger *l, struct err *err)
 {
@@ -422,7 +452,34 @@ ledger_begin(struct ledger *l, uint32_t generation, struct err *err)
 	if (next.begun == generation || next.begun == FORMAT_BEGUN_ANY)
 		return 0;
 	next.begun = next.begun == 0 ? generation : FORMAT_BEGUN_ANY;
-	return write_header(l, &next, err);
+	return write_headers(l, &next, err);
+}
+
+/* A last block that was short gets longer, and its digest is of too few bytes.
+ * The header goes last: until then the ledger is that of the shorter disk. */
+int
+ledger_grow(struct ledger *l, uint64_t size_bytes, struct err *err)
+{
+	struct format_header next = l->header;
+	uint64_t size = next.identity.size_bytes;
+	uint64_t npages = format_npages(format_nblocks(size_bytes));
+
+	if (size_bytes < size)
+		return err_set(err, ERR_BUG, "no ledger becomes shorter");
+	if (size_bytes == size)
+		return 0;
+	if (check_unsealed(l, err) < 0)
+		return -1;
+	if (size % LEDGER_BLOCK_SIZE != 0)
+		ledger_pending(l, l->nblocks - 1, 0);
+	if (ledger_sync(l, err) < 0)
+		return -1;
+	if (ledger_file_extend(l->fd, &next, l->npages, npages, err) < 0)
+		return err_wrap(err, "making ledger '%s' longer", l->path);
+	next.identity.size_bytes = size_bytes;
+	if (sync_file(l, err) < 0 || write_headers(l, &next, err) < 0)
+		return -1;
+	return map_pages(l, err);
 }
 
 uint32_t
@@ -456,7 +513,7 @@ ledger_seal(struct ledger *l, struct err *err)
 	if (ledger_sync(l, err) < 0)
 		return -1;
 	next.sealed = 1;
-	return write_header(l, &next, err);
+	return write_headers(l, &next, err);
 }
 
 uint64_t

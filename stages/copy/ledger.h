@@ -79,6 +79,11 @@ int ledger_begin(struct ledger *l, uint32_t generation, struct err *err);
 bool ledger_is_untouched(const struct ledger *l, uint64_t block,
 			 uint32_t generation);
 
+/* The disk grew: what is new is unknown, and so is in effect a last block that
+ * was short.  Synced.  Killed anywhere, it is of the old size or of the new
+ * one.  A sealed ledger is ERR_FAIL. */
+int ledger_grow(struct ledger *l, uint64_t size_bytes, struct err *err);
+
 /* Change entries in memory; they reach the file with ledger_sync. */
 void ledger_pending(struct ledger *l, uint64_t block, uint32_t generation);
 void ledger_durable(struct ledger *l, uint64_t block, uint32_t generation,

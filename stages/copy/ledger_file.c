@@ -53,14 +53,14 @@ open_aside(const char *aside, int *ret_fd, struct err *err)
 }
 
 static int
-write_pages(int fd, const struct format_header *h, uint64_t npages,
-	    struct err *err)
+write_pages(int fd, const struct format_header *h, uint64_t first,
+	    uint64_t npages, struct err *err)
 {
 	CLEANUP(mem_freep)
 	uint8_t *run = mem_new((size_t)RUN_PAGES * FORMAT_PAGE);
-	uint64_t first, n;
+	uint64_t n;
 
-	for (first = 0; first < npages; first += n) {
+	for (; first < npages; first += n) {
 		n = npages - first < RUN_PAGES ? npages - first : RUN_PAGES;
 		for (uint64_t i = 0; i < n; i++)
 			format_seal_page(run + i * FORMAT_PAGE, h->id,
@@ -71,6 +71,20 @@ write_pages(int fd, const struct format_header *h, uint64_t npages,
 			return -1;
 	}
 	return 0;
+}
+
+int
+ledger_file_extend(int fd, const struct format_header *h, uint64_t from,
+		   uint64_t npages, struct err *err)
+{
+	int rc = posix_fallocate(
+	    fd, 0, (off_t)((FORMAT_NHEADERS + npages) * FORMAT_PAGE));
+
+	if (rc != 0) {
+		errno = rc;
+		return err_sys(err, "no room");
+	}
+	return write_pages(fd, h, from, npages, err);
 }
 
 /* Both copies of the header are good from the start. */
@@ -97,17 +111,10 @@ fill(int fd, const struct ledger_identity *id, struct err *err)
 	    .identity = *id,
 	};
 	uint64_t npages = format_npages(format_nblocks(id->size_bytes));
-	int rc;
 
 	if (getrandom(h.id, sizeof(h.id), 0) != sizeof(h.id))
 		return err_sys(err, "cannot get random bytes");
-	rc = posix_fallocate(fd, 0,
-			     (off_t)((FORMAT_NHEADERS + npages) * FORMAT_PAGE));
-	if (rc != 0) {
-		errno = rc;
-		return err_sys(err, "no room");
-	}
-	if (write_pages(fd, &h, npages, err) < 0 ||
+	if (ledger_file_extend(fd, &h, 0, npages, err) < 0 ||
 	    write_headers(fd, &h, err) < 0)
 		return -1;
 	if (fsync(fd) < 0)

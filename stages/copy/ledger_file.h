@@ -8,6 +8,10 @@
 /* Makes the file whole, synced and locked; *ret_fd is the caller's. */
 int ledger_file_create(const char *path, const struct ledger_identity *id,
 		       int *ret_fd, struct err *err);
+/* Gives the file room for `npages` pages of entries, those from `from` on of
+ * unknown blocks; not synced. */
+int ledger_file_extend(int fd, const struct format_header *h, uint64_t from,
+		       uint64_t npages, struct err *err);
 /* One writer at a time: another is ERR_HELD. */
 int ledger_file_lock(int fd, const char *path, struct err *err);
 /* The header that holds. */

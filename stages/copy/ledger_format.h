@@ -27,8 +27,9 @@
  *
  * The copy with the higher counter holds.  A change gets the next counter and
  * goes to page (counter mod 2), which is the *other* one: a write that tears
- * leaves the header as it was before.  Version, block size, id, size, digest
- * and names never change.
+ * leaves the header as it was before.  What begins, seals or grows is written
+ * to both, one after the other.  Version, block size, id, digest and names
+ * never change; the size only grows, once there are pages for it.
  *
  * ENTRY PAGE
  *

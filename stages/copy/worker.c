@@ -33,7 +33,8 @@ was_begun(struct engine *e, const struct ledger_entry *entry, uint64_t block)
 {
 	if (!e->opts->ledger)
 		return false;
-	return entry->state == LEDGER_PENDING ||
+	/* of generation 0 is what was pending since the disk grew */
+	return (entry->state == LEDGER_PENDING && entry->generation > 0) ||
 	       (entry->state == LEDGER_UNKNOWN && target_has_data(e, block));
 }
 

@@ -117,6 +117,7 @@ const struct target_ops target_local = {
     .hold = local_hold,
     .volume = local_volume,
     .create_volume = local_create_volume,
+    .grow_volume = local_grow_volume,
     .volume_is = local_volume_is,
     .seal = local_seal,
     .aside = local_aside,

@@ -87,6 +87,8 @@ char *local_volume_id(const struct target_vm *t, size_t n); /* a path */
 void local_volume(const struct target_vm *t, size_t n, struct volume *ret);
 int local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 			bool *ret_fresh, struct err *err);
+int local_grow_volume(const struct target_vm *t, size_t n, uint64_t was,
+		      struct err *err);
 int local_volume_is(const struct target_vm *t, size_t n, char **ret_id,
 		    bool *ret_sealed, struct err *err);
 int local_seal(const struct target_vm *t, struct err *err);

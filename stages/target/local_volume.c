@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "io/image.h"
 #include "io/process.h"
 #include "stages/target/local.h"
 
@@ -100,20 +101,15 @@ qcow2_size(const char *path, uint64_t *ret, struct err *err)
 
 /* qcow2 counts in sectors. */
 static uint64_t
-wanted_size(const struct shape_disk *d)
+rounded(const struct volume *v, uint64_t size)
 {
-	uint64_t size = d->source->capacity_bytes;
-
-	if (strcmp(d->format, "qcow2") == 0)
-		size = (size + 511) / 512 * 512;
-	return size;
+	return strcmp(v->format, "qcow2") == 0 ? (size + 511) / 512 * 512
+					       : size;
 }
 
 static int
-check_existing(const struct volume *v, const struct shape_disk *d,
-	       struct err *err)
+volume_size(const struct volume *v, uint64_t *ret, struct err *err)
 {
-	uint64_t size, wanted = wanted_size(d);
 	struct stat st;
 
 	if (lstat(v->path, &st) < 0)
@@ -121,17 +117,27 @@ check_existing(const struct volume *v, const struct shape_disk *d,
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_FAIL, "'%s' is not a regular file",
 			       v->path);
-	size = (uint64_t)st.st_size;
-	if (strcmp(v->format, "qcow2") == 0 &&
-	    qcow2_size(v->path, &size, err) < 0)
+	*ret = (uint64_t)st.st_size;
+	return strcmp(v->format, "qcow2") == 0 ? qcow2_size(v->path, ret, err)
+					       : 0;
+}
+
+static int
+check_existing(const struct volume *v, const struct shape_disk *d,
+	       struct err *err)
+{
+	uint64_t size, wanted = rounded(v, d->source->capacity_bytes);
+
+	if (volume_size(v, &size, err) < 0)
 		return -1;
 	if (size != wanted)
-		return err_set(err, ERR_FAIL,
-			       "'%s' has %" PRIu64 " bytes, the source's disk "
-			       "has %" PRIu64 ": the disk was resized, or the "
-			       "file is another's; move it and its .id file "
-			       "away to copy anew",
-			       v->path, size, wanted);
+		return err_set(
+		    err, ERR_FAIL,
+		    "'%s' has %" PRIu64 " bytes, the source's disk "
+		    "has %" PRIu64 ": %s, or the file is another's; "
+		    "move it and its .id file away to copy anew",
+		    v->path, size, wanted,
+		    size > wanted ? "the disk shrank" : "it was cut short");
 	return 0;
 }
 
@@ -172,7 +178,7 @@ create_anew(const struct volume *v, const struct shape_disk *d, const char *id,
 {
 	CLEANUP(mem_freep) char *dir = fs_dirname(v->path);
 	bool qcow2 = strcmp(v->format, "qcow2") == 0;
-	uint64_t size = wanted_size(d);
+	uint64_t size = rounded(v, d->source->capacity_bytes);
 
 	if (fs_remove(id, err) < 0 || fs_remove(v->path, err) < 0)
 		return -1;
@@ -215,6 +221,28 @@ local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 		return -1;
 	*ret_fresh = true;
 	return 0;
+}
+
+int
+local_grow_volume(const struct target_vm *t, size_t n, uint64_t was,
+		  struct err *err)
+{
+	uint64_t size, wanted = t->shape->disks[n].source->capacity_bytes;
+	CLEANUP(mem_freep) char *id = NULL;
+	CLEANUP(volume_done) struct volume v = {0};
+	bool sealed = false;
+
+	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0 ||
+	    local_volume_is(t, n, &id, &sealed, err) < 0)
+		return -1;
+	if (!id || sealed)
+		return 0;
+	local_volume(t, n, &v);
+	if (volume_size(&v, &size, err) < 0)
+		return -1;
+	if (size != rounded(&v, was) || size >= wanted)
+		return 0;
+	return image_grow(v.path, v.format, rounded(&v, wanted), err);
 }
 
 int

@@ -90,6 +90,13 @@ struct target_ops {
 	int (*create_volume)(const struct target_vm *t, size_t n, char **ret_id,
 			     bool *ret_fresh, struct err *err);
 
+	/* The volume was made when the disk had `was` bytes, less than now:
+	 * makes it larger, what is new reads as zeroes.  Fine when it has its
+	 * size already; one that is missing or of any other size stays for
+	 * create_volume.  NULL: its volumes do not grow. */
+	int (*grow_volume)(const struct target_vm *t, size_t n, uint64_t was,
+			   struct err *err);
+
 	/* The id of the volume that is there (caller frees; NULL: there is
 	 * none), and whether it was sealed.  Changes nothing. */
 	int (*volume_is)(const struct target_vm *t, size_t n, char **ret_id,

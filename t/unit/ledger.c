@@ -267,6 +267,72 @@ test_identity(void)
 	refused(path, id, "digest");
 }
 
+/* Either copy of the header may be damaged later. */
+static void
+scribble_header(const char *path, unsigned n)
+{
+	scribble(path, (off_t)n * FORMAT_PAGE + 512, 512);
+}
+
+static void
+test_damage_brings_nothing_back(void)
+{
+	for (unsigned n = 0; n < FORMAT_NHEADERS; n++) {
+		CLEANUP(mem_freep) char *name = mem_printf("back-%u", n);
+		CLEANUP(mem_freep) char *path = path_of(name);
+		struct ledger *l = must_open(path, 3 * MIB);
+
+		ok(ledger_begin(l, 1, &err) == 0, "a copy begins");
+		ledger_close(l);
+		scribble_header(path, n);
+		l = must_open(path, 3 * MIB);
+		ok(!ledger_is_untouched(l, 0, 2),
+		   "header %u damaged: it is known to have begun", n);
+		ok(ledger_seal(l, &err) == 0, "it seals");
+		ledger_close(l);
+		scribble_header(path, n);
+		l = must_open(path, 3 * MIB);
+		ok(ledger_sealed(l), "header %u damaged: it is sealed", n);
+		ledger_close(l);
+	}
+}
+
+static void
+test_grow(void)
+{
+	CLEANUP(mem_freep) char *path = path_of("grow");
+	struct ledger *l = must_open(path, 101 * MIB + 5);
+	struct ledger_identity id = identity(101 * MIB + 5);
+
+	make_all_durable(l, 1);
+	ok(ledger_set_applied(l, 1, &err) == 0, "102 blocks, a page of them");
+	ok(ledger_grow(l, 101 * MIB + 5, &err) == 0 &&
+	       ledger_count_durable(l) == 102,
+	   "nothing to grow by");
+	ok(ledger_grow(l, 250 * MIB, &err) == 0, "it grows");
+	is_int(ledger_nblocks(l), 250, "to 250 blocks");
+	ledger_durable(l, 249, 1, (uint8_t[LEDGER_DIGEST_SIZE]){1});
+	ok(ledger_sync(l, &err) == 0, "which are written");
+	ledger_close(l);
+	ok(ledger_open(path, &id, &l, &err) < 0, "it has that size no more");
+	scribble_header(path, 0);
+	l = must_open(path, 250 * MIB);
+	is_int(state_of(l, 100), LEDGER_DURABLE, "what was durable is");
+	is_int(state_of(l, 101), LEDGER_PENDING, "but no block that was short");
+	is_int(state_of(l, 102), LEDGER_UNKNOWN, "what is new is unknown");
+	is_int(state_of(l, 249), LEDGER_DURABLE, "until it is copied");
+	is_int(ledger_count_durable(l), 102, "all are counted");
+	is_int(ledger_damaged_pages(l), 0, "no page is bad");
+	is_int(ledger_applied(l), 1, "the generation is still the base");
+	ok(!ledger_is_untouched(l, 101, 1), "a pending block is no hole");
+	ok(ledger_grow(l, 249 * MIB, &err) < 0 && err.class == ERR_BUG,
+	   "it does not shrink");
+	ok(ledger_seal(l, &err) == 0 && ledger_grow(l, 251 * MIB, &err) < 0 &&
+	       err.class == ERR_FAIL,
+	   "nor grow once it is sealed");
+	ledger_close(l);
+}
+
 static void
 test_untouched(void)
 {
@@ -412,6 +478,8 @@ main(void)
 	test_damaged_page();
 	test_lost_pages();
 	test_identity();
+	test_damage_brings_nothing_back();
+	test_grow();
 	test_untouched();
 	test_poison();
 	test_left_aside();

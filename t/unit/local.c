@@ -247,12 +247,18 @@ test_qcow2_volume(void)
 	}
 	is_int(ops->create_volume(&mine, 1, &id, &fresh, &err), 0, "qcow2");
 	ok(fresh, "is fresh");
-	is_int(ops->create_volume(&mine, 1, &again, &fresh, &err), 0, "again");
-	ok(!fresh && again && strcmp(again, id) == 0, "is there");
 	inv_disks[1].capacity_bytes = 3 * MIB;
-	is_int(ops->create_volume(&mine, 1, &again, &fresh, &err), -1,
-	       "a resized source is noticed");
+	ok(ops->grow_volume(&mine, 1, 2 * MIB, &err) == 0 &&
+	       ops->create_volume(&mine, 1, &again, &fresh, &err) < 0,
+	   "one that is not as it was copied stays as it is");
+	like(err.text, "cut short", "and is not taken for the whole disk");
+	ok(ops->grow_volume(&mine, 1, MIB, &err) == 0 &&
+	       ops->create_volume(&mine, 1, &again, &fresh, &err) == 0 &&
+	       !fresh && strcmp(again, id) == 0,
+	   "it grows with its source");
 	inv_disks[1].capacity_bytes = MIB;
+	(void)ops->create_volume(&mine, 1, &again, &fresh, &err);
+	like(err.text, "the disk shrank", "and not with one that shrank");
 }
 
 /* A volume of another format beside it has contents of its own. */
