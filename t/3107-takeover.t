@@ -4,6 +4,7 @@
 # and who gives that state up takes it over with a licence, if nobody works on
 # it and it was never handed over.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'a claim of a state that is given up is taken over, once, by one'
 requires jq
 requires nbdkit --version
@@ -13,53 +14,15 @@ head -c 300000 /dev/urandom >one.raw
 truncate -s 2M one.raw
 head -c 200000 /dev/urandom >two.raw
 truncate -s 1M two.raw
-cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: "one.raw,two.raw", cpus: "1", memory: 64Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: raw}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1}, onFailure: hold}
+local_manifest web=one.raw:fast,two.raw:bulk "$local_raw" \
+	'retry: {attempts: 1}, onFailure: hold'
+sed -i 's/{name: web}/{name: web, hooks: [{step: PreHook, hook: {kind: Script, name: hook}}]}/' m.yaml
+cat >>m.yaml <<EOF
 ---
 apiVersion: palletjack.io/v1alpha1
 kind: Script
 metadata: {name: hook, namespace: t}
 spec: {lua: 'log("here")'}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: one.raw}, destination: {storageClass: fast}}
-    - {source: {name: two.raw}, destination: {storageClass: bulk}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "off"
-  vms: [{name: web, hooks: [{step: PreHook, hook: {kind: Script, name: hook}}]}]
 EOF
 # the states of two people, or of one before and after a loss
 a() { palletjack --state "$PWD/a" "$@"; }

@@ -4,6 +4,7 @@
 # without it, and two that are worked with at once.  Both bear the same uuid, so
 # only the target tells them apart.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'a copy of a state directory does no harm to what it does not know of'
 requires jq
 requires qemu-img --version
@@ -16,65 +17,12 @@ head -c 3000000 /dev/urandom >one.raw
 truncate -s 8M one.raw
 head -c 1000000 /dev/urandom >two.raw
 truncate -s 4M two.raw
-mkdir bin
-cat >bin/virt-v2v-in-place <<EOF
-#!/bin/sh
-echo >>"$PWD/conversions"
-EOF
-cat >>bin/virt-v2v-in-place <<'EOF'
-for a; do case $a in *.xml) xml=$a ;; esac; done
-sed -n "s/.*source file='\(.*\)'.*/\1/p" "$xml" | while read -r overlay; do
-	qemu-io -f qcow2 -c 'write -P 0x77 1M 1M' "$overlay" || exit 1
-done
-EOF
-chmod +x bin/*
-PATH=$PWD/bin:$PATH
+pretend_conversion 'write -P 0x77 1M 1M'
 for n in one two; do
-	cp $n.raw $n.want
-	qemu-io -f raw -c 'write -P 0x77 1M 1M' $n.want >/dev/null
+	converted $n.raw $n.want
 done
-cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: "one.raw,two.raw", cpus: "1", memory: 64Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: raw}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1, first: 1ms, max: 1ms}, onFailure: hold}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: one.raw}, destination: {storageClass: fast}}
-    - {source: {name: two.raw}, destination: {storageClass: fast}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  targetPowerState: "off"
-  vms: [{name: web}]
-EOF
+local_manifest web=one.raw:fast,two.raw:fast 'targetPowerState: "off"' \
+	'retry: {attempts: 1, first: 1ms, max: 1ms}, onFailure: hold'
 a() { palletjack --state "$PWD/a" "$@"; }
 b() { palletjack --state "$PWD/b" "$@"; }
 disks_are_right() {

@@ -3,6 +3,7 @@
 # rollback and gc at a real target: QEMU is stopped, the disks stay until they
 # are to go, and nothing that is not ours is touched.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'a local target is given up, and nothing else'
 requires jq
 requires qemu-system-x86_64 --version
@@ -13,59 +14,16 @@ head -c 300000 /dev/urandom >one.raw
 truncate -s 2M one.raw
 cp one.raw two.raw
 
-# manifest POWER [POLICY]
-manifest() {
-	cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: "one.raw,two.raw", cpus: "1", memory: 64Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: raw}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1}, ${2:-onFailure: hold}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: one.raw}, destination: {storageClass: fast}}
-    - {source: {name: two.raw}, destination: {storageClass: bulk}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "$1"
-  vms: [{name: web}]
-EOF
-}
 state=$PALLETJACK_STATE/t/p/web
 mark() {
 	jq -r .state "target/$1/handover.json"
 }
+# begin POWER [POLICY]
 begin() {
 	rm -rf target "$PALLETJACK_STATE"
-	manifest "$@"
+	local_manifest web=one.raw:fast,two.raw:bulk \
+		"skipGuestConversion: true, targetPowerState: \"$1\"" \
+		"retry: {attempts: 1}, ${2:-onFailure: hold}"
 }
 # Nobody holds the lock that QEMU inherits.
 is_off() {

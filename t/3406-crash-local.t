@@ -6,6 +6,7 @@
 # The conversion is pretended, as in 4003.
 . "${0%/*}/lib.sh"
 . "${0%/*}/fake.sh"
+. "${0%/*}/local.sh"
 test_begin 'at a local target, too, all that can be undone goes on from anywhere'
 requires jq
 requires qemu-img --version
@@ -14,64 +15,17 @@ requires_fault
 
 kill_dir=$PWD/world
 kill_ways=before
-mkdir world bin
+mkdir world
 PALLETJACK_STATE=$kill_dir/state
 state=$PALLETJACK_STATE/t/p/web
 head -c 1500000 /dev/urandom >one.raw
 truncate -s 2M one.raw
 head -c 300000 /dev/urandom >two.raw
 truncate -s 1M two.raw
-cat >bin/virt-v2v-in-place <<'EOF'
-#!/bin/sh
-for a; do case $a in *.xml) xml=$a ;; esac; done
-sed -n "s/.*source file='\(.*\)'.*/\1/p" "$xml" | while read -r overlay; do
-	qemu-io -f qcow2 -c 'write -P 0x77 64k 64k' "$overlay" || exit 1
-done
-EOF
-chmod +x bin/*
-PATH=$PWD/bin:$PATH
-cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: "one.raw,two.raw", cpus: "1", memory: 64Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: world/target, settings: {format: raw}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 2, first: 1ms, max: 1ms}, onFailure: hold}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: one.raw}, destination: {storageClass: fast}}
-    - {source: {name: two.raw}, destination: {storageClass: bulk}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  targetPowerState: "off"
-  vms: [{name: web}]
-EOF
+pretend_conversion 'write -P 0x77 64k 64k'
+local_target=world/target
+local_manifest web=one.raw:fast,two.raw:bulk 'targetPowerState: "off"' \
+	'retry: {attempts: 2, first: 1ms, max: 1ms}, onFailure: hold'
 
 # Ids and times differ: of those files only that they are there, and of the
 # mark what it says.

@@ -3,6 +3,7 @@
 # Image files to a local target in raw copy mode: every stage for real but the
 # conversion, killed wherever a record is written.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'disks move as they are, and the target is theirs alone'
 requires jq
 requires qemu-img --version
@@ -20,49 +21,9 @@ qemu-img convert -f raw -O qcow2 two.raw two.qcow2
 
 # manifest FORMAT POWER
 manifest() {
-	cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: "one.raw,two.qcow2", cpus: "1", memory: 256Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: $1}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: one.raw}, destination: {storageClass: fast}}
-    - {source: {name: two.qcow2}, destination: {storageClass: bulk}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "$2"
-  vms: [{name: web}]
-EOF
+	local_manifest web=one.raw:fast,two.qcow2:bulk \
+		"skipGuestConversion: true, targetPowerState: \"$2\"" \
+		'retry: {attempts: 1}' "$1"
 }
 state=$PALLETJACK_STATE/t/p/web
 disks_are_right() {

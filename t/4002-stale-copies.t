@@ -3,8 +3,8 @@
 # Copies, ledgers and volumes that no longer belong together: what is not
 # proven is copied again, and never passed off as copied.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'what is not proven is copied again'
-requires jq
 requires jq
 requires qemu-img --version
 requires qemu-nbd --version
@@ -18,48 +18,8 @@ fill() {
 
 # manifest FORMAT [POLICY]
 manifest() {
-	cat >m.yaml <<END
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: web.raw, cpus: "1", memory: 256Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: $1}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1}, ${2:-verify: full}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: web.raw}, destination: {storageClass: fast}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "off"
-  vms: [{name: web}]
-END
+	local_manifest web=web.raw:fast "$local_raw" \
+		"retry: {attempts: 1}, ${2:-verify: full}" "$1"
 }
 state=$PALLETJACK_STATE/t/p/web
 ledger=$state/ledger/disk-0.ledger

@@ -3,6 +3,7 @@
 # A real ledger cut short, and kills around the moment when a local target is
 # handed over.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'half a copy is counted, and half a hand-over is one'
 requires jq
 requires qemu-system-x86_64 --version
@@ -11,47 +12,9 @@ fault=$(dirname "$PALLETJACK")/t/fault.so
 test -e "$fault" || skip_all "$fault is not built: run make units"
 
 head -c 52428800 /dev/urandom >one.raw
-cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: one.raw, cpus: "1", memory: 64Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: raw}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1, first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: [{source: {name: one.raw}, destination: {storageClass: fast}}]
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "on"
-  vms: [{name: web}]
-EOF
+local_manifest web=one.raw:fast \
+	'skipGuestConversion: true, targetPowerState: "on"' \
+	'retry: {attempts: 1, first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}'
 state=$PALLETJACK_STATE/t/p/web
 anew() {
 	rm -rf target "$PALLETJACK_STATE"

@@ -5,6 +5,7 @@
 # conversion is pretended, as in 4003: what counts is how often it is begun.
 . "${0%/*}/lib.sh"
 . "${0%/*}/fake.sh"
+. "${0%/*}/local.sh"
 test_begin 'what was done and not heard of is found, and not done again'
 requires jq
 requires qemu-img --version
@@ -14,68 +15,17 @@ requires_fault
 
 head -c 3000000 /dev/urandom >one.raw
 truncate -s 20M one.raw
-mkdir bin
-cat >bin/virt-v2v-in-place <<EOF
-#!/bin/sh
-here=$PWD
-EOF
-cat >>bin/virt-v2v-in-place <<'EOF'
-echo >>"$here/conversions"
-for a; do case $a in *.xml) xml=$a ;; esac; done
-sed -n "s/.*source file='\(.*\)'.*/\1/p" "$xml" | while read -r overlay; do
-	qemu-io -f qcow2 -c 'write -P 0x77 1M 1M' "$overlay" || exit 1
-done
-EOF
+pretend_conversion 'write -P 0x77 1M 1M'
 cat >bin/qemu-img <<EOF
 #!/bin/sh
 test "\$1" != commit || echo >>"$PWD/commits"
 exec $(command -v qemu-img) "\$@"
 EOF
 chmod +x bin/*
-PATH=$PWD/bin:$PATH
-cp one.raw one.want
-qemu-io -f raw -c 'write -P 0x77 1M 1M' one.want >/dev/null
+converted one.raw one.want
 
-cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: one.raw, cpus: "1", memory: 64Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: raw}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1, first: 1ms, max: 1ms}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: [{source: {name: one.raw}, destination: {storageClass: fast}}]
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  targetPowerState: "on"
-  vms: [{name: web}]
-EOF
+local_manifest web=one.raw:fast 'targetPowerState: "on"' \
+	'retry: {attempts: 1, first: 1ms, max: 1ms}'
 state=$PALLETJACK_STATE/t/p/web
 home=$PWD/target/web
 disk=$PWD/target/fast/web/disk-0.raw

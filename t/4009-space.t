@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Room at a local target is asked for all vms of a plan together.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'vms that share a file system share its room'
 requires jq
 requires qemu-img --version
@@ -11,44 +12,7 @@ for vm in a b c; do
 	head -c 1M /dev/urandom >$vm.raw
 	truncate -s 8T $vm.raw
 done
-cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {a: a.raw, b: b.raw, c: c.raw, cpus: "1", memory: 256Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: a.raw}, destination: {storageClass: x}}
-    - {source: {name: b.raw}, destination: {storageClass: x}}
-    - {source: {name: c.raw}, destination: {storageClass: z}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  vms: [{name: a}, {name: b}, {name: c}]
-EOF
+local_manifest 'a=a.raw:x b=b.raw:x c=c.raw:z' 'skipGuestConversion: true'
 
 test "$(df --output=avail -B1 . | tail -1)" -lt 8000000000000 ||
 	skip_all 'there is room for 8 TiB here'

@@ -3,6 +3,7 @@
 # Bandwidth limits: of a copy, and of all steps of a run together.  What a limit
 # allows takes at least so long; that is all that is clocked.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'no more bytes a second than the policy says, whoever copies them'
 requires jq
 requires nbdkit --version
@@ -52,51 +53,8 @@ for disk in 1 2 3 4; do
 	truncate -s 8M $disk.raw
 done
 manifest() {
-	cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {a: "1.raw,2.raw", b: "3.raw,4.raw", cpus: "1", memory: 256Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {$1, retry: {attempts: 3, first: 1ms, max: 1ms}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: 1.raw}, destination: {storageClass: s}}
-    - {source: {name: 2.raw}, destination: {storageClass: s}}
-    - {source: {name: 3.raw}, destination: {storageClass: s}}
-    - {source: {name: 4.raw}, destination: {storageClass: s}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "off"
-  vms: [{name: a}, {name: b}]
-EOF
+	local_manifest 'a=1.raw:s,2.raw:s b=3.raw:s,4.raw:s' "$local_raw" \
+		"$1, retry: {attempts: 3, first: 1ms, max: 1ms}"
 }
 disks_are_right() {
 	cmp 1.raw target/s/a/disk-0.raw && cmp 2.raw target/s/a/disk-1.raw &&

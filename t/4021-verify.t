@@ -3,6 +3,7 @@
 # The verify command: what is damaged behind our back is found and named, can
 # be mended, and what is no replica any more is not compared.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'a disk is compared with what was copied, any time later'
 requires jq
 requires qemu-img --version
@@ -16,49 +17,8 @@ truncate -s 5242880 two.raw
 
 # manifest FORMAT POLICY
 manifest() {
-	cat >m.yaml <<END
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: "one.raw,two.raw", cpus: "1", memory: 256Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target, settings: {format: $1}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1}$2}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-    - {source: {name: one.raw}, destination: {storageClass: fast}}
-    - {source: {name: two.raw}, destination: {storageClass: bulk}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "off"
-  vms: [{name: web}]
-END
+	local_manifest web=one.raw:fast,two.raw:bulk "$local_raw" \
+		"retry: {attempts: 1}$2" "$1"
 }
 state=$PALLETJACK_STATE/t/p/web
 disk=target/fast/web/disk-0.raw

@@ -7,6 +7,7 @@
 # The same after a sync that failed, whose writes are never made.
 # SEED repeats a history, ROUNDS is the number of power cuts of each kind.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'what is done survives a power cut, what is not is done again'
 requires jq
 requires qemu-img --version
@@ -26,47 +27,9 @@ for hole in 2 3 7; do
 	fallocate -p -o $((hole * 1048576)) -l 1048576 one.raw 2>/dev/null || :
 done
 dd if=/dev/zero of=one.raw bs=1M seek=5 count=1 conv=notrunc status=none
-cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: {type: disk, url: ., settings: {web: one.raw, cpus: "1", memory: 64Mi}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: world/target, settings: {format: raw}}
----
-apiVersion: palletjack.io/v1alpha1
-kind: RunPolicy
-metadata: {name: default, namespace: t}
-spec: {retry: {attempts: 1, first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: [{source: {name: one.raw}, destination: {storageClass: fast}}]
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "off"
-  vms: [{name: web}]
-EOF
+local_target=world/target
+local_manifest web=one.raw:fast "$local_raw" \
+	'retry: {attempts: 1, first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}'
 PALLETJACK_STATE=$PWD/world/state
 state=$PALLETJACK_STATE/t/p/web
 disk=world/target/fast/web/disk-0.raw

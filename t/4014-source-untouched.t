@@ -3,6 +3,7 @@
 # The source is never damaged: its files are what they were, to the bit and to
 # the time of their last change, whatever is done with them.
 . "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
 test_begin 'a source is only read'
 requires jq
 requires qemu-img --version
@@ -33,49 +34,6 @@ EOF
 tar -C ova -cf source/box.ova box.ovf d.vmdk
 rm -r ova
 
-# manifest VM ENDPOINT DISK...: m.yaml
-manifest() {
-	cat >m.yaml <<EOF
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: source, namespace: t}
-spec: $2
----
-apiVersion: palletjack.io/v1alpha1
-kind: Endpoint
-metadata: {name: target, namespace: t}
-spec: {type: local, url: target}
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: NetworkMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: []
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: Plan
-metadata: {name: p, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map: {network: {name: maps}, storage: {name: maps}}
-  targetNamespace: t
-  skipGuestConversion: true
-  targetPowerState: "off"
-  vms: [{name: $1}]
----
-apiVersion: forklift.konveyor.io/v1beta1
-kind: StorageMap
-metadata: {name: maps, namespace: t}
-spec:
-  provider: {source: {name: source}, destination: {name: target}}
-  map:
-EOF
-	shift 2
-	for disk; do
-		echo "    - {source: {name: $disk}, destination: {storageClass: x}}"
-	done >>m.yaml
-}
 # content, names, modes, owners, and when anything of that was changed
 look() {
 	for file in source source/*; do
@@ -88,8 +46,14 @@ look >before
 for kind in disk ova; do
 	rm -rf target "$PALLETJACK_STATE"
 	case $kind in
-	disk) manifest web '{type: disk, url: source, settings: {web: "one.raw,two.qcow2", cpus: "1", memory: 256Mi}}' one.raw two.qcow2 ;;
-	ova) manifest box '{type: ova, url: source}' d.vmdk ;;
+	disk)
+		local_source='{type: disk, url: source, settings: {web: "one.raw,two.qcow2", cpus: "1", memory: 64Mi}}'
+		local_manifest web=one.raw:x,two.qcow2:x "$local_raw"
+		;;
+	ova)
+		local_source='{type: ova, url: source}'
+		local_manifest box=d.vmdk:x "$local_raw"
+		;;
 	esac
 	check "$kind: asked, planned, copied in two runs, verified" '
 		palletjack validate --online m.yaml && palletjack plan m.yaml
