@@ -211,6 +211,18 @@ check_local_setting(struct reader *r, const struct endpoint *ep,
 	    text_is_near(key, "format", &distance) ? "format" : NULL);
 }
 
+/* Outside the state directory, as real endpoints are. */
+static void
+find_world(struct reader *r, struct endpoint *ep)
+{
+	const char *world = endpoint_setting(ep, "world", NULL);
+
+	if (world && !*world)
+		bad_setting(r, ep, "world", "must be a directory");
+	else if (world)
+		ep->path = path_beside(r, ep->o.pos.file, world);
+}
+
 static void
 check_settings(struct reader *r, const struct endpoint *ep)
 {
@@ -252,6 +264,8 @@ finish_endpoint(struct reader *r, struct endpoint *ep)
 		check_settings(r, ep);
 	if (lives_in_files(ep->type))
 		find_path(r, ep);
+	else if (!strcmp(ep->type, "fake"))
+		find_world(r, ep);
 }
 
 /* --- maps -------------------------------------------------------------- */

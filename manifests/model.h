@@ -66,9 +66,10 @@ struct endpoint {
 	const char *type;
 	const char *url; /* as written, "" where there is none */
 	/* For types that live in a directory or file (ova, disk, local): url,
-	 * or for a Provider the annotation palletjack.io/path; relative paths
-	 * are taken from the manifest file's directory (stdin: from the working
-	 * directory).  Else NULL. */
+	 * or for a Provider the annotation palletjack.io/path; of type fake the
+	 * setting `world`, if there is one; relative paths are taken from the
+	 * manifest file's directory (stdin: from the working directory).  Else
+	 * NULL. */
 	const char *path;
 	struct object_ref secret_ref;
 	const struct secret *secret; /* NULL when there is none */

@@ -96,6 +96,7 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	if (place_claim(w, &p, err) < 0)
 		return err_wrap(err, "claiming the target");
 	if (remember_power(w, source, &was, err) < 0 ||
+	    p.ops->note_power(&p.vm, was, err) < 0 ||
 	    stop_source(w, source, err) < 0)
 		return -1;
 	return tell_cutover(w, source, was, ret_facts, err);
@@ -176,9 +177,11 @@ undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	const struct source_ops *ops = source_find(w->view->plan->source->type);
 	const char *was = json_string_value(work_recorded(w, "power"));
 	bool ran = was && strcmp(was, "on") == 0 && ops->power_on;
+	CLEANUP(place_done) struct place p = {0};
 
 	if (target_must_be_off(w, err) < 0 ||
-	    (ran && switch_source_on(w, ops, err) < 0))
+	    (ran && switch_source_on(w, ops, err) < 0) ||
+	    place_open(w->view, &p, err) < 0 || place_forget_power(&p, err) < 0)
 		return -1;
 	*ret_facts = json_pack(
 	    "{s:s, s:s}", "power", ran ? "on" : "off", "say",

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "stages/fake_aside.h"
+#include "stages/fake_claim.h"
 #include "stages/fake_disk.h"
 #include "stages/fake_faults.h"
 #include "stages/fake_world.h"
@@ -45,6 +46,8 @@ was_on(const json_t *power)
 static int
 cutover(struct work *w, json_t **ret_facts, struct err *err)
 {
+	if (fake_claim(w, err) < 0)
+		return -1;
 	if (!work_recorded(w, "power")) {
 		CLEANUP(mem_freep) char *now = fake_state(w->view, "source");
 
@@ -52,16 +55,20 @@ cutover(struct work *w, json_t **ret_facts, struct err *err)
 			return -1;
 	}
 	*ret_facts = json_pack("{s:O}", "power", work_recorded(w, "power"));
+	if (fake_note_power(
+		w->view, json_string_value(work_recorded(w, "power")), err) < 0)
+		return -1;
 	return fake_change(w->view, "source", "off", err);
 }
 
-/* Off, and it is known how it was before. */
+/* Claimed, off, and it is known how it was before. */
 static bool
 is_cut_over(const struct work *w, json_t **ret_facts)
 {
 	const json_t *power = work_recorded(w, "power");
 
-	if (!power || !fake_is_now(w->view, "source", "off"))
+	if (!power || !fake_is_now(w->view, "source", "off") ||
+	    !fake_is_claimed(w))
 		return false;
 	*ret_facts = json_pack("{s:O}", "power", power);
 	return true;
@@ -71,9 +78,11 @@ static int
 undo_cutover(struct work *w, json_t **ret_facts, struct err *err)
 {
 	(void)ret_facts;
-	return was_on(work_recorded(w, "power"))
-		   ? fake_change(w->view, "source", "on", err)
-		   : 0;
+	if (fake_look_at_claim(w->view, err) < 0 ||
+	    (was_on(work_recorded(w, "power")) &&
+	     fake_change(w->view, "source", "on", err) < 0))
+		return -1;
+	return fake_note_power(w->view, NULL, err);
 }
 
 /* create-vm */
@@ -115,6 +124,8 @@ undo_create_vm(struct work *w, json_t **ret_facts, struct err *err)
 	CLEANUP(mem_freep) char *path = fake_path(w->view, "vm");
 
 	(void)ret_facts;
+	if (fake_look_at_claim(w->view, err) < 0)
+		return -1;
 	return fs_exists(path) ? fs_remove(path, err) : 0;
 }
 
@@ -181,7 +192,10 @@ gc_disks(struct work *w, json_t **ret_facts, struct err *err)
 	    fake_remove_aside(w->view, err) < 0 ||
 	    fake_remove_disks(w, ret_facts, err) < 0)
 		return -1;
-	return fake_change(w->view, "mark", "none", err);
+	if (fake_change(w->view, "disks", "replicas", err) < 0 ||
+	    fake_change(w->view, "mark", "none", err) < 0)
+		return -1;
+	return fake_release(w->view, err);
 }
 
 /* All of them. */
@@ -249,7 +263,7 @@ fake_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	const struct act *act = act_of(w->stage);
 
-	if (fake_suffer(w, err) < 0)
+	if (fake_world_make(w->view, err) < 0 || fake_suffer(w, err) < 0)
 		return -1;
 	if (!fake_has_blocks(w))
 		take_time(w);

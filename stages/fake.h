@@ -18,6 +18,8 @@ const struct stage *const *fake_stages(size_t *ret_n);
 
 /* What stages.c and inputs.c ask of real endpoints. */
 char *fake_epoch(const struct view *v); /* caller frees */
+bool fake_is_unmarked(const struct view *v);
+bool fake_is_committed(const struct view *v); /* and not handed over */
 int fake_look_at_mark(const struct view *v, struct err *err);
 int fake_may_undo(const struct view *v, struct err *err);
 int fake_may_remove(const struct view *v, struct err *err);

@@ -36,10 +36,11 @@ move_aside(const struct view *v, const char *what, struct err *err)
 {
 	CLEANUP(mem_freep) char *from = fake_path(v, what);
 	CLEANUP(mem_freep) char *to = aside_of(v, what, v->aside);
+	CLEANUP(mem_freep) char *dir = fs_dirname(from);
 
 	if (fs_exists(from) && !fs_exists(to) && rename(from, to) < 0)
 		return err_sys(err, "cannot rename '%s'", from);
-	return fs_sync_dir(v->state_dir, err);
+	return fs_sync_dir(dir, err);
 }
 
 /* The id goes last: without one, a disk is taken for a cut-short attempt. */
@@ -66,7 +67,7 @@ fake_set_aside(struct work *w, json_t **ret_facts, struct err *err)
 			return -1;
 	if (move_aside(v, "vm", err) < 0 || move_aside(v, "overlay", err) < 0)
 		return -1;
-	return 0;
+	return fake_change(v, "disks", "replicas", err);
 }
 
 static int

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "stages/copy/copy_file.h"
 #include "stages/copy/digest.h"
+#include "stages/fake.h"
 #include "stages/fake_faults.h"
 #include "stages/fake_world.h"
 #include "stages/inputs.h"
@@ -110,6 +111,10 @@ open_volume(struct fake_copy *c, struct err *err)
 	struct stat st;
 
 	volume_of(c->w->view, c->w->disk, &c->volume);
+	if (fake_is_committed(c->w->view))
+		return err_set(err, ERR_FAIL,
+			       "'%s' is committed: it is no replica any more",
+			       c->volume.path);
 	if (stat(c->volume.path, &st) == 0 && (uint64_t)st.st_size != size &&
 	    copy_file_remove(c->volume.path, err) < 0)
 		return -1;
@@ -378,7 +383,8 @@ fake_commit(struct work *w, json_t **ret_facts, struct err *err)
 	(void)ret_facts;
 	if (is_made_up(v))
 		return 0;
-	if (read_overlay(v, &overlay, err) < 0)
+	if (read_overlay(v, &overlay, err) < 0 ||
+	    fake_change(v, "disks", "committed", err) < 0)
 		return -1;
 	for (size_t i = 0; i < v->vm->ndisks; i++)
 		if (replica_seal(v, &v->vm->disks[i], err) < 0)

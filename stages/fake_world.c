@@ -11,20 +11,60 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "stages/fake.h"
+#include "stages/fake_claim.h"
 
 #define FILE_MAX ((size_t)1024 * 1024)
+
+/* Where the vm is at the source, or at the target. */
+static char *
+dir_at(const struct view *v, const char *side)
+{
+	const struct plan *plan = v->plan;
+
+	if (strcmp(side, "source") == 0)
+		return plan->source->path
+			   ? mem_printf("%s/source/%s", plan->source->path,
+					v->vm->id)
+			   : mem_strdup(v->state_dir);
+	return plan->target->path
+		   ? mem_printf("%s/target/%s/%s", plan->target->path,
+				plan->target_namespace, v->shape->name)
+		   : mem_strdup(v->state_dir);
+}
+
+int
+fake_world_make(const struct view *v, struct err *err)
+{
+	CLEANUP(mem_freep) char *source = dir_at(v, "source");
+	CLEANUP(mem_freep) char *target = dir_at(v, "target");
+
+	if (fs_mkdirs(source, 0700, err) < 0)
+		return -1;
+	return fs_mkdirs(target, 0700, err);
+}
 
 char *
 fake_path(const struct view *v, const char *what)
 {
-	return mem_printf("%s/fake.%s", v->state_dir, what);
+	CLEANUP(mem_freep) char *dir = dir_at(v, "target");
+
+	return mem_printf("%s/fake.%s", dir, what);
+}
+
+/* The source's own switch is at the source; what disks are is no switch. */
+static char *
+power_path(const struct view *v, const char *what)
+{
+	CLEANUP(mem_freep) char *dir = dir_at(v, what);
+
+	return mem_printf("%s/fake.%s", dir,
+			  strcmp(what, "disks") == 0 ? what : "power");
 }
 
 /* All lines of a file of the world; nothing where there is none. */
 static void
-read_lines(const struct view *v, const char *what, struct buf *ret)
+read_lines(const char *path, struct buf *ret)
 {
-	CLEANUP(mem_freep) char *path = fake_path(v, what);
 	struct err ignored;
 
 	(void)fs_read(path, FILE_MAX, true, ret, &ignored);
@@ -63,19 +103,23 @@ fake_log_add(const struct work *w, struct err *err)
 int
 fake_log_last(const struct work *w)
 {
+	CLEANUP(mem_freep) char *path = fake_path(w->view, "log");
 	CLEANUP(buf_done) struct buf text = {0};
-	char *rest = NULL;
+	char *rest = NULL, *uuid;
 	int last = 0;
 
-	read_lines(w->view, "log", &text);
+	read_lines(path, &text);
 	if (!text.data)
 		return 0;
 	for (char *line = strtok_r(text.data, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
 		const char *attempt = behind(line, w->step);
+		long number = attempt ? strtol(attempt, &uuid, 10) : 0;
 
-		if (attempt)
-			last = (int)strtol(attempt, NULL, 10);
+		/* another state has attempts of its own */
+		if (attempt && *uuid == ' ' &&
+		    strcmp(uuid + 1, w->view->state_uuid) == 0)
+			last = (int)number;
 	}
 	return last;
 }
@@ -93,6 +137,8 @@ state_at_first(const struct view *v, const char *what)
 {
 	if (strcmp(what, "mark") == 0)
 		return "none";
+	if (strcmp(what, "disks") == 0)
+		return "replicas";
 	if (strcmp(what, "source") == 0 && runs_at_first(v->plan->source))
 		return "on";
 	return "off";
@@ -101,11 +147,12 @@ state_at_first(const struct view *v, const char *what)
 char *
 fake_state(const struct view *v, const char *what)
 {
+	CLEANUP(mem_freep) char *path = power_path(v, what);
 	CLEANUP(buf_done) struct buf text = {0};
 	const char *now = state_at_first(v, what);
 	char *rest = NULL;
 
-	read_lines(v, "power", &text);
+	read_lines(path, &text);
 	if (!text.data)
 		return mem_strdup(now);
 	for (char *line = strtok_r(text.data, "\n", &rest); line;
@@ -130,7 +177,7 @@ int
 fake_change(const struct view *v, const char *what, const char *state,
 	    struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fake_path(v, "power");
+	CLEANUP(mem_freep) char *path = power_path(v, what);
 	CLEANUP(buf_done) struct buf text = {0};
 	const char *other = strcmp(what, "source") == 0 ? "target" : "source";
 
@@ -140,7 +187,7 @@ fake_change(const struct view *v, const char *what, const char *state,
 		return err_set(err, ERR_BUG, "the %s runs, the %s must not",
 			       other, what);
 	/* whole or not at all, as a switch is */
-	read_lines(v, "power", &text);
+	read_lines(path, &text);
 	buf_printf(&text, "%s %s\n", what, state);
 	return fs_write(path, text.data, text.len, 0600, err);
 }
@@ -149,11 +196,12 @@ fake_change(const struct view *v, const char *what, const char *state,
 char *
 fake_epoch(const struct view *v)
 {
+	CLEANUP(mem_freep) char *path = power_path(v, "source");
 	CLEANUP(buf_done) struct buf text = {0};
 	unsigned starts = 0;
 	char *rest = NULL;
 
-	read_lines(v, "power", &text);
+	read_lines(path, &text);
 	if (text.data)
 		for (char *line = strtok_r(text.data, "\n", &rest); line;
 		     line = strtok_r(NULL, "\n", &rest))
@@ -163,11 +211,23 @@ fake_epoch(const struct view *v)
 	return mem_printf("%s, started %u times", v->vm->epoch, starts);
 }
 
+bool
+fake_is_unmarked(const struct view *v)
+{
+	return fake_is_now(v, "mark", "none");
+}
+
+bool
+fake_is_committed(const struct view *v)
+{
+	return fake_is_unmarked(v) && fake_is_now(v, "disks", "committed");
+}
+
 int
 fake_look_at_mark(const struct view *v, struct err *err)
 {
-	if (fake_is_now(v, "mark", "none"))
-		return 0;
+	if (fake_is_unmarked(v))
+		return fake_look_at_claim(v, err);
 	return err_set(err, ERR_FAIL,
 		       "the fake target has been handed over, it may have run: "
 		       "nothing writes its disks; 'palletjack rollback' gives "
@@ -178,6 +238,8 @@ fake_look_at_mark(const struct view *v, struct err *err)
 int
 fake_may_undo(const struct view *v, struct err *err)
 {
+	if (fake_look_at_claim(v, err) < 0)
+		return -1;
 	if (v->may_discard || fake_is_now(v, "mark", "none") ||
 	    fake_is_now(v, "mark", "rolled-back"))
 		return 0;
@@ -190,6 +252,8 @@ fake_may_undo(const struct view *v, struct err *err)
 int
 fake_may_remove(const struct view *v, struct err *err)
 {
+	if (fake_look_at_claim(v, err) < 0)
+		return -1;
 	if (fake_is_now(v, "mark", "none") ||
 	    fake_is_now(v, "mark", "rolled-back"))
 		return 0;

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The world of the fake endpoint: files in the vm's state directory.
+/* The world of the fake endpoint: files in the vm's state directory or, where
+ * settings.world names one, in a directory of the endpoint's own:
+ *
+ *	WORLD/source/VM/		fake.power, of "source" alone
+ *	WORLD/target/NAMESPACE/VM/	the rest
+ *	WORLD/claims/NAMESPACE/VM/	whose that is: see fake_claim.c
  *
  *	fake.log	a line for every step that ran to its end: step,
  *			attempt, and what all keys of its hooks begin with
  *	fake.power	a line for each change of "source", "target" and
  *			"mark", in their order; the last of each is how it is
+ *	fake.disks	likewise of "disks": "replicas" or "committed"
  *	fake.vm		the vm as it is defined at the target
  *	fake.DISK	a disk at the target, fake.DISK.id which one it is
  *	fake.overlay	what the conversion made and nobody committed yet */
@@ -13,6 +19,7 @@
 
 #include "stages/stage.h"
 
+int fake_world_make(const struct view *v, struct err *err);
 char *fake_path(const struct view *v, const char *what); /* caller frees */
 
 /* Adds this attempt to the log. */
@@ -20,7 +27,7 @@ int fake_log_add(const struct work *w, struct err *err);
 /* The last attempt of this step that the log knows, 0 for none. */
 int fake_log_last(const struct work *w);
 
-/* How "source", "target" or "mark" is now; caller frees. */
+/* How "source", "target", "mark" or "disks" is now; caller frees. */
 char *fake_state(const struct view *v, const char *what);
 bool fake_is_now(const struct view *v, const char *what, const char *state);
 /* Synced.  Source and target never run at once: whoever asks for that is

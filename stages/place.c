@@ -7,21 +7,16 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "stages/fake.h"
 
 /* What ends a helper that is late, and says so, before the step's own deadline
  * ends the step. */
 #define MARGIN_MS (PROCESS_GRACE_MS + 3000)
 #define UNLIMITED_MS ((int64_t)24 * 60 * 60 * 1000)
 
-int
-place_open(const struct view *v, struct place *ret, struct err *err)
+static void
+fill(const struct view *v, const struct target_ops *ops, struct place *ret)
 {
-	const struct target_ops *ops = target_find(v->plan->target->type);
-
-	if (!ops)
-		return err_set(err, ERR_USER,
-			       "this build has no target of type '%s'",
-			       v->plan->target->type);
 	*ret = (struct place){
 	    .ops = ops,
 	    .vm = {.endpoint = v->plan->target,
@@ -34,15 +29,66 @@ place_open(const struct view *v, struct place *ret, struct err *err)
 		   .takeover = v->takeover,
 		   .aside = v->aside},
 	};
+}
+
+int
+place_open(const struct view *v, struct place *ret, struct err *err)
+{
+	const struct target_ops *ops = target_find(v->plan->target->type);
+
+	if (!ops)
+		return err_set(err, ERR_USER,
+			       "this build has no target of type '%s'",
+			       v->plan->target->type);
+	fill(v, ops, ret);
 	ret->volumes = mem_new((v->shape->ndisks + 1) * sizeof(*ret->volumes));
 	for (size_t i = 0; i < v->shape->ndisks; i++)
 		ops->volume(&ret->vm, i, &ret->volumes[i]);
 	return 0;
 }
 
+/* What stands in for a fake target: a place at `local` without disks. */
+struct place_stand_in {
+	struct endpoint endpoint;
+	struct shape shape;
+	char *path;
+};
+
+bool
+place_has_claim(const struct plan *plan)
+{
+	const struct endpoint *t = plan->target;
+
+	return target_find(t->type) || (fake_is(t->type) && t->path);
+}
+
+int
+place_open_claim(const struct view *v, struct place *ret, struct err *err)
+{
+	struct place_stand_in *s;
+
+	if (!fake_is(v->plan->target->type))
+		return place_open(v, ret, err);
+	s = mem_new(sizeof(*s));
+	s->path = mem_printf("%s/claims/%s", v->plan->target->path,
+			     v->plan->target_namespace);
+	s->endpoint = *v->plan->target;
+	s->endpoint.path = s->path;
+	s->shape = *v->shape;
+	s->shape.ndisks = 0;
+	fill(v, &target_local, ret);
+	ret->vm.endpoint = &s->endpoint;
+	ret->vm.shape = &s->shape;
+	ret->stand_in = s;
+	return 0;
+}
+
 void
 place_done(struct place *p)
 {
+	if (p->stand_in)
+		free(p->stand_in->path);
+	mem_freep(&p->stand_in);
 	for (size_t i = 0; p->volumes && i < p->vm.shape->ndisks; i++)
 		volume_done(&p->volumes[i]);
 	free(p->volumes);
@@ -65,6 +111,19 @@ place_hold(struct work *w, const struct place *p, struct err *err)
 	return 0;
 }
 
+/* A source that was stopped for the other state ran, though it is off now; one
+ * that was off then is looked at. */
+static int
+record_power(struct work *w, const json_t *claim, struct err *err)
+{
+	const char *was =
+	    json_string_value(json_object_get(claim, TARGET_CLAIM_POWER));
+
+	return was && strcmp(was, "on") == 0
+		   ? work_record(w, "power", json_string(was), err)
+		   : 0;
+}
+
 /* Whose it was is on record before it is ours: a run that is cut short between
  * the two goes on without being asked again. */
 static int
@@ -81,9 +140,11 @@ record_takeover(struct work *w, const struct place *p, struct err *err)
 		work_log(w, LOG_LEVEL_WARNING, "taking over '%s' from %s",
 			 json_string_value(json_object_get(claim, "where")),
 			 json_string_value(json_object_get(claim, "who")));
-		rc =
-		    work_record(w, WORK_TAKEOVER,
-				json_incref(json_object_get(claim, "id")), err);
+		rc = record_power(w, json_object_get(claim, "claim"), err);
+		if (rc == 0)
+			rc = work_record(
+			    w, WORK_TAKEOVER,
+			    json_incref(json_object_get(claim, "id")), err);
 	}
 	json_decref(claim);
 	return rc;
@@ -100,6 +161,16 @@ place_claim(struct work *w, const struct place *p, struct err *err)
 	return ours ? 0
 		    : err_set(err, ERR_RETRY, "the claim of '%s' did not last",
 			      p->vm.shape->name);
+}
+
+int
+place_forget_power(const struct place *p, struct err *err)
+{
+	bool ours = false;
+
+	if (p->ops->owned(&p->vm, &ours, err) < 0)
+		return -1;
+	return ours ? p->ops->note_power(&p->vm, NULL, err) : 0;
 }
 
 int

@@ -10,10 +10,15 @@ struct place {
 	const struct target_ops *ops;
 	struct target_vm vm;
 	struct volume *volumes; /* as many as the shape has disks; owned */
+	struct place_stand_in *stand_in; /* what vm points to, or NULL; owned */
 };
 
 /* ERR_USER when no target of the plan's type is built in. */
 int place_open(const struct view *v, struct place *ret, struct err *err);
+/* Only to claim it and to ask whose it is, and of targets that have claims: a
+ * fake one has no volumes of this kind, but the very same claim. */
+bool place_has_claim(const struct plan *plan);
+int place_open_claim(const struct view *v, struct place *ret, struct err *err);
 void place_done(struct place *p); /* {0} is fine */
 
 /* Says at the target that somebody works there, where it is ours. */
@@ -25,6 +30,8 @@ int place_is_as_copied(const struct work *w, const struct place *p,
 		       struct err *err);
 /* Claims the target and holds it; takes it over where that was accepted. */
 int place_claim(struct work *w, const struct place *p, struct err *err);
+/* The source is given back: whoever takes over looks at it anew. */
+int place_forget_power(const struct place *p, struct err *err);
 /* Is there anything of ours at the target?  Foreign: ERR_HELD.  Where the
  * journal says that there was, a claim that is gone is found by what needs
  * it. */

@@ -127,9 +127,7 @@ look_at_epoch(struct work *w, struct err *err)
 bool
 stages_can_be_claimed(const struct plan *plan)
 {
-	const struct target_ops *ops = target_find(plan->target->type);
-
-	return ops && ops->claimant;
+	return place_has_claim(plan);
 }
 
 int
@@ -139,7 +137,10 @@ stages_claimant(const struct view *v, json_t **ret, struct err *err)
 
 	if (!stages_can_be_claimed(v->plan))
 		return 0;
-	if (place_open(v, &p, err) < 0)
+	/* what is handed over is nobody's to take */
+	if (fake_is(v->plan->target->type) && !fake_is_unmarked(v))
+		return 0;
+	if (place_open_claim(v, &p, err) < 0)
 		return -1;
 	return p.ops->claimant(&p.vm, ret, err);
 }
@@ -154,6 +155,10 @@ stages_committed(const struct view *v, bool *ret, struct err *err)
 	*ret = false;
 	if (!stages_can_be_claimed(v->plan))
 		return 0;
+	if (fake_is(v->plan->target->type)) {
+		*ret = fake_is_committed(v);
+		return 0;
+	}
 	if (place_open(v, &p, err) < 0 || p.ops->owned(&p.vm, &ours, err) < 0 ||
 	    p.ops->marked(&p.vm, &mark, err) < 0)
 		return -1;
@@ -169,7 +174,7 @@ hold_target(struct work *w, struct err *err)
 
 	if (!stages_can_be_claimed(w->view->plan))
 		return 0;
-	if (place_open(w->view, &p, err) < 0)
+	if (place_open_claim(w->view, &p, err) < 0)
 		return -1;
 	return place_hold(w, &p, err);
 }

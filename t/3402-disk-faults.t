@@ -87,18 +87,6 @@ check 'the clock is set back between runs, and forward' '
 	palletjack journal check "$state"/*
 '
 
-check 'an older copy of the state goes on from where it was taken' '
-	rm -rf "$PALLETJACK_STATE"
-	palletjack run --until convert m.yaml &&
-	cp -R "$PALLETJACK_STATE" copy && palletjack run m.yaml &&
-	rm -rf "$PALLETJACK_STATE" && mv copy "$PALLETJACK_STATE" &&
-	palletjack run m.yaml && test "$(fake_state)" = finished &&
-	fake_log | sort | cmp_ok steps -
-'
-check 'a deleted one begins anew' '
-	rm -rf "$PALLETJACK_STATE" && palletjack run m.yaml &&
-	test "$(fake_state)" = finished
-'
 check 'one of another plan proves nothing' '
 	sed "s/name: p,/name: q,/" m.yaml >q.yaml
 	cp -R "$state" "$PALLETJACK_STATE/t/q"
@@ -116,5 +104,111 @@ check 'bytes that never were a journal are no torn tail' '
 	head -c 100000 /dev/zero >"$state/vm-00001/journal"
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "is no journal" err
+'
+
+# From here on what the endpoints have is not in the state directory.
+fake_world=$PWD/world
+fake_manifest 'vms: "1", power: "on"' '{onFailure: hold}'
+state=$PALLETJACK_STATE
+vm=$fake_world/target/t/vm-00001
+source=$fake_world/source/vm-00001
+# begin UNTIL: such a world, and a copy of the state as it was then
+begin() {
+	rm -rf "$state" "$fake_world" copy
+	palletjack run --until "$1" m.yaml && cp -R "$state" copy
+}
+older() { rm -rf "$state" && mv copy "$state"; }
+# all but what was said there
+world() {
+	find "$fake_world" -type f ! -name "*.lock" ! -name fake.log -exec sha256sum {} + | sort
+}
+accepted() {
+	said=$(sed -n "s/^vm-00001: to accept: //p" err)
+	test -n "$said" && eval "$said"
+}
+log() { grep -c "^$1 " "$vm/fake.log"; }
+settled() {
+	test "$(fake_state)" = finished && grep -qx "target on" "$vm/fake.power" &&
+		test "$(tail -n 1 "$source/fake.power")" = "source off"
+}
+
+check 'a state that is deleted before the hand-over: what it made is held, exit 4' '
+	begin verify && rm -rf "$state" && world >before
+	exits 4 palletjack run m.yaml 2>err; cat err
+	grep -q "belongs to plan .t/p., vm .vm-00001., claimed by state" err
+	world | cmp_ok before -
+'
+check 'is taken over by who accepts that, and all of it made anew' '
+	id=$(cat "$vm/fake.disk-0.id")
+	accepted && settled && test "$(cat "$vm/fake.disk-0.id")" != "$id" &&
+	test "$(log cutover/disk-0)" -eq 2 && test "$(log convert)" -eq 1
+'
+check 'also when its disks were committed' '
+	begin commit && rm -rf "$state"
+	exits 4 palletjack run m.yaml 2>err; accepted && settled &&
+	test "$(log commit)" -eq 2 && refute grep -q committed copy/t/p/vm-00001/journal
+'
+check 'who takes over knows from the claim that the source ran, and gives it back so' '
+	begin cutover && rm -rf "$state" && test "$(tail -n 1 "$source/fake.power")" = "source off"
+	exits 4 palletjack run m.yaml 2>err; said=$(sed -n "s/^vm-00001: to accept: //p" err)
+	eval "$said --until verify" && claim=$fake_world/claims/t/vm-00001/palletjack.json &&
+	test "$(jq -r .sourcePower "$claim")" = on && exits 9 palletjack rollback m.yaml &&
+	test "$(tail -n 1 "$source/fake.power")" = "source on" &&
+	test "$(jq -r .sourcePower "$claim")" = null
+'
+check 'not while somebody works on it' '
+	begin verify && rm -rf "$state"
+	lock=$fake_world/claims/t/vm-00001/palletjack.json.lock
+	flock -F -x "$lock" sh -c ": >held; exec sleep 600" &
+	holder=$!
+	at_end "kill $holder"
+	within 30 test -e held
+	exits 4 palletjack run m.yaml 2>err || { kill $holder; exit 1; }
+	kill $holder; cat err; grep -q "is being worked on by" err && refute grep -q "to accept" err
+'
+check 'one that is deleted after the hand-over: exit 6, and no licence helps' '
+	begin cleanup && rm -rf "$state" && world >before
+	exits 6 palletjack run m.yaml 2>err; cat err
+	grep -q "has been handed over" err && refute grep -q "to accept" err
+	exits 6 palletjack run --redo cutover m.yaml
+	world | cmp_ok before -
+'
+check 'an older copy, from before the commit, goes on with nothing it does not know' '
+	begin verify && palletjack run --until commit m.yaml && older && world >before
+	exits 3 palletjack run m.yaml 2>err; cat err
+	grep -q "older than the target" err && world | cmp_ok before -
+'
+check 'sets the committed disks aside for who accepts that, and finishes' '
+	cp "$vm/fake.disk-0" first && accepted && settled &&
+	cmp first "$vm/fake.disk-0.aside-1" && cmp first "$vm/fake.disk-0"
+'
+check 'an older copy, from before commit and hand-over: exit 6' '
+	begin verify && palletjack run m.yaml && older && world >before
+	exits 6 palletjack run m.yaml 2>err; cat err; grep -q "has been handed over" err
+	world | cmp_ok before -
+'
+check 'one that has only the hand-over to go finds it done, and starts nothing twice' '
+	begin commit && palletjack run m.yaml && older
+	sha256sum "$vm"/fake.disk-0 "$vm"/fake.power "$source"/fake.power >before
+	palletjack run m.yaml && settled && sha256sum -c before
+'
+check 'an older copy that lacks nothing the target has goes on' '
+	begin convert && older && palletjack run m.yaml && settled &&
+	test "$(log convert)" -eq 1
+'
+check 'two copies: the second does not undo what the first handed over' '
+	begin verify && palletjack run m.yaml && older
+	exits 6 palletjack rollback m.yaml 2>err; cat err
+	grep -q "discard-target-writes" err &&
+		test "$(tail -n 1 "$vm/fake.power")" = "target on"
+'
+check 'another state finds nothing of its own to give back or to remove' '
+	begin verify && rm -rf "$state" && world >before
+	palletjack rollback m.yaml && palletjack gc --disks m.yaml
+	world | cmp_ok before -
+'
+check 'gc --disks clears the claim with the rest: anybody may begin' '
+	begin verify && exits 9 palletjack rollback m.yaml && palletjack gc --disks m.yaml &&
+	rm -rf "$state" && palletjack run m.yaml && settled
 '
 test_end

@@ -3,8 +3,10 @@
 
 # fake_manifest SETTINGS [POLICY] [VM...]: m.yaml with a fake source of these
 # settings ('vms: "2", faults: "verify:fail"'), a RunPolicy's spec and a plan.
+# With $fake_world both endpoints have their world there, not in the state.
 fake_manifest() {
 	fake_settings=$1
+	fake_place=${fake_world:+"world: \"$fake_world\""}
 	fake_policy=${2:-"{}"}
 	test $# -lt 2 || shift
 	shift
@@ -14,12 +16,12 @@ fake_manifest() {
 apiVersion: palletjack.io/v1alpha1
 kind: Endpoint
 metadata: {name: source, namespace: t}
-spec: {type: fake, settings: {$fake_settings}}
+spec: {type: fake, settings: {${fake_place:+$fake_place, }$fake_settings}}
 ---
 apiVersion: palletjack.io/v1alpha1
 kind: Endpoint
 metadata: {name: target, namespace: t}
-spec: {type: fake}
+spec: {type: fake, settings: {$fake_place}}
 ---
 apiVersion: palletjack.io/v1alpha1
 kind: RunPolicy

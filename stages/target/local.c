@@ -113,6 +113,7 @@ const struct target_ops target_local = {
     .check = local_check,
     .guard = local_guard,
     .claim = local_claim,
+    .note_power = local_note_power,
     .claimant = local_claimant,
     .hold = local_hold,
     .volume = local_volume,

@@ -2,7 +2,8 @@
 /* Target type `local`: a directory, and QEMU started by a script in it.
  *
  *   PATH/VM/                      the vm's home
- *     palletjack.json             the claim: whose this is
+ *     palletjack.json             the claim: whose this is, and
+ *                                 how the source was before its stop
  *     palletjack.json.lock        held by the run that works on it
  *     handover.json               the hand-over mark, once handed over
  *     disk-0.raw  disk-0.raw.id   a volume, and what identifies its contents;
@@ -59,6 +60,8 @@ int local_check_names(const struct target_vm *t, struct err *err);
 /* local_claim.c */
 int local_guard(const struct target_vm *t, struct err *err);
 int local_claim(const struct target_vm *t, struct err *err);
+int local_note_power(const struct target_vm *t, const char *was,
+		     struct err *err);
 #define LOCAL_TAKEABLE 2
 /* ERR_HELD unless `dir` bears our claim (1), none (0), or the one that may be
  * taken over (LOCAL_TAKEABLE). */

@@ -342,6 +342,39 @@ local_claim(const struct target_vm *t, struct err *err)
 	return rc;
 }
 
+/* In all of them: whoever takes over reads the first that is not his. */
+static int
+note_power_in(const char *dir, const char *was, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_CLAIM);
+	CLEANUP(mem_freep) char *text = NULL;
+	json_t *claim = NULL;
+
+	if (read_json(dir, LOCAL_CLAIM, &claim, err) < 0)
+		return -1;
+	if (was)
+		json_object_set_new(claim, TARGET_CLAIM_POWER,
+				    json_string(was));
+	else
+		json_object_del(claim, TARGET_CLAIM_POWER);
+	text = json_dumps(claim, JSON_INDENT(2));
+	json_decref(claim);
+	return fs_write(path, text, strlen(text), 0644, err);
+}
+
+int
+local_note_power(const struct target_vm *t, const char *was, struct err *err)
+{
+	struct local_dirs d = {0};
+	int rc = local_must_own(t, err);
+
+	local_dirs_of(t, &d);
+	for (size_t i = 0; rc == 0 && i < d.list.n; i++)
+		rc = note_power_in(d.list.v[i], was, err);
+	local_dirs_done(&d);
+	return rc;
+}
+
 static int
 write_mark(const struct target_vm *t, const char *dir, enum handover state,
 	   struct err *err)

@@ -52,6 +52,9 @@ struct volume {
 };
 void volume_done(struct volume *v);
 
+/* In a claim: "on" or "off", as note_power was told. */
+#define TARGET_CLAIM_POWER "sourcePower"
+
 struct target_ops {
 	const char *type;
 
@@ -69,6 +72,11 @@ struct target_ops {
 	 * idempotent.  The claim that may be taken over becomes ours unless
 	 * somebody works on it (ERR_HELD); what it had is made anew. */
 	int (*claim)(const struct target_vm *t, struct err *err);
+	/* Into our claim, synced, before the source is stopped: how it was, for
+	 * a state that takes over and has no journal of it.  NULL: the source
+	 * is given back, nobody needs to know. */
+	int (*note_power)(const struct target_vm *t, const char *was,
+			  struct err *err);
 	/* Whose claim is in our way: *ret stays NULL when nobody's is, or when
 	 * the vm was handed over; else an object with "id", "who", "where",
 	 * the "claim" itself, and "heldBy" while somebody works on it. */

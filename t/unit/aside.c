@@ -165,6 +165,47 @@ test_removed(void)
 	(void)fs_remove_tree(home, &err);
 }
 
+/* What the other state says of the source in its claim. */
+static const char *
+power_claimed(const struct target_vm *t)
+{
+	static char was[8];
+	json_t *claimant = NULL;
+	const char *text;
+
+	(void)place.ops->claimant(t, &claimant, &err);
+	text = json_string_value(json_object_get(
+	    json_object_get(claimant, "claim"), TARGET_CLAIM_POWER));
+	snprintf(was, sizeof(was), "%s", text ? text : "");
+	json_decref(claimant);
+	return was;
+}
+
+static void
+test_power_in_claim(void)
+{
+	struct target_vm other;
+
+	reopen(0);
+	other = place.vm;
+	other.state_uuid = "uuid-other";
+	is_int(place.ops->note_power(&place.vm, "on", &err), -1,
+	       "no claim, no power");
+	fresh_vm();
+	reopen(0);
+	is_int(place.ops->claim(&place.vm, &err), 0, "claim it");
+	is_str(power_claimed(&other), "", "a claim says nothing of the source");
+	is_int(place.ops->note_power(&place.vm, "on", &err), 0,
+	       "until it is known");
+	is_str(power_claimed(&other), "on", "then who comes next knows it");
+	is_int(place.ops->guard(&place.vm, &err), 0,
+	       "and the claim is ours as before");
+	is_int(place.ops->note_power(&other, "off", &err), -1,
+	       "nobody else says so");
+	is_int(place.ops->note_power(&place.vm, NULL, &err), 0, "given back");
+	is_str(power_claimed(&other), "", "it is nobody's to know");
+}
+
 int
 main(void)
 {
@@ -172,6 +213,7 @@ main(void)
 	test_cut_short();
 	test_refused();
 	test_removed();
+	test_power_in_claim();
 	forget_vm();
 	return tap_done();
 }
