@@ -293,7 +293,7 @@ write_block(struct worker *w, struct delta_block *b, struct err *err)
 {
 	uint64_t at = block_at(w, b) + b->from;
 
-	b->slot->write.wire = NULL;
+	b->slot->write = (struct output_op){0};
 	if (b->verdict == DELTA_SAME)
 		return 0;
 	if (b->verdict == DELTA_ZERO)

@@ -3,7 +3,8 @@
  *
  * A few workers share the disk span by span.  Each has a connection to the
  * source and does everything with a block itself: read, look for zeroes,
- * hash, write.  Handing blocks to other threads costs more than it gains.
+ * hash, write.  Handing blocks to other threads costs more than it gains,
+ * unless those do not look at the bytes (direct.h).
  * The caller's thread watches: progress, cancellation, checkpoints.
  *
  *	span taken    what is not unknown is marked pending, ledger synced
@@ -375,6 +376,9 @@ open_tools(struct engine *e, struct worker *workers, struct err *err)
 
 	e->can_take =
 	    e->opts->source_file && e->out.is_file && kind == LEDGER_NO_DIGEST;
+	/* other passes read the target, through the page cache */
+	if (e->opts->pass == COPY_ALL)
+		output_go_direct(&e->out);
 	for (int i = 0; i < e->nworkers; i++)
 		if (digest_init(&workers[i].digest, kind, err) < 0)
 			return -1;

@@ -78,7 +78,7 @@ struct slot {
 	size_t i;     /* of the span */
 	uint8_t *buf; /* one block; made when first needed */
 	struct input_op read;
-	struct wire_op write;
+	struct output_op write;
 	uint8_t digest[LEDGER_DIGEST_SIZE];
 	bool is_settled; /* no write of it is to be waited for */
 };

@@ -96,10 +96,24 @@ output_open(struct output *o, const struct copy_target *target, int nlanes,
 }
 
 void
+output_go_direct(struct output *o)
+{
+	if (o->fd >= 0)
+		direct_open(&o->direct, o->fd, o->target->file);
+}
+
+unsigned
+output_ahead(const struct output *o)
+{
+	return direct_is_open(&o->direct) ? DIRECT_AHEAD : 1;
+}
+
+void
 output_close(struct output *o)
 {
 	if (!o->target)
 		return;
+	direct_close(&o->direct);
 	if (o->fd >= 0)
 		close(o->fd);
 	for (int i = 0; i <= OUTPUT_LANES; i++)
@@ -235,22 +249,29 @@ output_wire(struct output *o, int lane)
 }
 
 int
-output_begin(struct output *o, int lane, struct wire_op *op, void *data,
+output_begin(struct output *o, int lane, struct output_op *op, void *data,
 	     size_t len, uint64_t at, struct err *err)
 {
-	op->wire = NULL;
+	op->wire.wire = NULL;
+	op->direct.direct = NULL;
+	if (direct_takes(&o->direct, data, len, at)) {
+		direct_begin(&o->direct, &op->direct, data, len, at);
+		return 0;
+	}
 	if (o->fd >= 0)
 		return write_file(o, lane, data, len, at, err);
 	if (o->is_shared)
 		return do_in_turn(o, WIRE_WRITE, data, len, at, err);
-	wire_begin(&o->wire[lane], op, WIRE_WRITE, data, len, at);
+	wire_begin(&o->wire[lane], &op->wire, WIRE_WRITE, data, len, at);
 	return 0;
 }
 
 int
-output_end(struct wire_op *op, struct wire *also, struct err *err)
+output_end(struct output_op *op, struct wire *also, struct err *err)
 {
-	return op->wire ? wire_end(op, also, err) : 0;
+	if (op->direct.direct)
+		return direct_end(&op->direct, err);
+	return op->wire.wire ? wire_end(&op->wire, also, err) : 0;
 }
 
 int
@@ -302,7 +323,7 @@ static int
 write_zeroes(struct output *o, int lane, uint64_t len, uint64_t at,
 	     struct err *err)
 {
-	struct wire_op op;
+	struct output_op op;
 	uint64_t end = at + len, n;
 
 	for (; at < end; at += n) {

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "stages/copy/copy.h"
+#include "stages/copy/direct.h"
 #include "stages/copy/wire.h"
 
 #define OUTPUT_LANES 8	/* most threads that write at once */
@@ -18,6 +19,12 @@ struct output_window {
 	unsigned next;
 };
 
+/* A write that is under way. */
+struct output_op {
+	struct wire_op wire;
+	struct direct_op direct;
+};
+
 /* Zero-initialise, then output_open.  Each thread that writes has a lane of
  * its own; flush may come from any. */
 struct output {
@@ -25,6 +32,7 @@ struct output {
 	uint64_t size;
 	int fd; /* -1: over NBD */
 	bool is_file;
+	struct direct direct; /* past the page cache, where that can be */
 	/* One a lane and one for flushes; or the first for all, in turn. */
 	struct wire wire[OUTPUT_LANES + 1];
 	struct wire *flush;
@@ -39,6 +47,12 @@ int output_open(struct output *o, const struct copy_target *target, int nlanes,
 		const struct wire_patience *patience, struct err *err);
 void output_close(struct output *o); /* syncs nothing */
 
+/* Nothing of a file or block device will be read back: from now on blocks are
+ * written past the page cache where that can be, by threads of their own. */
+void output_go_direct(struct output *o);
+/* So many writes of a lane should be under way at once. */
+unsigned output_ahead(const struct output *o);
+
 bool output_can_flush(const struct output *o);
 
 /* Where data of somebody's begins, from `at` on, as far as that can be seen:
@@ -46,12 +60,11 @@ bool output_can_flush(const struct output *o);
 uint64_t output_next_data(const struct output *o, uint64_t at);
 
 /* Begins to write a block: `data` is a whole one, zero after `len`, and stays
- * as it is until output_end, unless that has nothing to wait for: then
- * op->wire is NULL. */
-int output_begin(struct output *o, int lane, struct wire_op *op, void *data,
+ * as it is until output_end. */
+int output_begin(struct output *o, int lane, struct output_op *op, void *data,
 		 size_t len, uint64_t at, struct err *err);
 /* `also`: see wire_end.  Fine on one that has ended. */
-int output_end(struct wire_op *op, struct wire *also, struct err *err);
+int output_end(struct output_op *op, struct wire *also, struct err *err);
 /* The connection that is the lane's alone, or NULL. */
 struct wire *output_wire(struct output *o, int lane);
 

@@ -229,7 +229,8 @@ wait_for_read(struct worker *w, struct slot *s, struct err *err)
 	if (input_end(&w->source, &s->read, output_wire(&w->e->out, w->lane),
 		      err) < 0)
 		return -1;
-	if (clock_mono_ms() - began_ms >= SLOW_MS && w->depth < MOST_READS)
+	if (!w->source.file && clock_mono_ms() - began_ms >= SLOW_MS &&
+	    w->depth < MOST_READS)
 		w->depth++;
 	return 0;
 }
@@ -430,6 +431,14 @@ take_data(struct worker *w, size_t i, size_t n, struct err *err)
 	return 0;
 }
 
+static unsigned
+writes_ahead(const struct worker *w)
+{
+	unsigned n = output_ahead(&w->e->out);
+
+	return n > w->depth ? n : w->depth;
+}
+
 /* *ret_n blocks, at least one. */
 static int
 copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
@@ -446,7 +455,7 @@ copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
 			return rc;
 	}
 	*ret_n = 1;
-	if (drain(w, w->depth - 1, w->depth - 1, err) < 0 ||
+	if (drain(w, w->depth - 1, writes_ahead(w) - 1, err) < 0 ||
 	    worker_take_in_hand(w, engine_block_len(w->e, w->first + i), err) <
 		0)
 		return -1;
