@@ -171,7 +171,7 @@ serve gone eval get_size="echo 9437184" \
 	pread="[ \$4 -lt 4194304 ] && exec dd if=$PWD/src skip=\$4 count=\$3 \
 		iflag=count_bytes,skip_bytes status=none; kill -9 \$PPID"
 check 'a server that dies' '
-	exits 5 palletjack copy --proof xxh3 --ledger l.gone "$(uri gone)" g.raw 2>err
+	exits 5 palletjack copy --deadline 1s --proof xxh3 --ledger l.gone "$(uri gone)" g.raw 2>err
 	cat err
 	grep -q "connection to the source .* broke" err
 '

@@ -61,7 +61,7 @@ check 'a server that ends with its first client' '
 	at_end "end_process $!"
 	within 20 test -S last.sock
 	status=0
-	copies --ledger l.last "$(uri last)" last.raw 2>err || status=$?
+	copies --deadline 1s --ledger l.last "$(uri last)" last.raw 2>err || status=$?
 	cat err
 	# it is asked for its size first, and may be gone by then
 	test $status -eq 5 && grep -q last.sock err || cmp src last.raw
@@ -100,7 +100,7 @@ for end in source target; do
 			ends="$(uri from) $(uri st)"
 		fi
 		serve st "$@"
-		copies --ledger l.st $ends 2>err &
+		copies --deadline 1s --ledger l.st $ends 2>err &
 		pid=$!
 		within 20 durable_blocks l.st 1
 		kill -KILL $server
@@ -113,6 +113,49 @@ for end in source target; do
 		test "$(got skipped)" -gt 0
 	'
 done
+
+check 'a source server that comes back is gone on with, by the same copy' '
+	rm -f st.* l.st
+	set -- --filter=delay file "$PWD/src" delay-read=100ms delay-extents=100ms
+	serve st "$@"
+	copies --ledger l.st "$(uri st)" st.raw 2>err &
+	pid=$!
+	within 20 durable_blocks l.st 1
+	for again in 1 2 3; do
+		kill -KILL $server
+		serve st "$@"
+	done
+	wait $pid || { cat err; exit 1; }
+	cmp src st.raw && test "$(got skipped)" -eq 0 && "$says" l.st st.raw src
+'
+check 'one that comes back as another is not' '
+	rm -f st.* l.st
+	serve st --filter=delay file "$PWD/src" delay-read=100ms
+	copies --ledger l.st "$(uri st)" st.raw 2>err &
+	pid=$!
+	within 20 durable_blocks l.st 1
+	kill -KILL $server
+	serve st --filter=truncate file "$PWD/src" truncate=8M
+	status=0; wait $pid || status=$?
+	cat err; test $status -eq 6 &&
+	grep -q "came back as another one: it has 8388608 bytes now, and had $size" err &&
+	"$says" l.st st.raw src
+'
+check 'a target server that comes back is not: what it had not flushed may be lost' '
+	rm -f st.* l.st && truncate -s $size st.img
+	set -- --filter=delay file "$PWD/st.img" delay-write=100ms
+	serve st "$@"
+	copies --ledger l.st "$(uri from)" "$(uri st)" 2>err &
+	pid=$!
+	within 20 durable_blocks l.st 1
+	kill -KILL $server
+	serve st "$@"
+	status=0; wait $pid || status=$?
+	cat err; test $status -eq 5 && grep -q "connection to the target .* broke" err
+	"$says" l.st st.img src >said; durable=$(tail -n 1 said | cut -d" " -f2)
+	copies --ledger l.st "$(uri from)" "$(uri st)" &&
+	cmp src st.img && test "$(got skipped)" -eq $((durable * 1048576))
+'
 
 # Servers that lie.
 check 'extents that are short, and end in the middle of blocks' '

@@ -71,6 +71,7 @@ input_open(struct input *in, const char *file, const char *uri,
 		return open_file(in, err);
 	if (wire_open(&in->wire, uri, "source", patience, err) < 0)
 		return -1;
+	in->wire.comes_back = true;
 	in->size = in->wire.size;
 	return 0;
 }

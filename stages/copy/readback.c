@@ -40,6 +40,7 @@ readback_open(struct readback *r, const struct copy_target *disk,
 	r->is_open = true;
 	if (wire_open(&r->wire, disk->uri, what, patience, err) < 0)
 		return -1;
+	r->wire.comes_back = true;
 	r->size = r->wire.size;
 	return 0;
 }

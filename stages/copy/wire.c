@@ -15,6 +15,8 @@
 #define NTRIES 5		  /* of one request */
 #define FIRST_PAUSE_MS 50	  /* before the second, then four times it */
 #define GLANCE_MS 100		  /* how often a wait looks at the clock */
+#define RETURN_MS 60000 /* a connection that broke is tried for at most */
+#define MOST_PAUSE_MS 5000
 
 static uint64_t
 least(uint64_t a, uint64_t b)
@@ -43,11 +45,11 @@ is_over(const struct wire *w)
 }
 
 static int
-connect_uri(struct wire *w, struct err *err)
+connect_uri(struct wire *w, int64_t ms, struct err *err)
 {
 	const struct nbd_dial_opts opts = {
 	    .what = w->what,
-	    .deadline_ms = wait_ms(w),
+	    .deadline_ms = ms,
 	    .until_ms = &w->patience->until_ms,
 	};
 
@@ -89,7 +91,7 @@ wire_open(struct wire *w, const char *uri, const char *what,
 	  const struct wire_patience *patience, struct err *err)
 {
 	*w = (struct wire){.uri = uri, .what = what, .patience = patience};
-	if (connect_uri(w, err) < 0 || read_limits(w, err) < 0) {
+	if (connect_uri(w, wait_ms(w), err) < 0 || read_limits(w, err) < 0) {
 		wire_close(w);
 		return -1;
 	}
@@ -165,6 +167,8 @@ send_pieces(struct wire_op *op)
 	uint64_t at = op->at, n;
 
 	op->error = 0;
+	op->npending = 0;
+	op->nmade = w->nmade;
 	if (w->npending == 0)
 		w->moved_ms = clock_mono_ms();
 	do {
@@ -280,13 +284,20 @@ give_up(const struct wire *w, const char *doing, uint64_t at, struct err *err)
 		       (unsigned long long)at);
 }
 
+/* The connection it was sent on is no more: answers will not come. */
+static bool
+is_lost(const struct wire_op *op)
+{
+	return is_dead(op->wire) || op->nmade != op->wire->nmade;
+}
+
 static int
 wait_for(struct wire_op *op, struct wire *also, struct err *err)
 {
 	struct wire *w = op->wire;
 
 	while (op->npending > 0) {
-		if (is_dead(w)) { /* its answers will not come */
+		if (is_lost(op)) {
 			op->error = op->error ? op->error : ENOTCONN;
 			break;
 		}
@@ -351,11 +362,107 @@ say_failure(const struct wire_op *op, struct err *err)
 	return -1;
 }
 
+static void
+pause_for(struct wire *w, struct wire *also, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms;
+
+	while (clock_mono_ms() < until && !is_over(w))
+		(void)move(w, also, 10);
+}
+
+/* The same disk, as far as it can be told. */
+static int
+dial_again(struct wire *w, int64_t ms, struct err *err)
+{
+	const struct wire was = *w;
+	uint64_t size;
+
+	wire_close(w);
+	w->npending = 0;
+	if (connect_uri(w, ms, err) < 0 || read_limits(w, err) < 0)
+		return -1;
+	size = w->size;
+	w->size = was.size;
+	if (size == was.size && w->align == was.align && w->piece == was.piece)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the %s '%s' came back as another one: it has %llu "
+		       "bytes now, and had %llu",
+		       w->what, w->uri, (unsigned long long)size,
+		       (unsigned long long)was.size);
+}
+
+/* `broke` says how it was lost.  The further pauses are longer, so that a
+ * server that starts is not kept from it. */
+static int
+come_back(struct wire *w, struct wire *also, const struct err *broke,
+	  struct err *err)
+{
+	int64_t most = (int64_t)least((uint64_t)wait_ms(w), RETURN_MS);
+	int64_t left = most, pause = FIRST_PAUSE_MS;
+	int64_t until = clock_mono_ms() + most;
+	char tried[CLOCK_TEXT_SIZE];
+	struct err why = {0};
+
+	while (left > 0 && dial_again(w, left, &why) < 0) {
+		wire_close(w);
+		if (why.class != ERR_RETRY) {
+			*err = why;
+			return -1;
+		}
+		pause_for(w, also, pause);
+		pause = (int64_t)least((uint64_t)pause * 2, MOST_PAUSE_MS);
+		left = until - clock_mono_ms();
+	}
+	if (!w->nbd)
+		return err_set(err, ERR_RETRY,
+			       "%s; tried for %s to connect again", broke->text,
+			       clock_format_duration(most, tried));
+	w->nmade++;
+	w->moved_ms = clock_mono_ms();
+	return 0;
+}
+
+/* After a connection was lost: 1, it is made again. */
+static int
+mend(struct wire_op *op, struct wire *also, struct err *err)
+{
+	struct wire *w = op->wire;
+	struct err broke;
+
+	if (!w->comes_back)
+		return 0;
+	if (!is_dead(w)) /* in another request's turn */
+		return 1;
+	if (w->nlost++ == NTRIES)
+		return 0;
+	say_failure(op, &broke);
+	return come_back(w, also, &broke, err) < 0 ? -1 : 1;
+}
+
+static int
+ask_again(struct wire_op *op, struct wire *also, struct err *err)
+{
+	int rc = 1;
+
+	while (op->error && is_lost(op) && (rc = mend(op, also, err)) > 0) {
+		send_pieces(op);
+		if (wait_for(op, also, err) < 0)
+			return -1;
+	}
+	if (!op->error)
+		op->wire->nlost = 0;
+	return rc < 0 ? -1 : 0;
+}
+
 int
 wire_end(struct wire_op *op, struct wire *also, struct err *err)
 {
 	int rc = wait_for(op, also, err);
 
+	if (rc == 0)
+		rc = ask_again(op, also, err);
 	if (rc == 0 && op->error)
 		rc = try_again(op, also, err);
 	if (rc == 0 && op->error)
@@ -420,6 +527,18 @@ take_extents(void *arg, const char *context, uint64_t offset, uint32_t *entries,
 	return 0;
 }
 
+/* What it said before it broke holds. */
+static int
+mend_asking(struct asking *a, struct err *err)
+{
+	int rc = mend(&a->op, NULL, err);
+
+	a->op.npending = 0;
+	if (rc == 0)
+		return say_failure(&a->op, err);
+	return rc < 0 ? -1 : 0;
+}
+
 static int
 ask_extents(struct wire *w, struct asking *a, struct err *err)
 {
@@ -428,7 +547,8 @@ ask_extents(struct wire *w, struct asking *a, struct err *err)
 					.user_data = &a->op};
 	uint64_t before = a->at;
 
-	a->op = (struct wire_op){.wire = w, .at = before, .end = a->end};
+	a->op = (struct wire_op){
+	    .wire = w, .at = before, .end = a->end, .nmade = w->nmade};
 	if (w->npending == 0)
 		w->moved_ms = clock_mono_ms();
 	a->op.npending++;
@@ -439,7 +559,8 @@ ask_extents(struct wire *w, struct asking *a, struct err *err)
 	if (wait_for(&a->op, NULL, err) < 0)
 		return -1;
 	if (a->op.error && is_dead(w))
-		return say_failure(&a->op, err);
+		return mend_asking(a, err);
+	w->nlost = 0;
 	/* no answer, or one that says nothing: whatever is left is read */
 	if (a->op.error || a->at == before) {
 		mark_data(a, a->at, a->end);

@@ -32,11 +32,16 @@ struct wire {
 	uint32_t piece;	   /* largest request */
 	int64_t moved_ms;  /* when bytes last went either way */
 	unsigned npending; /* requests on their way */
+	/* Only reads: a connection that breaks is made again, and what it was
+	 * asked for is asked for again. */
+	bool comes_back;
+	unsigned nmade; /* so often was it made again, */
+	unsigned nlost; /* since it last gave an answer so often */
 	bool has_extents, can_zero, can_flush, can_multi_conn, is_read_only;
 };
 
-/* `uri`, `what` and `patience` must outlive the connection.  Zero-initialise.
- */
+/* `uri`, `what` and `patience` must outlive the connection.  Zero-initialise;
+ * whoever only reads then sets comes_back. */
 int wire_open(struct wire *w, const char *uri, const char *what,
 	      const struct wire_patience *patience, struct err *err);
 void wire_close(struct wire *w);
@@ -56,6 +61,7 @@ struct wire_op {
 	uint8_t *data;
 	uint64_t at, end;
 	unsigned npending; /* pieces the server has not answered */
+	unsigned nmade;	   /* the wire's, when it was sent */
 	int error;	   /* errno of the first that failed */
 };
 
