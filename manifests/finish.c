@@ -343,9 +343,9 @@ finish_storage_map(struct reader *r, struct storage_map *map)
 
 /* disks are copied in the stage cutover */
 static const char *const stages[] = {
-    "inventory", "validate",  "pre-hook", "cutover",   "verify",
-    "convert",	 "boot-test", "commit",	  "create-vm", "start",
-    "post-hook", "cleanup",   NULL,
+    "inventory", "validate",  "pre-hook",  "precopy", "cutover",
+    "verify",	 "convert",   "boot-test", "commit",  "create-vm",
+    "start",	 "post-hook", "cleanup",   NULL,
 };
 
 static void
@@ -358,14 +358,6 @@ check_stage_name(struct reader *r, const struct run_policy *policy,
 	for (size_t i = 0; stages[i]; i++)
 		if (!strcmp(name, stages[i]))
 			return;
-	if (!strcmp(name, "precopy")) {
-		if (!run_policy_waives(policy, "spec.deadlines.stage"))
-			say(r, FINDING_ERROR, "NotHonoured", &policy->o,
-			    policy->o.pos, "spec.deadlines.stage",
-			    "names 'precopy', and warm plans are not carried "
-			    "out yet; remove it");
-		return;
-	}
 	nearest = !strcmp(name, "copy") ? "cutover"
 					: field_nearest_word(&stage, name);
 	say(r, FINDING_ERROR, "FieldNotValid", &policy->o, policy->o.pos,

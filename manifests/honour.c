@@ -81,10 +81,23 @@ matters_when_true(const struct plan *p, const struct node *value)
 	return is_set(value);
 }
 
+static bool
+can_be_warm(const struct plan *p)
+{
+	return is_from(p, "fake") || is_from(p, "libvirt");
+}
+
+bool
+matters_warm(const struct plan *p, const struct node *value)
+{
+	return is_set(value) && !can_be_warm(p);
+}
+
 bool
 matters_type(const struct plan *p, const struct node *value)
 {
-	(void)p;
+	if (value->text && strcmp(value->text, "warm") == 0)
+		return !can_be_warm(p);
 	return value->text && value->text[0] &&
 	       strcmp(value->text, "cold") != 0;
 }

@@ -103,6 +103,12 @@ manifest_plan(const struct manifest *m, const char *name,
 	return 0;
 }
 
+bool
+plan_is_warm(const struct plan *p)
+{
+	return p->type && strcmp(p->type, "warm") == 0;
+}
+
 const struct plan_vm *
 plan_vm_find(const struct plan *p, const char *key)
 {

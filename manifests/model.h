@@ -212,6 +212,10 @@ struct run_policy {
 		uint64_t bytes;
 	} checkpoint;
 	struct {
+		int64_t interval_ms;
+		int max_generations; /* 0: no limit */
+	} precopy;
+	struct {
 		enum gate gate;
 		int64_t backout_ms; /* 0: never */
 	} cutover;
@@ -304,6 +308,8 @@ void manifest_free(struct manifest *m); /* NULL is fine */
 int manifest_plan(const struct manifest *m, const char *name,
 		  const struct plan **ret, struct err *err);
 
+/* Is the source copied while it runs? */
+bool plan_is_warm(const struct plan *p);
 const struct plan_vm *plan_vm_find(const struct plan *p, const char *key);
 
 /* What the plan's migrations, taken together, ask for one of its vms. */

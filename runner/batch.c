@@ -25,6 +25,7 @@
 #include "manifests/digest.h"
 #include "retries.h"
 #include "review.h"
+#include "warm.h"
 
 /* One vm. */
 
@@ -64,9 +65,13 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	const char *asked =
 	    v->run.aim == AIM_RUN ? v->run.pvm->target_name : NULL;
 	const char *name = asked ? asked : chosen ? chosen : fallback;
+	struct standing standing = {0};
+	struct err ignored;
 
 	const json_t *cut = cutover_of(v->run.state->history);
 
+	/* without a directory nothing is read that could fail */
+	(void)standing_read(v->run.state->history, NULL, &standing, &ignored);
 	v->run.view = (struct view){
 	    .manifest = b->manifest,
 	    .plan = b->plan,
@@ -79,7 +84,10 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	    .aside = v->run.state->history->aside,
 	    .epoch_before = keep_text(b, cut, CUTOVER_BEFORE),
 	    .epoch_left = keep_text(b, cut, CUTOVER_LEFT),
+	    .round = warm_round(b->plan, v->run.pvm, vm, v->run.state->history,
+				&standing, clock_wall_ms()),
 	};
+	standing_done(&standing);
 }
 
 /* What was made is known by this record alone: to say that there is nothing

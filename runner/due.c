@@ -104,6 +104,10 @@ tell_cutover(const struct vm_asked *asked, const struct plan *plan,
 		snprintf(due->cutover, sizeof(due->cutover), "Migration %s/%s",
 			 asked->cutover_by->o.namespace,
 			 asked->cutover_by->o.name);
+	} else if (plan_is_warm(plan)) {
+		due->cutover_ms = DUE_ON_REQUEST;
+		snprintf(due->cutover, sizeof(due->cutover),
+			 "the plan is warm, and no migration says when");
 	}
 }
 

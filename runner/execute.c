@@ -40,8 +40,8 @@ vm_ask_to_stop(struct vm_run *vm)
 			child_ask_to_stop(&vm->work->steps[i].child);
 }
 
-static void
-kill_all(struct run *r)
+void
+run_kill(struct run *r)
 {
 	for (size_t i = 0; i < r->nvms; i++)
 		vm_kill(&r->vms[i]);
@@ -53,7 +53,7 @@ run_break(struct run *r, const struct err *err)
 	if (!r->broken)
 		r->error = *err;
 	r->broken = true;
-	kill_all(r);
+	run_kill(r);
 }
 
 int
@@ -188,7 +188,14 @@ is_next(const struct step_run *s)
 static bool
 is_before_time(const struct step_run *s)
 {
-	return strcmp(s->step->id, "cutover") == 0 && due_waits(&s->vm->due);
+	struct warm_next next;
+
+	if (strcmp(s->step->id, "cutover") != 0)
+		return false;
+	if (!vm_is_warm(s->vm))
+		return due_waits(&s->vm->due);
+	vm_warm_next(s->run, s->vm, &next);
+	return next.move != WARM_CUT_OVER;
 }
 
 /* Its time has not come, or others of its wave have not. */
@@ -230,9 +237,12 @@ bool
 stage_is_behind(const struct stage *stage, const char *until)
 {
 	const struct stage *const *all;
-	size_t nall;
+	size_t nall, len = strlen(until);
 	bool seen = false;
 
+	/* "precopy-release" is a part of "precopy" */
+	if (strncmp(stage->name, until, len) == 0 && stage->name[len] == '-')
+		return false;
 	all = stages_all(&nall);
 	for (size_t i = 0; i < nall; i++) {
 		if (strcmp(all[i]->name, stage->name) == 0)
@@ -277,6 +287,20 @@ prepare_steps(struct run *r, struct vm_run *vm, const struct graph *g,
 	settle_skipped(vm);
 }
 
+void
+vm_take_up(struct run *r, struct vm_run *vm, struct graph *graph,
+	   struct schedule *schedule)
+{
+	struct vm_work *w = vm->work;
+
+	free(w->steps);
+	graph_free(w->graph);
+	schedule_free(w->schedule);
+	w->graph = graph;
+	w->schedule = schedule;
+	prepare_steps(r, vm, graph, schedule);
+}
+
 /* Failed for good behind the source's stop: what the policy wants then is done
  * at once, whatever other vms are at, and however late it is. */
 static bool
@@ -284,6 +308,7 @@ turn_back(struct run *r, struct vm_run *vm)
 {
 	struct vm_work *w = vm->work;
 	enum aim aim = AIM_RUN;
+	struct graph *graph;
 
 	if (!r->signal && !r->broken)
 		aim = backout_aim(r->opts->plan->policy, vm);
@@ -295,11 +320,9 @@ turn_back(struct run *r, struct vm_run *vm)
 			   json_pack("{s:s}", "because", vm->error)) < 0)
 		return false;
 	drop_timers(r, vm);
-	free(w->steps);
-	w->graph = aim_graph(aim, &vm->view);
-	w->schedule = aim_schedule(aim, w->graph, vm->state->history);
 	w->stopping = w->abandoned = false;
-	prepare_steps(r, vm, w->graph, w->schedule);
+	graph = aim_graph(aim, &vm->view);
+	vm_take_up(r, vm, graph, aim_schedule(aim, graph, vm->state->history));
 	return true;
 }
 
@@ -319,10 +342,18 @@ static enum wave_door
 wait_of(const struct run *r, const struct step_run *s, char **ret_text)
 {
 	int64_t until = r->opts->wait_until_ms, at = s->vm->due.cutover_ms;
+	struct warm_next next;
 
 	if (!is_before_time(s))
 		return step_may_pass(s, ret_text);
-	*ret_text = due_text(&s->vm->due);
+	if (vm_is_warm(s->vm)) {
+		vm_warm_next(r, s->vm, &next);
+		*ret_text = vm_warm_text(s->vm, &next);
+		if (next.move == WARM_COPY)
+			return WAVE_OPEN;
+		at = next.until_ms;
+	} else
+		*ret_text = due_text(&s->vm->due);
 	return clock_wall_ms() < until && (at <= until || at == DUE_ON_REQUEST)
 		   ? WAVE_WAIT
 		   : WAVE_SHUT;
@@ -356,6 +387,11 @@ vm_rest(struct run *r, struct vm_run *vm)
 {
 	const struct step_run *early = early_step(vm);
 
+	if (early && vm->outcome == ERR_NONE && !r->signal &&
+	    vm_begin_round(r, vm)) {
+		vm_touch(r, vm);
+		return;
+	}
 	if (r->signal && vm->outcome == ERR_NONE && (early || has_work(vm)))
 		vm_note_failure(vm, ERR_CANCELLED,
 				"stopped by a signal, state saved");
@@ -422,50 +458,6 @@ vm_go_on(struct run *r, struct vm_run *vm)
 	vm_advance(r, vm);
 }
 
-/* Signals: the first asks every step to come to a good end, the second ends
- * them at once. */
-
-static void
-grace_is_over(void *arg)
-{
-	struct run *r = arg;
-
-	r->kill_timer = 0;
-	kill_all(r);
-}
-
-static void
-signal_came(void *arg)
-{
-	struct run *r = arg;
-	int sig = interrupt_read(r->signal_fd);
-
-	if (!sig)
-		return;
-	if (r->signal) {
-		kill_all(r);
-		return;
-	}
-	r->signal = sig;
-	for (size_t i = 0; i < r->nvms; i++) {
-		vm_stop(&r->vms[i]);
-		vm_ask_to_stop(&r->vms[i]);
-	}
-	r->kill_timer = loop_at(r->loop, clock_mono_ms() + STAGE_GRACE_MS,
-				grace_is_over, r);
-	run_advance(r);
-}
-
-static int
-catch_signals(struct run *r, struct err *err)
-{
-	r->signal_fd = interrupt_hold(err);
-	if (r->signal_fd < 0)
-		return -1;
-	loop_watch(r->loop, r->signal_fd, signal_came, r);
-	return 0;
-}
-
 /* A whole run. */
 
 static void
@@ -521,8 +513,11 @@ int
 execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	int *ret_signal, struct err *err)
 {
-	struct run r = {
-	    .opts = opts, .vms = vms, .nvms = nvms, .signal_fd = -1};
+	struct run r = {.opts = opts,
+			.vms = vms,
+			.nvms = nvms,
+			.signal_fd = -1,
+			.begun_ms = clock_wall_ms()};
 	int rc;
 
 	r.bandwidth = bandwidth_new(err);
@@ -534,7 +529,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	run_open_pools(&r);
 	run_open_waves(&r);
 	mem_trim();
-	rc = catch_signals(&r, err);
+	rc = run_catch_signals(&r, err);
 	if (rc == 0) {
 		run_watch_requests(&r);
 		run_watch_deadline(&r);
@@ -545,7 +540,7 @@ execute(const struct execute_opts *opts, struct vm_run *vms, size_t nvms,
 	if (r.broken)
 		*err = r.error;
 	if (rc < 0 || r.broken) {
-		kill_all(&r);
+		run_kill(&r);
 		reap_all(&r);
 		fail_open(&r, err);
 	}

@@ -15,6 +15,7 @@
 #include "pool.h"
 #include "retries.h"
 #include "step.h"
+#include "warm.h"
 
 enum step_phase {
 	PHASE_WAITING, /* for steps before it, or for a slot */
@@ -86,12 +87,14 @@ struct run {
 	VEC(struct process_id) targets; /* started: nobody's to end */
 	int signal_fd, signal;
 	int kill_timer, poll_timer, slot_timer;
+	int64_t begun_ms; /* wall */
 	bool broken;
 	bool said_broken;
 	struct err error;
 };
 
 /* execute.c */
+void run_kill(struct run *r); /* all that runs */
 void run_emit(struct run *r, const struct event *e);
 /* Starts what can be started of this vm now, or ends it; run_settle's. */
 void vm_go_on(struct run *r, struct vm_run *vm);
@@ -105,6 +108,9 @@ int run_write_down(struct run *r, struct vm_run *vm, const char *type,
 void vm_note_failure(struct vm_run *vm, enum err_class class, const char *text);
 /* Both may be stages that this vm's graph does not have. */
 bool stage_is_behind(const struct stage *stage, const char *until);
+/* From now on the vm's work is this graph, which it owns from now on. */
+void vm_take_up(struct run *r, struct vm_run *vm, struct graph *graph,
+		struct schedule *schedule);
 /* The vm begins nothing more in this run. */
 void vm_stop(struct vm_run *vm);
 
@@ -157,6 +163,18 @@ bool step_is_barred(const struct step_run *s);
 void vm_look_wave(struct run *r, struct vm_run *vm);
 void vm_leave_wave(struct run *r, struct vm_run *vm, bool done);
 void run_open_waves(struct run *r);
+
+/* run_signals.c */
+int run_catch_signals(struct run *r, struct err *err);
+
+/* run_warm.c */
+/* Copied while it runs, and not cut over. */
+bool vm_is_warm(const struct vm_run *vm);
+void vm_warm_next(const struct run *r, const struct vm_run *vm,
+		  struct warm_next *ret);
+char *vm_warm_text(const struct vm_run *vm, const struct warm_next *next);
+/* Takes the vm through another generation when one is due. */
+bool vm_begin_round(struct run *r, struct vm_run *vm);
 
 /* run_requests.c */
 /* Looks for requests from now on, and for times that have come. */

@@ -11,12 +11,6 @@
 #include "base/mem.h"
 #include "retries.h"
 
-static const char *const names[] = {
-    [DECISION_SKIP] = "skip",	  [DECISION_RUN] = "run",
-    [DECISION_RESUME] = "resume", [DECISION_CHANGED] = "changed",
-    [DECISION_REDO] = "redo",	  [DECISION_REFUSED] = "refused",
-};
-
 /* One vm's schedule as it is made. */
 struct making {
 	const struct schedule_opts *opts;
@@ -51,30 +45,6 @@ begun(const struct making *m, const char *id)
 	return m->opts->renew ? NULL : history_step(m->history, id);
 }
 
-const char *
-decision_name(enum decision d)
-{
-	return names[d];
-}
-
-bool
-scheduled_is_todo(const struct scheduled *s)
-{
-	return s->decision != DECISION_SKIP && s->decision != DECISION_REFUSED;
-}
-
-char *
-scheduled_words(const struct scheduled *s)
-{
-	const char *note = s->needs_accept ? "; wants --accept" : "";
-
-	if (s->blocked_by)
-		return mem_printf("blocked by %s", s->blocked_by->id);
-	if (s->decision == DECISION_CHANGED || s->decision == DECISION_REDO)
-		return mem_printf("run (%s)%s", s->why, note);
-	return mem_printf("%s (%s)%s", names[s->decision], s->why, note);
-}
-
 /* "2026-11-12T10:31:05.120Z" as people read it, to the minute. */
 static void
 add_moment(struct buf *b, const char *rfc3339)
@@ -106,15 +76,18 @@ add_changes(struct buf *b, const json_t *now, const json_t *then)
 	}
 }
 
-/* Did anything change but the source itself? */
+/* Did anything change but the source itself, or which generation it is? */
 static bool
 is_edited(const json_t *now, const json_t *then)
 {
+	static const char *const moves[] = {INPUTS_EPOCH, INPUTS_ROUND};
 	json_t *a = json_copy((json_t *)now), *b = json_copy((json_t *)then);
 	bool same;
 
-	json_object_del(a, INPUTS_EPOCH);
-	json_object_del(b, INPUTS_EPOCH);
+	for (size_t i = 0; i < sizeof(moves) / sizeof(*moves); i++) {
+		json_object_del(a, moves[i]);
+		json_object_del(b, moves[i]);
+	}
 	same = json_equal(a, b);
 	json_decref(a);
 	json_decref(b);
@@ -157,6 +130,48 @@ resume(const struct making *m, const struct step *step,
 	return DECISION_RESUME;
 }
 
+/* Another generation is work that was never done. */
+static enum decision
+decide_anew(const struct step *step, const struct step_history *past,
+	    struct buf *why)
+{
+	json_t *inputs = step_inputs(step);
+	const json_t *round = json_object_get(inputs, INPUTS_ROUND);
+	enum decision decision = DECISION_CHANGED;
+
+	if (round && !is_edited(inputs, past->inputs)) {
+		buf_printf(why, "generation %" JSON_INTEGER_FORMAT,
+			   json_integer_value(round));
+		decision = DECISION_RUN;
+	} else {
+		buf_adds(why, "changed:");
+		add_changes(why, inputs, past->inputs);
+	}
+	json_decref(inputs);
+	return decision;
+}
+
+/* A point in time lasts until it is let go, or its holder is gone: who comes
+ * back to it looks. */
+static bool
+is_held_open(const struct making *m, const struct step *step)
+{
+	const struct graph *g = m->graph;
+
+	if (step->stage->scope != STAGE_VM ||
+	    strcmp(step->stage->name, stage_precopy.name) != 0)
+		return false;
+	for (size_t i = 0; i < g->nsteps; i++) {
+		const struct step *s = &g->steps[i];
+		const struct step_history *past = past_of(m, s);
+
+		if (strcmp(s->id, stage_precopy_release.name) == 0)
+			return !past || past->state != HISTORY_DONE ||
+			       strcmp(past->fingerprint, s->fingerprint) != 0;
+	}
+	return false;
+}
+
 static enum decision
 decide(const struct making *m, const struct step *step,
        const struct step_history *past, struct buf *why)
@@ -176,20 +191,18 @@ decide(const struct making *m, const struct step *step,
 		buf_adds(why, "asked for anew");
 		return DECISION_REDO;
 	}
+	if (past->state == HISTORY_DONE && same && is_held_open(m, step)) {
+		buf_adds(why, "its point in time may be gone");
+		return DECISION_RESUME;
+	}
 	if (past->state == HISTORY_DONE && same) {
 		buf_adds(why, "done");
 		add_moment(why, past->ended);
 		return DECISION_SKIP;
 	}
-	if (!same) {
-		json_t *inputs = step_inputs(step);
-
-		buf_adds(why, "changed:");
-		add_changes(why, inputs, past->inputs);
-		json_decref(inputs);
-		return DECISION_CHANGED;
-	}
-	return resume(m, step, past, why);
+	if (same)
+		return resume(m, step, past, why);
+	return decide_anew(step, past, why);
 }
 
 /* Redoing. */
@@ -378,13 +391,21 @@ is_handed_over(const struct making *m, const struct step *step)
 static bool
 rests_on(const struct step *later, const struct step *earlier)
 {
-	bool makes = earlier->stage->copied != NULL ||
-		     strcmp(earlier->stage->name, "convert") == 0;
+	const char *what = later->stage->name, *on = earlier->stage->name;
+	bool makes =
+	    earlier->stage->copied != NULL || strcmp(on, "convert") == 0;
 
 	if (later->disk && earlier->disk && later->disk != earlier->disk)
 		return false;
+	/* a point in time, its copies, and letting it go */
+	if (strcmp(on, stage_precopy.name) == 0 &&
+	    strcmp(what, stage_precopy_release.name) == 0)
+		return true;
+	if (strcmp(earlier->id, stage_precopy.name) == 0)
+		return strcmp(what, stage_precopy.name) == 0;
 	return makes && (later->stage->writes_disks ||
-			 strcmp(later->stage->name, "verify") == 0);
+			 strcmp(what, stage_verify.name) == 0 ||
+			 strcmp(what, stage_precopy_verify.name) == 0);
 }
 
 /* What a step found or made is worth nothing once what it rests on was begun

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "stages/overlay.h"
 #include "stages/place.h"
+#include "stages/precopy.h"
 
 static int
 run(struct work *w, json_t **ret_facts, struct err *err)
@@ -19,6 +20,8 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	if (place_open(w->view, &p, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
+	if (w->view->round > 0 && precopy_forget(w, err) < 0)
+		return -1;
 	return overlays_clear(scratch, false, err);
 }
 

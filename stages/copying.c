@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "stages/bandwidth.h"
 #include "stages/copy/copy.h"
@@ -20,6 +21,7 @@ copying_done(struct copying *c)
 	place_done(&c->place);
 	free(c->volume_id);
 	free(c->source_file);
+	free(c->changes.v);
 }
 
 /* A disk that grew since it was copied. */
@@ -46,23 +48,35 @@ copying_make_volume(struct work *w, struct copying *c, struct err *err)
 	return 0;
 }
 
-static int
-open_ends(struct work *w, struct copying *c, struct err *err)
+static struct nbd_serve_opts
+serving(struct work *w, const char *log)
 {
-	const struct source_ops *ops = source_find(w->view->plan->source->type);
+	return (struct nbd_serve_opts){
+	    .log = log, .on_start = work_helper_started, .arg = w};
+}
+
+static int
+open_source(struct work *w, struct copying *c, struct err *err)
+{
+	const struct endpoint *ep = w->view->plan->source;
+	const struct source_ops *ops = source_find(ep->type);
 	CLEANUP(mem_freep) char *log = work_log_path(w, "nbd.log");
-	struct nbd_serve_opts opts = {
-	    .log = log,
-	    .on_start = work_helper_started,
-	    .arg = w,
-	};
+	struct nbd_serve_opts opts = serving(w, log);
 
 	if (ops->raw_disk)
-		c->source_file = ops->raw_disk(w->view->plan->source, w->disk);
-	if (!c->source_file &&
-	    ops->open_disk(w->view->plan->source, w->view->vm, w->disk, &opts,
-			   &c->source, err) < 0)
+		c->source_file = ops->raw_disk(ep, w->disk);
+	if (!c->source_file && ops->open_disk(ep, w->view->vm, w->disk, &opts,
+					      &c->source, err) < 0)
 		return err_wrap(err, "opening the source disk");
+	return 0;
+}
+
+static int
+open_target(struct work *w, struct copying *c, struct err *err)
+{
+	CLEANUP(mem_freep) char *log = work_log_path(w, "nbd.log");
+	struct nbd_serve_opts opts = serving(w, log);
+
 	if (strcmp(c->volume->format, "raw") == 0)
 		return 0;
 	opts.filename = c->volume->path;
@@ -71,6 +85,31 @@ open_ends(struct work *w, struct copying *c, struct err *err)
 	if (nbd_serve_image(&opts, &c->target, err) < 0)
 		return err_wrap(err, "opening the target volume");
 	return 0;
+}
+
+uint64_t
+copying_changed(const struct copying *c)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < c->changes.n; i++)
+		sum += c->changes.v[i].length;
+	return sum;
+}
+
+/* Only what is known to be applied can be brought up to date. */
+static enum copy_pass
+choose_pass(const struct copying *c)
+{
+	uint32_t applied = ledger_applied(c->ledger);
+
+	if (!c->warm || applied == 0)
+		return COPY_ALL;
+	if (c->changes.known && c->since > 0 && applied >= c->since)
+		return COPY_CHANGED;
+	return ledger_identity(c->ledger)->digest == LEDGER_NO_DIGEST
+		   ? COPY_ALL
+		   : COPY_COMPARE;
 }
 
 static int
@@ -96,6 +135,9 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 		       .reads_as_zero = true},
 	    .ledger = c->ledger,
 	    .generation = c->generation,
+	    .pass = c->pass,
+	    .changed = c->changes.v,
+	    .nchanged = c->changes.n,
 	    .checkpoint_ms = policy->checkpoint.every_ms,
 	    .checkpoint_bytes = policy->checkpoint.bytes,
 	    .wait_ms = policy->deadlines.wait_ms,
@@ -117,9 +159,45 @@ copying_run(struct work *w, struct copying *c, json_t **ret_facts,
 
 	if (copying_make_volume(w, c, err) < 0 ||
 	    replica_ledger(w, c->volume_id, c->fresh, &c->ledger, err) < 0 ||
-	    open_ends(w, c, err) < 0 || move_bytes(w, c, &progress, err) < 0)
+	    (!c->source.uri && open_source(w, c, err) < 0) ||
+	    open_target(w, c, err) < 0)
+		return -1;
+	c->pass = choose_pass(c);
+	if (move_bytes(w, c, &progress, err) < 0)
 		return -1;
 	*ret_facts = replica_facts(w, c->volume, c->volume_id, c->ledger,
 				   c->generation, &progress);
 	return 0;
+}
+
+/* Blocks of a generation that is not applied yet are the pass under way. */
+static void
+count_blocks(const struct ledger *l, struct copied *ret)
+{
+	uint64_t n = ledger_nblocks(l), done = 0;
+	uint32_t applied = ledger_applied(l);
+
+	for (uint64_t i = 0; i < n; i++) {
+		struct ledger_entry e;
+
+		ledger_get(l, i, &e);
+		done += e.state == LEDGER_DURABLE && e.generation > applied;
+	}
+	ret->any = applied > 0 || ledger_count_durable(l) > 0;
+	ret->percent = n ? (unsigned)(done * 100 / n) : 0;
+}
+
+struct copied
+copying_copied(const struct view *v, const struct inv_disk *disk)
+{
+	CLEANUP(mem_freep) char *path = place_ledger(v, disk);
+	struct copied ret = {0};
+	struct ledger *l = NULL;
+	struct err ignored;
+
+	if (!fs_exists(path) || ledger_open_readonly(path, &l, &ignored) < 0)
+		return ret;
+	count_blocks(l, &ret);
+	ledger_close(l);
+	return ret;
 }

@@ -4,8 +4,10 @@
 #define STAGES_COPYING_H
 
 #include "io/nbd.h"
+#include "stages/copy/copy.h"
 #include "stages/copy/ledger.h"
 #include "stages/place.h"
+#include "stages/source/source.h"
 #include "stages/stage.h"
 
 /* A copy as it is set up: what has to be undone at the end.  Begins as {0}
@@ -19,12 +21,24 @@ struct copying {
 	struct ledger *ledger;
 	struct nbd_server source, target;
 	char *source_file; /* instead of the source's server */
+	/* Of a warm plan: what was copied at the earlier point `since` (0: at
+	 * none) counts, and changes says what did change; unknown, all is read
+	 * and compared. */
+	bool warm;
+	uint32_t since;
+	struct source_changes changes;
+	enum copy_pass pass; /* the one it came to */
 };
 
 void copying_done(struct copying *c);
 /* Makes the volume, or asks for its id. */
 int copying_make_volume(struct work *w, struct copying *c, struct err *err);
-/* All of it; *ret_facts as replica_facts() has them. */
+/* How many bytes changed, as far as the source said so. */
+uint64_t copying_changed(const struct copying *c);
+/* What a ledger says of the disk: struct stage's copied(). */
+struct copied copying_copied(const struct view *v, const struct inv_disk *disk);
+/* All of it, from an open source (`source` or `source_file`, else the disk as
+ * it is now, the vm being off); *ret_facts as replica_facts() has them. */
 int copying_run(struct work *w, struct copying *c, json_t **ret_facts,
 		struct err *err);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cutover, disk by disk: with the source off, copy what is still missing. */
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "stages/copying.h"
 #include "stages/copy/copy.h"
 #include "stages/inputs.h"
+#include "stages/precopy.h"
 #include "stages/replica.h"
 
 _Static_assert(COPY_GRACE_MS < STAGE_GRACE_MS && STAGE_GRACE_MS < 10000,
@@ -16,14 +18,41 @@ copy_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	inputs_replica(v, disk, ret);
 }
 
+/* Of a warm plan: what changed behind the last generation.  Who cannot say
+ * that has all compared. */
+static int
+ask_changes(struct work *w, struct copying *c, struct err *err)
+{
+	const struct endpoint *ep = w->view->plan->source;
+	const struct source_ops *ops = source_find(ep->type);
+	CLEANUP(mem_freep) char *log = work_log_path(w, "nbd.log");
+	struct nbd_serve_opts opts = {
+	    .log = log, .on_start = work_helper_started, .arg = w};
+	struct precopy_point last;
+
+	c->warm = w->view->round > 0;
+	if (!c->warm || !precopy_applied(w, &last) || !ops->changes)
+		return 0;
+	c->since = last.number;
+	if (ops->changes(ep, w->view->vm, w->disk, last.name, &opts,
+			 &c->changes, err) < 0)
+		return err_wrap(err, "asking what changed on '%s'",
+				w->disk->name);
+	return 0;
+}
+
 static int
 copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
 	  struct err *err)
 {
+	int64_t begun = clock_wall_ms();
+
 	if (replica_generation(w, &c->generation, err) < 0 ||
-	    place_open(w->view, &c->place, err) < 0)
+	    place_open(w->view, &c->place, err) < 0 ||
+	    ask_changes(w, c, err) < 0 || copying_run(w, c, ret_facts, err) < 0)
 		return -1;
-	return copying_run(w, c, ret_facts, err);
+	precopy_tell(*ret_facts, c->pass, copying_changed(c), begun);
+	return 0;
 }
 
 static int
@@ -73,38 +102,6 @@ copy_probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 	return rc;
 }
 
-/* Blocks of a generation that is not applied yet are the pass under way. */
-static void
-count_blocks(const struct ledger *l, struct copied *ret)
-{
-	uint64_t n = ledger_nblocks(l), done = 0;
-	uint32_t applied = ledger_applied(l);
-
-	for (uint64_t i = 0; i < n; i++) {
-		struct ledger_entry e;
-
-		ledger_get(l, i, &e);
-		done += e.state == LEDGER_DURABLE && e.generation > applied;
-	}
-	ret->any = applied > 0 || ledger_count_durable(l) > 0;
-	ret->percent = n ? (unsigned)(done * 100 / n) : 0;
-}
-
-static struct copied
-copy_copied(const struct view *v, const struct inv_disk *disk)
-{
-	CLEANUP(mem_freep) char *path = place_ledger(v, disk);
-	struct copied ret = {0};
-	struct ledger *l = NULL;
-	struct err ignored;
-
-	if (!fs_exists(path) || ledger_open_readonly(path, &l, &ignored) < 0)
-		return ret;
-	count_blocks(l, &ret);
-	ledger_close(l);
-	return ret;
-}
-
 const struct stage stage_copy = {
     .name = "cutover",
     .scope = STAGE_DISK,
@@ -115,5 +112,5 @@ const struct stage stage_copy = {
     .probe = copy_probe,
     .run = copy_stage_run,
     .tells_progress = true,
-    .copied = copy_copied,
+    .copied = copying_copied,
 };

@@ -13,6 +13,7 @@
 #include "stages/fake_claim.h"
 #include "stages/fake_disk.h"
 #include "stages/fake_faults.h"
+#include "stages/fake_warm.h"
 #include "stages/fake_world.h"
 #include "stages/place.h"
 
@@ -222,6 +223,11 @@ static const struct act {
     {"validate", STAGE_VM, run_real, NULL},
     {"pre-hook", STAGE_VM, run_real, NULL},
     {"set-aside", STAGE_VM, fake_set_aside, NULL},
+    {"precopy", STAGE_VM, fake_precopy, NULL},
+    {"precopy", STAGE_DISK, fake_copy, NULL},
+    {"precopy-release", STAGE_VM, fake_release_point, NULL},
+    {"precopy-verify", STAGE_DISK, fake_verify, NULL},
+    {"undo/precopy", STAGE_VM, fake_forget_points, NULL},
     {"cutover", STAGE_VM, cutover, is_cut_over},
     {"cutover", STAGE_DISK, fake_copy, NULL},
     {"verify", STAGE_DISK, fake_verify, NULL},

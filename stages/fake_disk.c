@@ -10,15 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "stages/copy/copy_file.h"
 #include "stages/copy/digest.h"
 #include "stages/fake.h"
 #include "stages/fake_faults.h"
+#include "stages/fake_warm.h"
 #include "stages/fake_world.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
+#include "stages/precopy.h"
 #include "stages/replica.h"
 
 #define SECTOR 512
@@ -52,12 +55,13 @@ volume_of(const struct view *v, const struct inv_disk *disk, struct volume *ret)
 /* Says in words whose block it is; the rest of the sector is noise. */
 static void
 stamp(const struct view *v, const struct inv_disk *disk, const char *epoch,
-      uint64_t block, char ret[SECTOR])
+      uint64_t block, uint32_t point, char ret[SECTOR])
 {
 	uint64_t noise = 14695981039346656037u;
-	int len =
-	    snprintf(ret, SECTOR / 2, "%s %s block %llu of %s\n", v->vm->id,
-		     disk->id, (unsigned long long)block, epoch);
+	char written[64];
+	int len = snprintf(ret, SECTOR / 2, "%s %s block %llu of %s%s\n",
+			   v->vm->id, disk->id, (unsigned long long)block,
+			   epoch, fake_written(v, disk, block, point, written));
 	size_t used = len < SECTOR / 2 ? (size_t)len : SECTOR / 2;
 
 	for (size_t i = 0; i < used; i++)
@@ -89,6 +93,8 @@ struct fake_copy {
 	struct digest digest;
 	char *block; /* as the source has it */
 	uint64_t next, nblocks, stop_at;
+	uint32_t point; /* as it was then; FAKE_STOPPED */
+	uint32_t since; /* blocks not written since then are as copied; 0 */
 	struct copy_progress progress;
 };
 
@@ -126,6 +132,26 @@ open_volume(struct fake_copy *c, struct err *err)
 	return 0;
 }
 
+/* While the source runs, at the point in time that was made; else, as it was
+ * stopped. */
+static int
+choose_generation(struct fake_copy *c, struct err *err)
+{
+	struct precopy_point point;
+
+	c->point = FAKE_STOPPED;
+	if (strcmp(c->w->stage->name, "precopy") == 0) {
+		if (fake_open_point(c->w, &point, err) < 0)
+			return -1;
+		c->point = c->generation = point.number;
+		c->since = point.since_number;
+		return 0;
+	}
+	if (c->w->view->round > 0 && precopy_applied(c->w, &point))
+		c->since = point.number;
+	return replica_generation(c->w, &c->generation, err);
+}
+
 static int
 begin_copy(struct fake_copy *c, struct err *err)
 {
@@ -133,14 +159,15 @@ begin_copy(struct fake_copy *c, struct err *err)
 
 	c->epoch = stages_epoch(w->view);
 	c->block = mem_new(LEDGER_BLOCK_SIZE);
-	if (replica_generation(w, &c->generation, err) < 0 ||
-	    open_volume(c, err) < 0 ||
+	if (choose_generation(c, err) < 0 || open_volume(c, err) < 0 ||
 	    replica_ledger(w, c->file.id, c->file.is_new, &c->ledger, err) <
 		0 ||
 	    digest_init(&c->digest, ledger_identity(c->ledger)->digest, err) <
 		0)
 		return -1;
 	c->nblocks = ledger_nblocks(c->ledger);
+	if (ledger_applied(c->ledger) < c->since)
+		c->since = 0;
 	c->stop_at = fake_stops_halfway(w) ? c->nblocks / 2 : c->nblocks;
 	c->progress.total_bytes = w->disk->capacity_bytes;
 	return ledger_begin(c->ledger, c->generation, err);
@@ -152,8 +179,11 @@ is_settled(const struct fake_copy *c, uint64_t block)
 	struct ledger_entry entry;
 
 	ledger_get(c->ledger, block, &entry);
-	return entry.state == LEDGER_DURABLE &&
-	       entry.generation == c->generation;
+	if (entry.state != LEDGER_DURABLE)
+		return false;
+	return entry.generation == c->generation ||
+	       (c->since > 0 && !fake_is_written(c->w->view, c->w->disk, block,
+						 c->since, c->point));
 }
 
 /* Where something else may be, the whole block is written, not its stamp
@@ -165,7 +195,7 @@ write_block(struct fake_copy *c, uint64_t block, bool untouched,
 	size_t len = block_len(c->w->disk, block);
 	size_t data = len < SECTOR ? len : SECTOR;
 
-	stamp(c->w->view, c->w->disk, c->epoch, block, c->block);
+	stamp(c->w->view, c->w->disk, c->epoch, block, c->point, c->block);
 	c->progress.read_bytes += len;
 	c->progress.written_bytes += untouched ? data : len;
 	return fs_pwrite(c->fd, c->block, untouched ? data : len,
@@ -228,7 +258,8 @@ mark_durable(struct fake_copy *c, uint64_t end, struct err *err)
 
 		if (is_settled(c, c->next))
 			continue;
-		stamp(c->w->view, c->w->disk, c->epoch, c->next, c->block);
+		stamp(c->w->view, c->w->disk, c->epoch, c->next, c->point,
+		      c->block);
 		if (digest_block(&c->digest, c->block,
 				 block_len(c->w->disk, c->next), digest,
 				 err) < 0)
@@ -266,14 +297,17 @@ int
 fake_copy(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(fake_copy_done) struct fake_copy c = {.w = w, .fd = -1};
+	int64_t begun = clock_wall_ms();
 
-	if (is_made_up(w->view))
+	if (is_made_up(w->view) || fake_is_idle(w))
 		return 0;
 	work_catch_stop(w);
 	if (begin_copy(&c, err) < 0 || copy_blocks(&c, err) < 0)
 		return -1;
 	*ret_facts = replica_facts(w, &c.volume, c.file.id, c.ledger,
 				   c.generation, &c.progress);
+	precopy_tell(*ret_facts, c.since ? COPY_CHANGED : COPY_ALL,
+		     c.since ? c.progress.read_bytes : 0, begun);
 	return 0;
 }
 
@@ -282,7 +316,7 @@ fake_verify(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(volume_done) struct volume volume = {0};
 
-	if (is_made_up(w->view))
+	if (is_made_up(w->view) || fake_is_idle(w))
 		return 0;
 	volume_of(w->view, w->disk, &volume);
 	return replica_verify(w, &volume, ret_facts, err);

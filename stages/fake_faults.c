@@ -106,8 +106,8 @@ int
 fake_faults_check(const struct endpoint *ep, struct err *err)
 {
 	static const char *const kinds[] = {
-	    "fail", "retry", "once", "flap",	"crash", "hang", "orphan",
-	    "half", "stop",  "mute", "garbage", "flood", "stray"};
+	    "fail", "retry", "once", "flap",	"crash", "hang",  "orphan",
+	    "half", "stop",  "mute", "garbage", "flood", "stray", "lose"};
 	CLEANUP(reader_done) struct reader r = read_faults(ep);
 	struct fault f;
 
@@ -259,16 +259,29 @@ fake_delay_ms(const struct work *w)
 	return ms;
 }
 
-bool
-fake_stops_halfway(const struct work *w)
+/* Is a fault of that kind due, by default in the first attempt only? */
+static bool
+suffers(const struct work *w, const char *kind)
 {
 	CLEANUP(reader_done)
 	struct reader r = read_faults(w->view->plan->source);
 	struct fault f;
 
 	while (next_fault(&r, &f))
-		if (is_meant(&f, w) && is(&f, "half") &&
+		if (is_meant(&f, w) && is(&f, kind) &&
 		    (w->attempt == 1 || f.attempt))
 			return true;
 	return false;
+}
+
+bool
+fake_stops_halfway(const struct work *w)
+{
+	return suffers(w, "half");
+}
+
+bool
+fake_loses_point(const struct work *w)
+{
+	return suffers(w, "lose");
 }

@@ -12,5 +12,6 @@ int fake_suffer(struct work *w, struct err *err);
 /* How long the step is to take. */
 unsigned long fake_delay_ms(const struct work *w);
 bool fake_stops_halfway(const struct work *w);
+bool fake_loses_point(const struct work *w);
 
 #endif

@@ -91,11 +91,12 @@ add_vm(struct inventory *inv, unsigned long number, unsigned long ndisks,
 static int
 check_settings(const struct endpoint *ep, struct err *err)
 {
-	unsigned long millis;
+	unsigned long millis, percent;
 	bool ignored;
 
 	if (number_setting(ep, "stepMillis", "0", MILLIS_MAX, &millis, err) <
 		0 ||
+	    number_setting(ep, "dirtyPercent", "0", 100, &percent, err) < 0 ||
 	    word_setting(ep, "content", "stamped", "none", &ignored, err) < 0)
 		return -1;
 	return fake_faults_check(ep, err);

@@ -135,7 +135,7 @@ runs_at_first(const struct endpoint *ep)
 static const char *
 state_at_first(const struct view *v, const char *what)
 {
-	if (strcmp(what, "mark") == 0)
+	if (strcmp(what, "mark") == 0 || strcmp(what, "point") == 0)
 		return "none";
 	if (strcmp(what, "disks") == 0)
 		return "replicas";

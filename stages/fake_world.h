@@ -8,8 +8,9 @@
  *
  *	fake.log	a line for every step that ran to its end: step,
  *			attempt, and what all keys of its hooks begin with
- *	fake.power	a line for each change of "source", "target" and
- *			"mark", in their order; the last of each is how it is
+ *	fake.power	a line for each change of "source", "target", "mark"
+ *			and "point" (in time, that the source holds), in their
+ *			order; the last of each is how it is
  *	fake.disks	likewise of "disks": "replicas" or "committed"
  *	fake.vm		the vm as it is defined at the target
  *	fake.DISK	a disk at the target, fake.DISK.id which one it is

@@ -46,10 +46,9 @@ stages_epoch(const struct view *v)
 	return mem_strdup(inputs_epoch_at(v, v->vm->epoch));
 }
 
-void
-inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
+static void
+add_disks(const struct view *v, const struct inv_disk *disk, json_t *ret)
 {
-	CLEANUP(mem_freep) char *epoch = stages_epoch(v);
 	CLEANUP(place_done) struct place p = {0};
 	struct err ignored;
 
@@ -57,11 +56,27 @@ inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	(void)place_open(v, &p, &ignored);
 	json_object_set_new(ret, "format version", json_integer(INPUTS_FORMAT));
 	inputs_set(ret, "source vm", v->vm->id);
-	inputs_set(ret, INPUTS_EPOCH, epoch);
 	for (size_t i = 0; i < v->vm->ndisks; i++)
 		if (!disk || disk == &v->vm->disks[i])
 			add_disk(&v->vm->disks[i],
 				 p.volumes ? &p.volumes[i] : NULL, ret);
+}
+
+void
+inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
+{
+	CLEANUP(mem_freep) char *epoch = stages_epoch(v);
+
+	add_disks(v, disk, ret);
+	inputs_set(ret, INPUTS_EPOCH, epoch);
+}
+
+void
+inputs_generation(const struct view *v, const struct inv_disk *disk,
+		  json_t *ret)
+{
+	add_disks(v, disk, ret);
+	json_object_set_new(ret, INPUTS_ROUND, json_integer(v->round));
 }
 
 void

@@ -9,6 +9,9 @@
  * older palletjack is done again instead of misread. */
 #define INPUTS_FORMAT 1
 
+/* The disks and volumes alone, and which generation it is done for. */
+void inputs_generation(const struct view *v, const struct inv_disk *disk,
+		       json_t *ret);
 /* What the replica of `disk` (NULL: of all disks) depends on, and nothing
  * else: identity, size, target volume, data format, source epoch.  Every
  * stage from cutover on includes it. */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
+#include "stages/precopy.h"
 
 bool
 replica_begun(const struct work *w, uint32_t *ret)
@@ -27,9 +28,12 @@ replica_generation(struct work *w, uint32_t *ret, struct err *err)
 {
 	CLEANUP(mem_freep) char *now = stages_epoch(w->view);
 
+	uint32_t next = precopy_next_number(w);
+
 	if (replica_begun(w, ret))
 		return 0;
-	++*ret;
+	if (++*ret < next)
+		*ret = next;
 	return work_record(
 	    w, "generation",
 	    json_pack("{s:I, s:s, s:i}", "number", (json_int_t)*ret, "epoch",

@@ -47,6 +47,9 @@ struct view {
 	 * who shares room with whom. */
 	const struct view *const *ahead;
 	size_t nahead;
+	/* Of a warm plan: which generation the source's running vm is copied in
+	 * now, or was copied in last, from 1; 0: none, the plan is cold. */
+	unsigned round;
 	bool may_discard; /* what the target wrote may be lost: rollback */
 	/* The source's epoch when the last cutover was begun, and as it left
 	 * the source: stopping it is no new stretch of its life.  NULL: it was
@@ -136,6 +139,9 @@ struct copied {
 /* The name of the input that says what stretch of the source's life a step
  * worked on. */
 #define INPUTS_EPOCH "source epoch"
+
+/* And the one that says for which generation it was done. */
+#define INPUTS_ROUND "generation"
 
 /* In the facts of "cutover": see epoch_before and epoch_left of the view. */
 #define CUTOVER_BEFORE "epochBefore"
@@ -281,8 +287,9 @@ int proof_disk(struct work *w, const struct proof_opts *opts, json_t **ret,
 	       struct err *err);
 
 extern const struct stage stage_validate, stage_pre_hook, stage_set_aside,
-    stage_cutover, stage_copy, stage_verify, stage_convert, stage_boot_test,
-    stage_commit, stage_create_vm, stage_start, stage_post_hook, stage_cleanup,
-    stage_gc, stage_gc_disks;
+    stage_precopy, stage_precopy_copy, stage_precopy_release,
+    stage_precopy_verify, stage_cutover, stage_copy, stage_verify,
+    stage_convert, stage_boot_test, stage_commit, stage_create_vm, stage_start,
+    stage_post_hook, stage_cleanup, stage_gc, stage_gc_disks;
 
 #endif

@@ -16,10 +16,12 @@
 
 /* The pipeline (design: section 1); fake.c has the same names. */
 static const struct stage *const pipeline[] = {
-    &stage_validate, &stage_pre_hook,  &stage_set_aside, &stage_cutover,
-    &stage_copy,     &stage_verify,    &stage_convert,	 &stage_boot_test,
-    &stage_commit,   &stage_create_vm, &stage_start,	 &stage_post_hook,
-    &stage_cleanup,
+    &stage_validate,	   &stage_pre_hook,	&stage_set_aside,
+    &stage_precopy,	   &stage_precopy_copy, &stage_precopy_release,
+    &stage_precopy_verify, &stage_cutover,	&stage_copy,
+    &stage_verify,	   &stage_convert,	&stage_boot_test,
+    &stage_commit,	   &stage_create_vm,	&stage_start,
+    &stage_post_hook,	   &stage_cleanup,
 };
 
 #define NSTAGES (sizeof(pipeline) / sizeof(pipeline[0]))
@@ -220,6 +222,12 @@ stages_check_plan(const struct plan *plan, struct findings *findings)
 		findings_add(findings, FINDING_ERROR, "SourceProviderNotValid",
 			     "a source of type '%s' is not in this build yet; "
 			     "ova and disk are",
+			     s->type);
+	if (s && plan_is_warm(plan) && !fake_is(s->type) &&
+	    source_find(s->type) && !source_find(s->type)->freeze)
+		findings_add(findings, FINDING_ERROR, "WarmMigrationNotReady",
+			     "a source of type '%s' cannot be copied while its "
+			     "vms run; `type: cold` stops them first",
 			     s->type);
 	if (t && !target_find(t->type) && !fake_is(t->type))
 		findings_add(findings, FINDING_ERROR,

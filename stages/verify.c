@@ -41,18 +41,40 @@ show_progress(void *arg, const struct copy_progress *p)
  * without a difference. */
 #define VERIFIED "verified"
 
+static json_int_t
+of_ledger(const json_t *past, const char *id)
+{
+	const char *of = json_string_value(json_object_get(past, "ledger"));
+
+	return of && strcmp(of, id) == 0
+		   ? json_integer_value(json_object_get(past, "generation"))
+		   : 0;
+}
+
+/* Up to which generation all was read back: by this step, or by the one that
+ * did it while the source still ran; 0: none. */
+static json_int_t
+read_back(const struct work *w, const struct ledger *ledger)
+{
+	CLEANUP(mem_freep)
+	char *before =
+	    mem_printf("%s/%s", stage_precopy_verify.name, w->disk->id);
+	json_int_t own, its;
+	char id[33];
+
+	ledger_id(ledger, id);
+	own = of_ledger(work_recorded(w, VERIFIED), id);
+	its = of_ledger(json_object_get(work_fact(w, before), VERIFIED), id);
+	return own > its ? own : its;
+}
+
 static int
 choose_changed(const struct work *w, struct verify_opts *opts)
 {
-	const json_t *past = work_recorded(w, VERIFIED);
-	const char *of = json_string_value(json_object_get(past, "ledger"));
-	json_int_t generation =
-	    json_integer_value(json_object_get(past, "generation"));
-	char id[33];
+	json_int_t generation = read_back(w, opts->ledger);
 
-	ledger_id(opts->ledger, id);
 	/* of the same generation it is asked for anew: then all is meant */
-	if (!of || strcmp(of, id) != 0 ||
+	if (!generation ||
 	    generation >= (json_int_t)ledger_applied(opts->ledger))
 		return 0;
 	opts->which = VERIFY_SINCE_GENERATION;
@@ -85,6 +107,8 @@ choose(const struct work *w, struct verify_opts *opts, struct err *err)
 	case VERIFY_SAMPLE:
 		return choose_sample(w, opts, err);
 	case VERIFY_FULL:
+		/* each block since it was written last */
+		return w->view->round > 0 ? choose_changed(w, opts) : 0;
 	case VERIFY_NONE:
 		break;
 	}
@@ -93,17 +117,19 @@ choose(const struct work *w, struct verify_opts *opts, struct err *err)
 
 /* A sample does not say of any generation that all of it was read. */
 static int
-remember(struct work *w, const struct verify_opts *opts, struct err *err)
+remember(struct work *w, const struct verify_opts *opts, json_t *facts,
+	 struct err *err)
 {
+	json_t *verified;
 	char id[33];
 
 	if (opts->which == VERIFY_SAMPLED)
 		return 0;
 	ledger_id(opts->ledger, id);
-	return work_record(w, VERIFIED,
-			   json_pack("{s:s, s:I}", "ledger", id, "generation",
-				     (json_int_t)ledger_applied(opts->ledger)),
-			   err);
+	verified = json_pack("{s:s, s:I}", "ledger", id, "generation",
+			     (json_int_t)ledger_applied(opts->ledger));
+	json_object_set(facts, VERIFIED, verified);
+	return work_record(w, VERIFIED, verified, err);
 }
 
 static int
@@ -127,7 +153,7 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 		return -1;
 	if (copy_verify(&opts, &result, err) < 0)
 		return err_wrap(err, "'%s'", path);
-	if (ledger_root(ledger, root, err) < 0 || remember(w, &opts, err) < 0)
+	if (ledger_root(ledger, root, err) < 0)
 		return -1;
 	*ret_facts = json_pack("{s:I, s:s}", "blocks",
 			       (json_int_t)result.nchecked, "root", root);
@@ -136,7 +162,7 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 		    *ret_facts, "missOne",
 		    json_real(sample_miss(ledger_nblocks(ledger),
 					  opts.sample_size, 1)));
-	return 0;
+	return remember(w, &opts, *ret_facts, err);
 }
 
 /* Through a connection of its own: what the copy's connection says about its
@@ -169,7 +195,10 @@ serve_and_compare(struct work *w, const struct ledger *ledger,
 static int
 void_copy(struct work *w, const char *why, struct err *err)
 {
-	json_t *step = json_sprintf("%s/%s", stage_copy.name, w->disk->id);
+	const struct stage *copy = strcmp(w->stage->name, stage_verify.name)
+				       ? &stage_precopy_copy
+				       : &stage_copy;
+	json_t *step = json_sprintf("%s/%s", copy->name, w->disk->id);
 
 	if (work_record(w, WORK_VOID, step, err) < 0)
 		return -1;

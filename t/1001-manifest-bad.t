@@ -76,7 +76,7 @@ check 'a source that is not there' '
 	refused 3 "sauce"
 '
 check 'a field that is known and not honoured' '
-	edit "s/^  targetNamespace: t/&\n  warm: true/" && refused 3 "warm"
+	edit "s/^  type: cold/  type: live/" && refused 3 "spec.type"
 '
 check 'unless the policy waives it' '
 	edit "s/^  targetNamespace: t/&\n  transferNetwork: {name: x}/" &&

@@ -2,8 +2,9 @@
 # Manifests of vms that exist nowhere, for tests of the engine.
 
 # fake_manifest SETTINGS [POLICY] [VM...]: m.yaml with a fake source of these
-# settings ('vms: "2", faults: "verify:fail"'), a RunPolicy's spec and a plan.
-# With $fake_world both endpoints have their world there, not in the state.
+# settings ('vms: "2", faults: "verify:fail"'), a RunPolicy's spec and a plan;
+# fake_type is the plan's, cold when it is not set.  With $fake_world both
+# endpoints have their world there, not in the state.
 fake_manifest() {
 	fake_settings=$1
 	fake_place=${fake_world:+"world: \"$fake_world\""}
@@ -54,6 +55,7 @@ spec:
   provider: {source: {name: source}, destination: {name: target}}
   map: {network: {name: maps}, storage: {name: maps}}
   targetNamespace: t
+  type: ${fake_type:-cold}
   vms:
 EOF
 		for fake_vm; do

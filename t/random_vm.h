@@ -98,6 +98,7 @@ make_vm(void)
 			     .shape = &shape,
 			     .state_dir = "/nonexistent/state",
 			     .state_uuid = "u",
+			     .round = roll(3) ? 0 : 1 + roll(3),
 			     .aside = roll(4) == 0};
 }
 
@@ -105,7 +106,7 @@ make_vm(void)
 static void
 edit(void)
 {
-	switch (roll(8)) {
+	switch (roll(9)) {
 	case 0:
 		shape.memory_bytes += 100;
 		break;
@@ -123,6 +124,9 @@ edit(void)
 		break;
 	case 5:
 		policy.boot_probe.serial = "another";
+		break;
+	case 7:
+		view.round += view.round > 0;
 		break;
 	case 6:
 		disks[roll(MOST_DISKS)].capacity_bytes += 100;

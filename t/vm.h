@@ -213,6 +213,19 @@ work_target_started(void *arg, const struct process_id *id, struct err *e)
 	return 0;
 }
 
+void
+work_catch_stop(struct work *w)
+{
+	(void)w;
+}
+
+bool
+work_stopping(const struct work *w)
+{
+	(void)w;
+	return false;
+}
+
 char *
 work_log_path(const struct work *w, const char *name)
 {

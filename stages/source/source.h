@@ -10,12 +10,29 @@
 #include "manifests/finding.h"
 #include "manifests/inventory.h"
 #include "manifests/model.h"
+#include "stages/copy/extents.h"
 
 /* Who wants to hear that reading goes on, or NULL: told the bytes of the file
  * that is being read. */
 struct source_reader {
 	void (*told)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
+};
+
+/* A point in time of a running vm: what a generation copies.  It is ours, and
+ * its name is on record before it is made. */
+struct source_point {
+	const char *name;
+	/* Of an earlier one: what changed since then is wanted; NULL: all. */
+	const char *since;
+};
+
+/* What of a disk changed: `known` with the list, which is the caller's, or
+ * nobody can say. */
+struct source_changes {
+	bool known;
+	struct copy_extent *v;
+	size_t n;
 };
 
 struct source_ops {
@@ -56,6 +73,37 @@ struct source_ops {
 			 const struct inv_disk *disk,
 			 const struct nbd_serve_opts *opts,
 			 struct nbd_server *ret, struct err *err);
+
+	/* Warm; all of them, or NULL: it is copied when it is off. */
+
+	/* Is the point there, so that disks can be read as they were then? */
+	int (*holds)(const struct endpoint *ep, const struct inv_vm *vm,
+		     const char *point, bool *ret, struct err *err);
+	/* Makes it.  What an earlier one of ours still holds is let go; what
+	 * is another's (a backup, a snapshot) is an error.  `since` that is
+	 * lost is none: changes() says so. */
+	int (*freeze)(const struct endpoint *ep, const struct inv_vm *vm,
+		      const struct source_point *point, const char *dir,
+		      struct err *err);
+	/* Serves a disk as it was at the point; *ret as of open_disk, without
+	 * a process where the source serves it itself. */
+	int (*open_point)(const struct endpoint *ep, const struct inv_vm *vm,
+			  const struct inv_disk *disk,
+			  const struct source_point *point, const char *dir,
+			  struct nbd_server *ret,
+			  struct source_changes *changes, struct err *err);
+	/* Lets go of what holds the point; what changes from then on is known
+	 * later.  Older ones of ours are forgotten. */
+	int (*release)(const struct endpoint *ep, const struct inv_vm *vm,
+		       const char *point, const char *dir, struct err *err);
+	/* What changed on a disk of a vm that is off, since the point. */
+	int (*changes)(const struct endpoint *ep, const struct inv_vm *vm,
+		       const struct inv_disk *disk, const char *since,
+		       const struct nbd_serve_opts *opts,
+		       struct source_changes *ret, struct err *err);
+	/* Forgets all points of ours; idempotent. */
+	int (*forget)(const struct endpoint *ep, const struct inv_vm *vm,
+		      const char *dir, struct err *err);
 };
 
 /* NULL when no such source is built in. */

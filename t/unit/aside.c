@@ -7,19 +7,6 @@
 #include "stages/target/local.h"
 #include "t/vm.h"
 
-void
-work_catch_stop(struct work *w)
-{
-	(void)w;
-}
-
-bool
-work_stopping(const struct work *w)
-{
-	(void)w;
-	return false;
-}
-
 static char *
 in_home(const char *name)
 {

@@ -337,6 +337,26 @@ is_outdated(const struct graph *g, size_t i, const struct history *h)
 	return false;
 }
 
+/* A point in time that was not let go is looked for again, and what is copied
+ * of it with it. */
+static bool
+is_unfinished(const struct step *step, const struct graph *g,
+	      const struct history *h)
+{
+	if (strncmp(step->id, "precopy", 7) != 0)
+		return false;
+	for (size_t i = 0; i < g->nsteps; i++) {
+		const struct step *s = &g->steps[i];
+		const struct step_history *past = history_step(h, s->id);
+
+		if (s->stage == &stage_precopy_release ||
+		    strcmp(s->id, stage_precopy_release.name) == 0)
+			return !past || past->state != HISTORY_DONE ||
+			       strcmp(past->fingerprint, s->fingerprint) != 0;
+	}
+	return false;
+}
+
 /* What was done with these very inputs, after all it needs, stays done. */
 static const char *
 wrong_repeat(const struct graph *g, const struct history *h)
@@ -353,7 +373,7 @@ wrong_repeat(const struct graph *g, const struct history *h)
 			before &= s->steps[k].decision == DECISION_SKIP;
 		if (before && past && past->state == HISTORY_DONE &&
 		    strcmp(past->fingerprint, step->fingerprint) == 0 &&
-		    !is_outdated(g, i, h) &&
+		    !is_outdated(g, i, h) && !is_unfinished(step, g, h) &&
 		    s->steps[i].decision != DECISION_SKIP)
 			wrong = "what is done is to be done again";
 	}
@@ -409,7 +429,8 @@ wrong_edit(void)
 		if (strcmp(g->steps[i].fingerprint,
 			   edited->steps[i].fingerprint) != 0)
 			break;
-		if (past && after->steps[i].decision != DECISION_SKIP)
+		if (past && after->steps[i].decision != DECISION_SKIP &&
+		    !is_unfinished(&edited->steps[i], edited, h))
 			wrong = "an edit repeats what comes before";
 	}
 	schedule_free(s);
@@ -485,12 +506,14 @@ test_probes(void)
 	    &stage_cutover, &stage_copy,      &stage_convert,
 	    &stage_commit,  &stage_create_vm, &stage_start};
 	static const struct stage *const without[] = {
-	    &stage_validate,  &stage_pre_hook,	&stage_set_aside, &stage_verify,
-	    &stage_boot_test, &stage_post_hook, &stage_cleanup};
+	    &stage_validate,	    &stage_pre_hook,	  &stage_set_aside,
+	    &stage_verify,	    &stage_boot_test,	  &stage_post_hook,
+	    &stage_cleanup,	    &stage_precopy,	  &stage_precopy_copy,
+	    &stage_precopy_release, &stage_precopy_verify};
 	size_t n;
 
 	(void)stages_all(&n);
-	is_int((long long)n, 13, "so many stages");
+	is_int((long long)n, 17, "so many stages");
 	for (size_t i = 0; i < sizeof(with) / sizeof(*with); i++)
 		ok(with[i]->probe, "%s has a probe", with[i]->name);
 	for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)

@@ -78,14 +78,13 @@ static const struct {
     {VM "  type: cold\n", ""},
     {VM "  type: ''\n", ""},
     {VM "  type: warm\n", "Error NotHonoured m.yaml:33:9: Plan default/web: "
-			  "spec.type (warm) is not honoured yet: only cold "
-			  "plans are carried out.\n"},
+			  "spec.type (warm) is not honoured yet: cold plans "
+			  "are carried out, and warm ones from libvirt.\n"},
     {VM "  type: live\n", "spec.type (live)"},
     {VM "  type: conversion\n" POLICY("{waive: [spec.type]}"),
      "spec.type (conversion)"},
     {VM "  warm: true\n  type: cold\n",
-     "spec.warm (true) is not honoured yet: only cold plans are carried out; "
-     "waived, it is one."},
+     "spec.warm (true) is not honoured yet. Remove it"},
     {VM "  warm: false\n", ""},
     {VM "  type: live\n  archived: true\n", ""},
     /* hooks */
@@ -124,7 +123,7 @@ static const struct {
     {VM POLICY("{limits: {perEndpoint: 2}}"), ""},
     {VM POLICY("{limits: {perEndpoint: null, bandwidthByTime: []}}"), ""},
     {VM POLICY("{retry: {total: 2h}}"), ""},
-    {VM POLICY("{deadlines: {stage: {precopy: 1h}}}"), "Error NotHonoured"},
+    {VM POLICY("{deadlines: {stage: {precopy: 1h}}}"), ""},
     {VM POLICY("{deadlines: {stage: {copy: 1h}}}"), "did you mean 'cutover'?"},
     {VM POLICY("{verify: sample}"), ""},
     {VM POLICY("{verify: sample, verifySample: '99.9%:20'}"), ""},

@@ -57,19 +57,6 @@ source_find(const char *type)
 	return &switched;
 }
 
-void
-work_catch_stop(struct work *w)
-{
-	(void)w;
-}
-
-bool
-work_stopping(const struct work *w)
-{
-	(void)w;
-	return false;
-}
-
 static enum handover
 mark(void)
 {

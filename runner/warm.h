@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is next for a vm that is copied while it runs: another generation, its
+ * cutover, or nothing until some time.  Pure but for the text it makes. */
+#ifndef RUNNER_WARM_H
+#define RUNNER_WARM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "due.h"
+#include "history.h"
+#include "manifests/model.h"
+
+/* How far its generations are, by its journal. */
+struct warm_past {
+	unsigned round; /* begun last; 0: none */
+	bool whole;	/* and it is applied and let go, and read back */
+	int64_t begun_ms, ended_ms; /* wall; of the last one that is whole */
+};
+
+void warm_past_of(const struct history *h, struct warm_past *ret);
+
+enum warm_move {
+	WARM_COPY,     /* a generation is due, or not finished */
+	WARM_CUT_OVER, /* its time has come, and the last delta is fresh */
+	WARM_REST,     /* until `until_ms` */
+};
+
+struct warm_next {
+	enum warm_move move;
+	int64_t until_ms; /* WARM_REST: wall, or one of DUE_* */
+	int64_t copy_ms;  /* when the next generation is due; DUE_NEVER */
+};
+
+/* `at_once_ms` is since when a cutover that is due at once is: the run's
+ * begin. */
+void warm_next_of(const struct run_policy *policy, const struct warm_past *past,
+		  const struct due *due, int64_t now_ms, int64_t at_once_ms,
+		  struct warm_next *ret);
+
+/* The generation that a vm is at now, for its view: 0 when it is not copied
+ * warm, or was found off before the first. */
+unsigned warm_round(const struct plan *plan, const struct plan_vm *pvm,
+		    const struct inv_vm *vm, const struct history *h,
+		    const struct standing *standing, int64_t now_ms);
+
+/* "generation 3 is done; the next at 14:00:00 UTC; cutover at ..."; caller
+ * frees. */
+char *warm_text(const struct warm_past *past, const struct warm_next *next,
+		const struct due *due);
+
+#endif
