@@ -25,6 +25,7 @@ struct options {
 	bool repair;
 	struct words vms, paths;
 	struct proof_opts proof;
+	struct bandwidth *bandwidth; /* shared by all disks that are read */
 };
 
 /* One disk, looked at by a child. */
@@ -35,6 +36,7 @@ struct looking {
 	char *step;		/* whose record this is: "verify/disk-0" */
 	const json_t *recorded; /* what its copy recorded */
 	struct proof_opts opts;
+	struct bandwidth *bandwidth;
 };
 
 static int
@@ -49,6 +51,7 @@ look(void *arg, struct work_link *link, json_t **ret, struct err *err)
 	    .ndisk = l->ndisk,
 	    .attempt = 1,
 	    .recorded = l->recorded,
+	    .bandwidth = l->bandwidth,
 	    .link = link,
 	};
 
@@ -258,7 +261,8 @@ verify_disk(const struct options *o, struct batch_vm *v, size_t n,
 	struct looking l = {.v = v,
 			    .disk = shape->disks[n].source,
 			    .ndisk = n,
-			    .opts = o->proof};
+			    .opts = o->proof,
+			    .bandwidth = o->bandwidth};
 	CLEANUP(mem_freep) char *step = mem_printf("verify/%s", l.disk->id);
 	const char *vm = v->run.pvm->key;
 	json_t *told = NULL;
@@ -321,7 +325,7 @@ verify_batch(const struct options *o, struct batch *b)
 }
 
 static int
-verify_plan(const struct options *o, const struct session *s)
+verify_plan(struct options *o, const struct session *s)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(o->globals->state, &err);
@@ -332,16 +336,20 @@ verify_plan(const struct options *o, const struct session *s)
 
 	if (!root)
 		return complain_err(&err);
+	o->bandwidth = bandwidth_new(&err);
+	if (!o->bandwidth)
+		return complain_err(&err);
 	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0)
 		code = complain_err(&err);
 	else
 		code = verify_batch(o, b);
 	batch_free(b);
+	bandwidth_free(o->bandwidth);
 	return code;
 }
 
 static int
-verify(const struct options *o)
+verify(struct options *o)
 {
 	struct session s;
 	int code = session_open(&s, &o->paths, false);

@@ -55,7 +55,7 @@ target_bucket(const struct work *w)
 }
 
 const struct throttle *
-bandwidth_of_copy(const struct work *w, struct throttle *ret)
+bandwidth_of_source(const struct work *w, struct throttle *ret)
 {
 	const struct run_policy *policy = w->view->plan->policy;
 
@@ -64,7 +64,15 @@ bandwidth_of_copy(const struct work *w, struct throttle *ret)
 		return NULL;
 	throttle_add(ret, &w->bandwidth->run, of_run, policy);
 	throttle_add(ret, &w->bandwidth->source, of_endpoint, policy);
-	throttle_add(ret, target_bucket(w), of_endpoint, policy);
+	return ret;
+}
+
+const struct throttle *
+bandwidth_of_copy(const struct work *w, struct throttle *ret)
+{
+	if (!bandwidth_of_source(w, ret))
+		return NULL;
+	throttle_add(ret, target_bucket(w), of_endpoint, w->view->plan->policy);
 	return ret;
 }
 

@@ -12,8 +12,10 @@ struct bandwidth {
 	struct throttle_bucket run, source, target;
 };
 
-/* What a copy from source to target keeps to, and what reads the target back:
- * `ret`, or NULL when the policy knows no limit. */
+/* What reads the source keeps to, a copy from source to target, and what reads
+ * the target back: `ret`, or NULL when the policy knows no limit. */
+const struct throttle *bandwidth_of_source(const struct work *w,
+					   struct throttle *ret);
 const struct throttle *bandwidth_of_copy(const struct work *w,
 					 struct throttle *ret);
 const struct throttle *bandwidth_of_verify(const struct work *w,

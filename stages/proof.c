@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "io/nbd.h"
+#include "stages/bandwidth.h"
 #include "stages/copy/copy.h"
 #include "stages/fake.h"
 #include "stages/inputs.h"
@@ -218,14 +219,18 @@ show_progress(void *arg, const struct copy_progress *progress)
 	return work_stopping(p->w);
 }
 
+/* As steps of a run would. */
 static struct verify_opts
-what_to_compare(struct proving *p)
+what_to_compare(struct proving *p, struct throttle *throttle)
 {
 	struct verify_opts v = {
 	    .is_source = p->opts->of_source,
 	    .ledger = p->ledger,
 	    .wait_ms = p->w->view->plan->policy->deadlines.wait_ms,
 	    .generation = p->opts->since,
+	    .throttle = p->opts->of_source
+			    ? bandwidth_of_source(p->w, throttle)
+			    : bandwidth_of_verify(p->w, throttle),
 	    .differs = note_difference,
 	    .progress = show_progress,
 	    .arg = p,
@@ -247,7 +252,8 @@ what_to_compare(struct proving *p)
 static int
 compare(struct proving *p, struct err *err)
 {
-	struct verify_opts v = what_to_compare(p);
+	struct throttle throttle;
+	struct verify_opts v = what_to_compare(p, &throttle);
 	struct err why = {0};
 	int rc = p->opts->of_source
 		     ? serve_source(p, &p->server, &v.target, err)
@@ -285,10 +291,13 @@ block_json(const struct proving *p, uint64_t block)
 static int
 check_repaired(struct proving *p, struct err *err)
 {
-	struct verify_opts v = {.ledger = p->ledger,
-				.which = VERIFY_LISTED,
-				.blocks = p->differing.v,
-				.nblocks = p->differing.n};
+	struct throttle throttle;
+	struct verify_opts v = {
+	    .ledger = p->ledger,
+	    .throttle = bandwidth_of_verify(p->w, &throttle),
+	    .which = VERIFY_LISTED,
+	    .blocks = p->differing.v,
+	    .nblocks = p->differing.n};
 	struct verify_result result;
 	int rc = serve_volume(p, false, &v.target, err);
 
@@ -304,10 +313,12 @@ copy_again(struct proving *p, struct err *err)
 	const struct run_policy *policy = p->w->view->plan->policy;
 	struct nbd_server source_server = {0};
 	struct copy_target source = {0};
+	struct throttle throttle;
 	struct copy_opts opts = {
 	    .ledger = p->ledger,
 	    .generation = ledger_applied(p->ledger),
 	    .wait_ms = policy->deadlines.wait_ms,
+	    .throttle = bandwidth_of_copy(p->w, &throttle),
 	    .progress = show_progress,
 	    .arg = p,
 	};

@@ -92,6 +92,23 @@ check 'and to one of the time of the day' '
 	test "$(copies_ms)" -ge 990
 '
 
+# Disks of 32 MiB in all, compared any time later.
+again 'checkpoint: {every: 5s}'
+check 'verify keeps to the target endpoint, as the step does' '
+	palletjack run --until verify m.yaml &&
+	manifest "limits: {bandwidthPerEndpoint: 32Mi}" &&
+	at_least 740 palletjack verify m.yaml
+'
+check 'to the run where the source is read' '
+	manifest "limits: {bandwidth: 32Mi}" &&
+	at_least 740 palletjack verify --against source m.yaml
+'
+check 'and to both where it repairs' '
+	manifest "limits: {bandwidth: 4Mi}" &&
+	dd if=/dev/urandom of=target/s/a/disk-0.raw bs=1M count=2 conv=notrunc status=none &&
+	at_least 740 palletjack verify --repair m.yaml && disks_are_right
+'
+
 # all_copy: four of them have begun, with nice 10.
 all_copy() {
 	journals intent | jq ".[].process.pid" >pids
