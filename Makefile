@@ -15,10 +15,16 @@ PREFIX ?= /usr/local
 DOCDIR ?= $(PREFIX)/share/doc/palletjack
 CFLAGS ?= -O2 -g
 PKGS = yaml-0.1 jansson openssl libnbd libxxhash lua5.4 libxml-2.0
+# "no" builds without its source, as where it is not installed
+LIBVIRT ?= $(shell pkg-config --exists libvirt && echo yes || echo no)
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Irunner -I. -I$(B) $(WARN) \
 	-fstack-protector-strong -pthread $(PKG_CFLAGS) $(CFLAGS)
+ifeq ($(LIBVIRT),yes)
+PKGS += libvirt
+ALL_CFLAGS += -DHAVE_LIBVIRT
+endif
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 LDLIBS = $(shell pkg-config --libs $(PKGS)) -lm
@@ -35,7 +41,10 @@ B ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 # bottom layer first: the list shows the direction of the includes
 ROOMS = runner/base runner/io manifests lua stages/copy stages/source \
 	stages/target stages runner
-SRC = $(wildcard $(addsuffix /*.c,$(ROOMS)))
+WITH_LIBVIRT = runner/io/libvirt.c $(addprefix stages/source/,libvirt.c \
+	libvirt_disk.c libvirt_power.c)
+SRC = $(filter-out $(if $(filter yes,$(LIBVIRT)),,$(WITH_LIBVIRT)), \
+	$(wildcard $(addsuffix /*.c,$(ROOMS))))
 OBJ = $(SRC:%.c=$(B)/%.o)
 UNIT = $(patsubst %.c,$(B)/%,$(wildcard t/unit/*.c))
 

@@ -237,9 +237,20 @@ check_settings(struct reader *r, const struct endpoint *ep)
 			check_disk_setting(r, ep, key, text);
 		else if (!strcmp(ep->type, "local"))
 			check_local_setting(r, ep, key, text);
-		else if (!strcmp(ep->type, "ova"))
+		else if (!strcmp(ep->type, "ova") ||
+			 !strcmp(ep->type, "libvirt"))
 			unknown_setting(r, ep, key, NULL);
 	}
+}
+
+static void
+check_libvirt_url(struct reader *r, const struct endpoint *ep)
+{
+	if (!strstr(ep->url, "://"))
+		say(r, FINDING_ERROR, "UrlNotValid", &ep->o, ep->o.pos,
+		    "spec.url",
+		    "must be a libvirt URI: qemu:///system for the daemon of "
+		    "this machine, qemu+ssh://USER@HOST/system for another's");
 }
 
 static void
@@ -256,7 +267,7 @@ finish_endpoint(struct reader *r, struct endpoint *ep)
 	}
 	if (ep->is_provider)
 		check_provider_type(r, ep);
-	else if (ep->secret_ref.name)
+	else if (ep->secret_ref.name && strcmp(ep->type, "libvirt") != 0)
 		say(r, FINDING_WARN, "NotHonoured", &ep->o, ep->secret_ref.pos,
 		    "spec.secret", "is not used by type %s; remove it",
 		    ep->type);
@@ -266,6 +277,8 @@ finish_endpoint(struct reader *r, struct endpoint *ep)
 		find_path(r, ep);
 	else if (!strcmp(ep->type, "fake"))
 		find_world(r, ep);
+	else if (!strcmp(ep->type, "libvirt"))
+		check_libvirt_url(r, ep);
 }
 
 /* --- maps -------------------------------------------------------------- */

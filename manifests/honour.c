@@ -55,23 +55,18 @@ matters_from_ec2(const struct plan *p, const struct node *value)
 }
 
 bool
-matters_with_power(const struct plan *p, const struct node *value)
-{
-	return !is_from_files(p) && strcmp(value->text, "never") != 0;
-}
-
-bool
 matters_static_ips(const struct plan *p, const struct node *value)
 {
 	return (is_from(p, "vsphere") || is_from(p, "hyperv")) && is_set(value);
 }
 
-/* Both values ask for something where disks can be shared. */
+/* Both values ask for something where disks can be shared; libvirt's inventory
+ * keeps back those who share one. */
 bool
 matters_shared_disks(const struct plan *p, const struct node *value)
 {
 	(void)value;
-	return !is_from_files(p);
+	return !is_from_files(p) && !is_from(p, "libvirt");
 }
 
 bool

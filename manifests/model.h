@@ -154,6 +154,11 @@ enum verify_mode { VERIFY_FULL, VERIFY_CHANGED, VERIFY_SAMPLE, VERIFY_NONE };
 enum boot_test { BOOT_TEST_OFF, BOOT_TEST_ONCE, BOOT_TEST_EVERY };
 /* What a failure behind the source's stop leads to. */
 enum on_failure { FAILURE_RESTART_SOURCE, FAILURE_HOLD, FAILURE_ROLLBACK };
+/* Of a guest that does not shut down when it is asked to: it stays on and the
+ * cutover fails; it is switched off; it is not even asked. */
+enum hard_power_off { HARD_NEVER, HARD_FALLBACK, HARD_ALWAYS };
+/* How the source is kept from being started beside its target. */
+enum fence { FENCE_NONE, FENCE_RENAME, FENCE_DISCONNECT_NICS };
 enum gate { GATE_NONE, GATE_MANUAL };
 enum inconclusive { INCONCLUSIVE_HOLD, INCONCLUSIVE_PASS };
 
@@ -218,6 +223,8 @@ struct run_policy {
 	struct {
 		enum gate gate;
 		int64_t backout_ms; /* 0: never */
+		enum hard_power_off hard_power_off;
+		enum fence fence;
 	} cutover;
 	enum verify_mode verify;
 	const char *verify_sample; /* see base/sample.h */

@@ -109,7 +109,8 @@ is_one_of(const char *type, const char *const *list)
 static void
 check_source(struct reader *r, const struct plan *p)
 {
-	static const char *const ready[] = {"ova", "disk", "fake", NULL};
+	static const char *const ready[] = {"ova", "disk", "libvirt", "fake",
+					    NULL};
 	const struct endpoint *ep = p->source;
 
 	if (!ep || is_one_of(ep->type, ready) || !ep->type[0])
@@ -122,7 +123,7 @@ check_source(struct reader *r, const struct plan *p)
 		say(r, FINDING_ERROR, "SourceProviderNotValid", &p->o,
 		    p->source_ref.pos, "spec.provider.source",
 		    "is of type %s, which this build cannot read yet; it "
-		    "reads ova and disk",
+		    "reads ova, disk and libvirt",
 		    ep->type);
 }
 

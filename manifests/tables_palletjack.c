@@ -20,8 +20,8 @@ static const struct field endpoint_spec[] = {
      .required = true,
      .at = AT(struct endpoint, type),
      .condition = "ProviderTypeNotSupported",
-     .doc = "sources: `ova`, `disk`; target: `local`; both: `fake`; "
-	    "`libvirt` is not carried out yet"},
+     .doc = "sources: `ova`, `disk`, `libvirt`; target: `local`; both: "
+	    "`fake`"},
     {.name = "url",
      .type = FIELD_STRING,
      .at = AT(struct endpoint, url),
@@ -286,6 +286,7 @@ static const struct field precopy_fields[] = {
     {.name = NULL},
 };
 
+static const char *const fences[] = {"none", "rename", "disconnect-nics", NULL};
 static const char *const gates[] = {"none", "manual", NULL};
 
 static const struct field cutover_fields[] = {
@@ -312,15 +313,16 @@ static const struct field cutover_fields[] = {
      .type = FIELD_WORD,
      .words = power_offs,
      .dflt = "never",
-     .honour = NOT_YET,
-     .matters = matters_with_power,
-     .why = "no effect on ova and disk: they never run",
-     .doc = "when the guest does not go down by itself"},
+     POLICY(cutover.hard_power_off),
+     .doc = "when the guest does not go down by itself within "
+	    "`deadlines.shutdown`"},
     {.name = "fence",
-     .type = FIELD_STRING,
+     .type = FIELD_WORD,
+     .words = fences,
      .dflt = "none",
-     LATER("ova and disk need none"),
-     .doc = "how the source is kept from starting again"},
+     POLICY(cutover.fence),
+     .doc = "how a source that was cut over is kept from being started, beside "
+	    "its autostart being off"},
     {.name = NULL},
 };
 

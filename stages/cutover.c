@@ -42,18 +42,79 @@ remember_power(struct work *w, const struct source_ops *ops,
 	return 0;
 }
 
+/* The key under which cutover records what kept its source from starting, and
+ * what was done to it. */
+#define WAS "sourceWas"
+#define FENCED "fence"
+
+static enum fence
+fence_of(const struct work *w)
+{
+	const json_t *known = work_recorded(w, FENCED);
+
+	/* what was begun is what has to be undone, whatever the policy says
+	 * by now */
+	return known ? (enum fence)json_integer_value(known)
+		     : w->view->plan->policy->cutover.fence;
+}
+
+/* Recorded first: what changes it must know how it was, an earlier attempt
+ * having changed it already. */
+static int
+remember_settings(struct work *w, const struct source_ops *ops, struct err *err)
+{
+	json_t *was = NULL;
+
+	if (!ops->fence || work_recorded(w, WAS))
+		return 0;
+	if (ops->settings(w->view->plan->source, w->view->vm, &was, err) < 0)
+		return err_wrap(err, "asking how the source is started");
+	return work_record(w, WAS, was, err);
+}
+
+/* Its autostart before it is stopped, the fence once it is off. */
+static int
+fence_source(struct work *w, const struct source_ops *ops, enum fence how,
+	     struct err *err)
+{
+	if (!ops->fence)
+		return 0;
+	if (how != FENCE_NONE &&
+	    work_record(w, FENCED, json_integer(how), err) < 0)
+		return -1;
+	if (ops->fence(w->view->plan->source, w->view->vm, how,
+		       work_recorded(w, WAS), err) < 0)
+		return err_wrap(err, "keeping the source from starting again");
+	return 0;
+}
+
+static int
+unfence_source(struct work *w, const struct source_ops *ops, struct err *err)
+{
+	const json_t *was = work_recorded(w, WAS);
+
+	if (!ops->unfence || !was)
+		return 0;
+	if (ops->unfence(w->view->plan->source, w->view->vm, fence_of(w), was,
+			 err) < 0)
+		return err_wrap(err, "letting the source be started again");
+	return 0;
+}
+
 static int
 stop_source(struct work *w, const struct source_ops *ops, struct err *err)
 {
 	const struct endpoint *source = w->view->plan->source;
 	int64_t deadline =
 	    clock_mono_ms() + w->view->plan->policy->deadlines.shutdown_ms;
+	enum hard_power_off hard =
+	    w->view->plan->policy->cutover.hard_power_off;
 	enum power_state now;
 
 	if (!ops->power_off)
 		return 0;
 	work_doing(w, "waiting for the source to be off");
-	if (ops->power_off(source, w->view->vm, deadline, err) < 0 ||
+	if (ops->power_off(source, w->view->vm, hard, deadline, err) < 0 ||
 	    ops->power_state(source, w->view->vm, &now, err) < 0)
 		return err_wrap(err, "stopping the source");
 	if (now != POWER_STATE_OFF)
@@ -96,13 +157,17 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	if (place_claim(w, &p, err) < 0)
 		return err_wrap(err, "claiming the target");
 	if (remember_power(w, source, &was, err) < 0 ||
+	    remember_settings(w, source, err) < 0 ||
 	    p.ops->note_power(&p.vm, was, err) < 0 ||
-	    stop_source(w, source, err) < 0)
+	    fence_source(w, source, FENCE_NONE, err) < 0 ||
+	    stop_source(w, source, err) < 0 ||
+	    fence_source(w, source, fence_of(w), err) < 0)
 		return -1;
 	return tell_cutover(w, source, was, ret_facts, err);
 }
 
-/* Claimed, known how it was, and off: stopping it is over. */
+/* Claimed, known how it was, and off: stopping it is over.  Whether it is
+ * fenced is not asked: run() sees that it is, and does what is left. */
 static int
 cutover_probe(struct work *w, bool *ret_done, json_t **ret_facts,
 	      struct err *err)
@@ -113,7 +178,7 @@ cutover_probe(struct work *w, bool *ret_done, json_t **ret_facts,
 	CLEANUP(place_done) struct place p = {0};
 	bool ours = false;
 
-	if (!was)
+	if (!was || ops->fence)
 		return 0;
 	if (place_open(w->view, &p, err) < 0 ||
 	    p.ops->owned(&p.vm, &ours, err) < 0)
@@ -179,7 +244,7 @@ undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	bool ran = was && strcmp(was, "on") == 0 && ops->power_on;
 	CLEANUP(place_done) struct place p = {0};
 
-	if (target_must_be_off(w, err) < 0 ||
+	if (target_must_be_off(w, err) < 0 || unfence_source(w, ops, err) < 0 ||
 	    (ran && switch_source_on(w, ops, err) < 0) ||
 	    place_open(w->view, &p, err) < 0 || place_forget_power(&p, err) < 0)
 		return -1;

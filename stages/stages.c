@@ -218,10 +218,15 @@ stages_check_plan(const struct plan *plan, struct findings *findings)
 {
 	const struct endpoint *s = plan->source, *t = plan->target;
 
-	if (s && !source_find(s->type) && !fake_is(s->type))
+	if (s && !source_find(s->type) && !strcmp(s->type, "libvirt"))
+		findings_add(findings, FINDING_ERROR, "SourceProviderNotValid",
+			     "this build has no libvirt; build it with "
+			     "libvirt-dev installed");
+	else if (s && !source_find(s->type) && !fake_is(s->type))
 		findings_add(findings, FINDING_ERROR, "SourceProviderNotValid",
 			     "a source of type '%s' is not in this build yet; "
-			     "ova and disk are",
+			     "ova, disk and "
+			     "libvirt are",
 			     s->type);
 	if (s && plan_is_warm(plan) && !fake_is(s->type) &&
 	    source_find(s->type) && !source_find(s->type)->freeze)

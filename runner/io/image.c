@@ -34,6 +34,9 @@
 /* qcow2's incompatible features */
 #define QCOW2_CORRUPT 2
 #define QCOW2_EXTERNAL_DATA 4
+#define QCOW2_HEADER 104
+#define QCOW2_NAME_LIMIT 1023
+#define QCOW2_BACKING_FORMAT 0xe2792acaU /* a header extension */
 
 struct part {
 	int fd;
@@ -157,10 +160,10 @@ probe_vmdk(const struct part *p, struct image *ret, struct err *err)
 	return 0;
 }
 
+/* What goes for a qcow2 with or without a backing file. */
 static int
-probe_qcow2(const struct part *p, struct image *ret, struct err *err)
+read_qcow2(const struct part *p, unsigned char h[QCOW2_HEADER], struct err *err)
 {
-	unsigned char h[80];
 	uint64_t features = 0;
 
 	if (read_part(p, 0, h, 72, err) < 0)
@@ -168,14 +171,10 @@ probe_qcow2(const struct part *p, struct image *ret, struct err *err)
 	if (be32(h + 4) != 2 && be32(h + 4) != 3)
 		return err_set(err, ERR_FAIL, "qcow version %u is not read",
 			       be32(h + 4));
-	if (be64(h + 8))
-		return err_set(err, ERR_FAIL,
-			       "it has a backing file; flatten it with "
-			       "'qemu-img convert'");
 	if (be32(h + 32))
 		return err_set(err, ERR_FAIL, "it is encrypted");
 	if (be32(h + 4) == 3) {
-		if (read_part(p, 72, h + 72, 8, err) < 0)
+		if (read_part(p, 72, h + 72, QCOW2_HEADER - 72, err) < 0)
 			return -1;
 		features = be64(h + 72);
 	}
@@ -186,6 +185,20 @@ probe_qcow2(const struct part *p, struct image *ret, struct err *err)
 	if (features & QCOW2_CORRUPT)
 		return err_set(err, ERR_FAIL,
 			       "it is marked corrupt; see 'qemu-img check'");
+	return 0;
+}
+
+static int
+probe_qcow2(const struct part *p, struct image *ret, struct err *err)
+{
+	unsigned char h[QCOW2_HEADER] = {0};
+
+	if (read_qcow2(p, h, err) < 0)
+		return -1;
+	if (be64(h + 8))
+		return err_set(err, ERR_FAIL,
+			       "it has a backing file; flatten it with "
+			       "'qemu-img convert'");
 	ret->virtual_bytes = be64(h + 24);
 	return 0;
 }
@@ -406,4 +419,64 @@ image_data_bytes(int fd, uint64_t size)
 	    (uint64_t)st.st_blocks * 512 < data)
 		data = (uint64_t)st.st_blocks * 512;
 	return data ? data : 1;
+}
+
+/* The extensions follow the header, each a type, a length and data that is
+ * filled up to eights; the backing file's name comes behind them. */
+static int
+read_backing_format(const struct part *p, const unsigned char *h, char **ret,
+		    struct err *err)
+{
+	uint64_t at = be32(h + 4) == 3 ? be32(h + 100) : 72;
+	uint64_t end = be64(h + 8);
+	unsigned char e[8];
+
+	while (at + sizeof(e) <= end) {
+		if (read_part(p, at, e, sizeof(e), err) < 0)
+			return -1;
+		at += sizeof(e);
+		if (be32(e) == 0)
+			break;
+		if (be32(e) == QCOW2_BACKING_FORMAT && be32(e + 4) < 64) {
+			*ret = mem_new(be32(e + 4) + 1);
+			return read_part(p, at, *ret, be32(e + 4), err);
+		}
+		at += ((uint64_t)be32(e + 4) + 7) & ~7ULL;
+	}
+	*ret = mem_strdup("");
+	return 0;
+}
+
+int
+image_backing(int fd, uint64_t length, struct image_layer *ret, struct err *err)
+{
+	struct part p = {fd, 0, length};
+	unsigned char h[QCOW2_HEADER] = {0};
+	struct image_layer layer = {0};
+
+	*ret = layer;
+	if (read_qcow2(&p, h, err) < 0)
+		return -1;
+	if (memcmp(h, "QFI\xfb", 4) != 0)
+		return err_set(err, ERR_FAIL, "it is no qcow2");
+	if (!be64(h + 8) || !be32(h + 16))
+		return 0;
+	if (be32(h + 16) > QCOW2_NAME_LIMIT)
+		return err_set(err, ERR_FAIL,
+			       "damaged: its backing file's name is too long");
+	layer.path = mem_new(be32(h + 16) + 1);
+	if (read_part(&p, be64(h + 8), layer.path, be32(h + 16), err) < 0 ||
+	    read_backing_format(&p, h, &layer.format, err) < 0) {
+		image_layer_done(&layer);
+		return -1;
+	}
+	*ret = layer;
+	return 0;
+}
+
+void
+image_layer_done(struct image_layer *layer)
+{
+	free(layer->path);
+	free(layer->format);
 }

@@ -33,6 +33,16 @@ int image_check(const char *path, const char *format, uint64_t offset,
 int image_grow(const char *path, const char *format, uint64_t bytes,
 	       struct err *err);
 
+/* What a qcow2 that is trusted (a guest has it as its disk and cannot write its
+ * header) stands on, as its header says: `path` as written there, NULL where it
+ * stands alone; `format` "" where it is left to guessing. */
+struct image_layer {
+	char *path, *format;
+};
+int image_backing(int fd, uint64_t length, struct image_layer *ret,
+		  struct err *err);
+void image_layer_done(struct image_layer *layer);
+
 /* How much of an image of `size` bytes is data, holes being none: a disk that
  * is unpacked from it holds that much at least.  Never 0, which would say that
  * it is not known. */

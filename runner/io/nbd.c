@@ -258,12 +258,39 @@ nbd_serve(const char *const *argv, const struct nbd_serve_opts *opts,
 	return 0;
 }
 
+static json_t *
+file_spec(const char *path)
+{
+	struct stat st;
+	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+
+	return json_pack("{s:s, s:s}", "driver",
+			 device ? "host_device" : "file", "filename", path);
+}
+
+/* The lowest stands on nothing, whatever it says itself. */
+static json_t *
+below_spec(const struct nbd_serve_opts *opts)
+{
+	json_t *below = json_null();
+
+	for (size_t i = opts->nbelow; i > 0; i--) {
+		const struct nbd_layer *l = &opts->below[i - 1];
+		json_t *one = json_pack("{s:s, s:o}", "driver", l->format,
+					"file", file_spec(l->filename));
+
+		if (strcmp(l->format, "raw") != 0)
+			json_object_set_new(one, "backing", below);
+		below = one;
+	}
+	return below;
+}
+
 /* qemu's own JSON file name: no character of a path means anything in it. */
 static char *
 image_spec(const struct nbd_serve_opts *opts)
 {
-	json_t *file = json_pack("{s:s, s:s}", "driver", "file", "filename",
-				 opts->filename);
+	json_t *file = file_spec(opts->filename);
 	json_t *image;
 	char *dumped, *spec;
 
@@ -272,6 +299,8 @@ image_spec(const struct nbd_serve_opts *opts)
 				 "offset", (json_int_t)opts->offset, "size",
 				 (json_int_t)opts->length, "file", file);
 	image = json_pack("{s:s, s:o}", "driver", opts->format, "file", file);
+	if (opts->nbelow)
+		json_object_set_new(image, "backing", below_spec(opts));
 	dumped = json_dumps(image, JSON_COMPACT);
 	spec = mem_printf("json:%s", dumped);
 	free(dumped);

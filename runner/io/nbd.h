@@ -4,6 +4,7 @@
 #define IO_NBD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -18,6 +19,11 @@ struct nbd_server {
 	int lock;  /* held on dir, which says that its maker lives */
 };
 
+/* An image that another stands on. */
+struct nbd_layer {
+	const char *filename, *format;
+};
+
 struct nbd_serve_opts {
 	const char *filename; /* an image */
 	const char *format; /* raw, qcow2, vmdk, vhdx, vdi; never NULL: probing
@@ -25,6 +31,10 @@ struct nbd_serve_opts {
 	/* The image is `length` bytes at `offset` of the file (an OVA's
 	 * member); length 0: the whole file. */
 	uint64_t offset, length;
+	/* What it stands on, the nearest first: then nothing else is opened,
+	 * whatever the headers say. */
+	const struct nbd_layer *below;
+	size_t nbelow;
 	bool writable;
 	int connections; /* at most so many clients; 0 is 8 */
 	int deadline_ms; /* for it to answer; 0 is 30 s */

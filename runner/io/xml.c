@@ -209,3 +209,16 @@ xml_declares(const struct xml_node *n, const char *ns)
 			return true;
 	return false;
 }
+
+char *
+xml_source(const struct xml_node *n)
+{
+	xmlBufferPtr b = xmlBufferCreate();
+	char *text;
+
+	if (n)
+		xmlNodeDump(b, node_of(n)->doc, (xmlNodePtr)n, 0, 0);
+	text = mem_strdup(n ? (const char *)xmlBufferContent(b) : "");
+	xmlBufferFree(b);
+	return text;
+}

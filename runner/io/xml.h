@@ -43,5 +43,7 @@ const char *xml_text(const struct xml_node *n);
 unsigned xml_line(const struct xml_node *n);
 /* Is this namespace declared right here? */
 bool xml_declares(const struct xml_node *n, const char *ns);
+/* The element as XML, with all below it; "" for NULL; caller frees. */
+char *xml_source(const struct xml_node *n);
 
 #endif

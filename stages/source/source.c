@@ -7,6 +7,9 @@
 static const struct source_ops *const sources[] = {
     &source_ova,
     &source_disk,
+#ifdef HAVE_LIBVIRT
+    &source_libvirt,
+#endif
 };
 
 const struct source_ops *

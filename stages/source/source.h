@@ -58,10 +58,24 @@ struct source_ops {
 	 * off. */
 	int (*power_state)(const struct endpoint *ep, const struct inv_vm *vm,
 			   enum power_state *ret, struct err *err);
+	/* Asks the guest; `hard` says what becomes of one that does not go. */
 	int (*power_off)(const struct endpoint *ep, const struct inv_vm *vm,
-			 int64_t mono_deadline_ms, struct err *err);
+			 enum hard_power_off hard, int64_t mono_deadline_ms,
+			 struct err *err);
 	int (*power_on)(const struct endpoint *ep, const struct inv_vm *vm,
 			struct err *err);
+
+	/* What keeps a source from starting by itself once it was cut over:
+	 * its autostart is off, and it is fenced as the policy says.  settings
+	 * tells all of that as it is, for the journal; fence and unfence are
+	 * given it, may find their work done or half done, and know the vm by
+	 * its id, whatever it is called.  NULL: nothing starts it. */
+	int (*settings)(const struct endpoint *ep, const struct inv_vm *vm,
+			json_t **ret, struct err *err);
+	int (*fence)(const struct endpoint *ep, const struct inv_vm *vm,
+		     enum fence how, const json_t *was, struct err *err);
+	int (*unfence)(const struct endpoint *ep, const struct inv_vm *vm,
+		       enum fence how, const json_t *was, struct err *err);
 
 	/* The file that is the disk, byte for byte, so that the engine can read
 	 * it itself; caller frees.  NULL, or NULL returned: open_disk. */
@@ -109,6 +123,6 @@ struct source_ops {
 /* NULL when no such source is built in. */
 const struct source_ops *source_find(const char *type);
 
-extern const struct source_ops source_ova, source_disk;
+extern const struct source_ops source_ova, source_disk, source_libvirt;
 
 #endif

@@ -25,10 +25,10 @@ power_state(const struct endpoint *ep, const struct inv_vm *of,
 }
 
 static int
-power_off(const struct endpoint *ep, const struct inv_vm *of, int64_t deadline,
-	  struct err *e)
+power_off(const struct endpoint *ep, const struct inv_vm *of,
+	  enum hard_power_off hard, int64_t deadline, struct err *e)
 {
-	(void)ep, (void)of, (void)deadline, (void)e;
+	(void)ep, (void)of, (void)hard, (void)deadline, (void)e;
 	source_power = POWER_STATE_OFF;
 	return 0;
 }

@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one home of libvirt. */
+#include "io/libvirt.h"
+
+#include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+#define CONNECT_DEADLINE_MS 60000
+
+/* libvirt's own types stand behind ours. */
+static virConnectPtr
+connection(struct virt *v)
+{
+	return (virConnectPtr)v;
+}
+
+static virDomainPtr
+domain(struct virt_domain *d)
+{
+	return (virDomainPtr)d;
+}
+
+/* --- errors ------------------------------------------------------------- */
+
+static void
+say_nothing(void *arg, virErrorPtr e)
+{
+	(void)arg;
+	(void)e;
+}
+
+static const struct {
+	int code;
+	enum err_class class;
+	const char *next; /* what to do about it */
+} known[] = {
+    {VIR_ERR_AUTH_FAILED, ERR_USER, "; look at user and password"},
+    {VIR_ERR_AUTH_CANCELLED, ERR_USER,
+     "; it wants a user and a password, which the endpoint's secret has to "
+     "hold"},
+    {VIR_ERR_AUTH_UNAVAILABLE, ERR_USER,
+     "; is palletjack's user in the group libvirt?"},
+    {VIR_ERR_ACCESS_DENIED, ERR_USER, ""},
+    {VIR_ERR_OPERATION_DENIED, ERR_USER, ""},
+    {VIR_ERR_INVALID_ARG, ERR_FAIL, ""},
+    {VIR_ERR_NO_DOMAIN, ERR_FAIL, "; it was removed from its host"},
+    {VIR_ERR_OPERATION_INVALID, ERR_FAIL, ""},
+    {VIR_ERR_OPERATION_UNSUPPORTED, ERR_FAIL, ""},
+    {VIR_ERR_CONFIG_UNSUPPORTED, ERR_FAIL, ""},
+    {VIR_ERR_NO_SUPPORT, ERR_FAIL, ""},
+    {VIR_ERR_XML_ERROR, ERR_FAIL, ""},
+    {VIR_ERR_NO_CONNECT, ERR_RETRY, ""},
+    {VIR_ERR_INVALID_CONN, ERR_RETRY, ""},
+    {VIR_ERR_RPC, ERR_RETRY, ""},
+    {VIR_ERR_SYSTEM_ERROR, ERR_RETRY, ""},
+    {VIR_ERR_INTERNAL_ERROR, ERR_RETRY, ""},
+    {VIR_ERR_OPERATION_FAILED, ERR_RETRY, ""},
+    {VIR_ERR_OPERATION_TIMEOUT, ERR_RETRY, ""},
+    {VIR_ERR_AGENT_UNRESPONSIVE, ERR_RETRY, ""},
+};
+
+/* The daemon's socket: not there, nobody behind it, or not for us. */
+static const char *
+next_for_errno(int sys, enum err_class *class)
+{
+	switch (sys) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "; is its libvirtd running? For a session start it with "
+		       "'libvirtd --daemon'";
+	case EACCES:
+	case EPERM:
+		*class = ERR_USER;
+		return "; is palletjack's user in the group libvirt?";
+	default:
+		return "";
+	}
+}
+
+static int __attribute__((format(printf, 2, 3)))
+virt_err(struct err *err, const char *fmt, ...)
+{
+	const virError *e = virGetLastError();
+	const char *text = e && e->message ? e->message : "no reason given";
+	enum err_class class = ERR_FAIL;
+	const char *next = "";
+	CLEANUP(mem_freep) char *what = NULL;
+	va_list ap;
+
+	for (size_t i = 0; e && i < sizeof(known) / sizeof(*known); i++)
+		if (known[i].code == e->code) {
+			class = known[i].class;
+			next = known[i].next;
+		}
+	if (e && e->code == VIR_ERR_SYSTEM_ERROR)
+		next = next_for_errno(e->int1, &class);
+	va_start(ap, fmt);
+	what = mem_vprintf(fmt, ap);
+	va_end(ap);
+	return err_set(err, class, "%s: libvirt says: %s%s", what, text, next);
+}
+
+/* --- connections -------------------------------------------------------- */
+
+static int
+answer(virConnectCredentialPtr wanted, unsigned n, void *arg)
+{
+	const struct virt_login *login = arg;
+
+	for (unsigned i = 0; i < n; i++) {
+		bool secret = wanted[i].type == VIR_CRED_PASSPHRASE ||
+			      wanted[i].type == VIR_CRED_NOECHOPROMPT;
+		const char *text = secret ? login->password : login->user;
+
+		if (!text)
+			return -1;
+		/* libvirt frees it */
+		wanted[i].result = mem_strdup(text);
+		wanted[i].resultlen = (unsigned)strlen(text);
+	}
+	return 0;
+}
+
+/* What a thread needs that may outlive its waiter. */
+struct opening {
+	char *uri;
+	char *user, *password;
+	virConnectPtr conn;
+	struct err err;
+};
+
+static void
+opening_free(struct opening *o)
+{
+	free(o->uri);
+	free(o->user);
+	if (o->password)
+		explicit_bzero(o->password, strlen(o->password));
+	free(o->password);
+	free(o);
+}
+
+static void *
+open_it(void *arg)
+{
+	static int types[] = {VIR_CRED_AUTHNAME, VIR_CRED_USERNAME,
+			      VIR_CRED_PASSPHRASE, VIR_CRED_NOECHOPROMPT};
+	struct opening *o = arg;
+	struct virt_login login = {o->user, o->password};
+	virConnectAuth auth = {types, sizeof(types) / sizeof(*types), answer,
+			       &login};
+
+	o->conn = virConnectOpenAuth(o->uri, &auth, 0);
+	if (!o->conn)
+		(void)virt_err(&o->err, "connecting to '%s'", o->uri);
+	return o;
+}
+
+static struct timespec
+in_ms(int ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000L;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
+/* ssh must not ask on a terminal that nobody looks at. */
+static char *
+quiet_uri(const char *uri)
+{
+	const char *plus = strchr(uri, '+'), *colon = strchr(uri, ':');
+
+	if (!plus || !colon || plus > colon || strstr(uri, "no_tty=") ||
+	    (strncmp(plus, "+ssh:", 5) != 0 &&
+	     strncmp(plus, "+libssh", 7) != 0))
+		return mem_strdup(uri);
+	return mem_printf("%s%cno_tty=1", uri, strchr(uri, '?') ? '&' : '?');
+}
+
+int
+virt_open(const char *uri, const struct virt_login *login, int deadline_ms,
+	  struct virt **ret, struct err *err)
+{
+	int wait_ms = deadline_ms ? deadline_ms : CONNECT_DEADLINE_MS;
+	struct timespec until = in_ms(wait_ms);
+	struct opening *o = mem_new(sizeof(*o));
+	pthread_t thread;
+	void *value;
+	int rc;
+
+	setenv("LIBVIRT_AUTOSTART", "0", 1);
+	virSetErrorFunc(NULL, say_nothing);
+	o->uri = quiet_uri(uri);
+	o->user = mem_strdup(login ? login->user : NULL);
+	o->password = mem_strdup(login ? login->password : NULL);
+	rc = virInitialize() < 0 ? EAGAIN
+				 : pthread_create(&thread, NULL, open_it, o);
+	if (rc) {
+		opening_free(o);
+		return err_set(err, ERR_RETRY, "cannot begin to connect: %s",
+			       strerror(rc));
+	}
+	/* libvirt has no deadline of its own; the thread that is given up ends
+	 * with its step, and keeps what it works on */
+	if (pthread_timedjoin_np(thread, &value, &until)) {
+		pthread_detach(thread);
+		return err_set(err, ERR_RETRY,
+			       "connecting to '%s': no answer within %d s", uri,
+			       wait_ms / 1000);
+	}
+	if (o->conn)
+		*ret = (struct virt *)o->conn;
+	else
+		*err = o->err;
+	rc = o->conn ? 0 : -1;
+	opening_free(o);
+	return rc;
+}
+
+void
+virt_close(struct virt *v)
+{
+	if (v)
+		virConnectClose(connection(v));
+}
+
+void
+virt_closep(struct virt **v)
+{
+	virt_close(*v);
+}
+
+/* "qemu:///system", "qemu+unix:///session": no server and no other way. */
+bool
+virt_is_local(const char *uri)
+{
+	size_t scheme = strcspn(uri, ":"), plus = strcspn(uri, "+");
+
+	if (strncmp(uri + scheme, ":///", 4) != 0)
+		return false;
+	return plus > scheme ||
+	       (scheme - plus == 5 && !strncmp(uri + plus, "+unix", 5));
+}
+
+char *
+virt_hostname(struct virt *v)
+{
+	char *name = virConnectGetHostname(connection(v));
+
+	return name ? name : mem_strdup("");
+}
+
+/* --- networks, pools, volumes ------------------------------------------- */
+
+static bool
+has_none_of_them(void)
+{
+	return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
+}
+
+static void
+add_name(struct virt_names *names, const char *uuid, const char *name)
+{
+	struct virt_named *one = vec_push(&names->all);
+
+	one->uuid = mem_strdup(uuid);
+	one->name = mem_strdup(name);
+}
+
+int
+virt_networks(struct virt *v, struct virt_names *ret, struct err *err)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	virNetworkPtr *list;
+	int n = virConnectListAllNetworks(connection(v), &list, 0);
+
+	if (n < 0)
+		return has_none_of_them()
+			   ? 0
+			   : virt_err(err, "listing the networks");
+	for (int i = 0; i < n; i++) {
+		if (virNetworkGetUUIDString(list[i], uuid) == 0)
+			add_name(ret, uuid, virNetworkGetName(list[i]));
+		virNetworkFree(list[i]);
+	}
+	free(list);
+	return 0;
+}
+
+int
+virt_pools(struct virt *v, struct virt_names *ret, struct err *err)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	virStoragePoolPtr *list;
+	int n = virConnectListAllStoragePools(connection(v), &list, 0);
+
+	if (n < 0)
+		return has_none_of_them()
+			   ? 0
+			   : virt_err(err, "listing the storage pools");
+	for (int i = 0; i < n; i++) {
+		if (virStoragePoolGetUUIDString(list[i], uuid) == 0)
+			add_name(ret, uuid, virStoragePoolGetName(list[i]));
+		virStoragePoolFree(list[i]);
+	}
+	free(list);
+	return 0;
+}
+
+void
+virt_names_done(struct virt_names *n)
+{
+	for (size_t i = 0; i < n->all.n; i++) {
+		free(n->all.v[i].uuid);
+		free(n->all.v[i].name);
+	}
+	vec_done(&n->all);
+}
+
+/* Takes the reference to the volume. */
+static int
+tell_volume(virStorageVolPtr vol, struct virt_volume *ret, struct err *err)
+{
+	virStoragePoolPtr pool = virStoragePoolLookupByVolume(vol);
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	int rc = -1;
+
+	memset(ret, 0, sizeof(*ret));
+	if (pool && virStoragePoolGetUUIDString(pool, uuid) == 0 &&
+	    (ret->path = virStorageVolGetPath(vol)) &&
+	    (ret->xml = virStorageVolGetXMLDesc(vol, 0))) {
+		ret->pool_uuid = mem_strdup(uuid);
+		ret->pool_name = mem_strdup(virStoragePoolGetName(pool));
+		rc = 0;
+	} else {
+		(void)virt_err(err, "asking for a volume");
+		virt_volume_done(ret);
+	}
+	if (pool)
+		virStoragePoolFree(pool);
+	virStorageVolFree(vol);
+	return rc;
+}
+
+int
+virt_volume_at(struct virt *v, const char *path, struct virt_volume *ret,
+	       struct err *err)
+{
+	virStorageVolPtr vol = virStorageVolLookupByPath(connection(v), path);
+
+	memset(ret, 0, sizeof(*ret));
+	if (vol)
+		return tell_volume(vol, ret, err);
+	if (virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL ||
+	    has_none_of_them())
+		return 0;
+	return virt_err(err, "looking for the pool that holds '%s'", path);
+}
+
+int
+virt_volume_in(struct virt *v, const char *pool_name, const char *name,
+	       struct virt_volume *ret, struct err *err)
+{
+	virStoragePoolPtr pool =
+	    virStoragePoolLookupByName(connection(v), pool_name);
+	virStorageVolPtr vol =
+	    pool ? virStorageVolLookupByName(pool, name) : NULL;
+	int rc;
+
+	rc = vol ? tell_volume(vol, ret, err)
+		 : virt_err(err, "looking for volume '%s' of pool '%s'", name,
+			    pool_name);
+	if (pool)
+		virStoragePoolFree(pool);
+	return rc;
+}
+
+void
+virt_volume_done(struct virt_volume *volume)
+{
+	free(volume->pool_uuid);
+	free(volume->pool_name);
+	free(volume->path);
+	free(volume->xml);
+	memset(volume, 0, sizeof(*volume));
+}
+
+/* --- domains ------------------------------------------------------------ */
+
+int
+virt_domains(struct virt *v, struct virt_domains *ret, struct err *err)
+{
+	virDomainPtr *list;
+	int n = virConnectListAllDomains(connection(v), &list, 0);
+
+	if (n < 0)
+		return virt_err(err, "listing the domains");
+	for (int i = 0; i < n; i++)
+		*vec_push(&ret->all) = (struct virt_domain *)list[i];
+	free(list);
+	return 0;
+}
+
+void
+virt_domains_done(struct virt_domains *d)
+{
+	for (size_t i = 0; i < d->all.n; i++)
+		virt_domain_freep(&d->all.v[i]);
+	vec_done(&d->all);
+}
+
+int
+virt_domain_find(struct virt *v, const char *uuid, struct virt_domain **ret,
+		 struct err *err)
+{
+	virDomainPtr d = virDomainLookupByUUIDString(connection(v), uuid);
+
+	if (!d)
+		return virt_err(err, "looking for the domain");
+	*ret = (struct virt_domain *)d;
+	return 0;
+}
+
+void
+virt_domain_freep(struct virt_domain **d)
+{
+	if (*d)
+		virDomainFree(domain(*d));
+	*d = NULL;
+}
+
+int
+virt_domain_xml(struct virt_domain *d, bool as_configured, char **ret,
+		struct err *err)
+{
+	unsigned flags = as_configured ? VIR_DOMAIN_XML_INACTIVE : 0;
+	char *xml = virDomainGetXMLDesc(domain(d), flags);
+
+	if (!xml)
+		return virt_err(err, "reading domain '%s'",
+				virDomainGetName(domain(d)));
+	*ret = xml;
+	return 0;
+}
+
+int
+virt_domain_active(struct virt_domain *d, bool *ret, struct err *err)
+{
+	int active = virDomainIsActive(domain(d));
+
+	if (active < 0)
+		return virt_err(err, "asking whether domain '%s' runs",
+				virDomainGetName(domain(d)));
+	*ret = active;
+	return 0;
+}
+
+/* Not every driver has snapshots, saved images or autostart: then there are
+ * none. */
+static int
+count(int n)
+{
+	return n > 0 ? n : 0;
+}
+
+int
+virt_domain_state(struct virt_domain *d, struct virt_state *ret,
+		  struct err *err)
+{
+	int persistent = virDomainIsPersistent(domain(d));
+	int state, reason, autostart = 0;
+	unsigned id;
+
+	memset(ret, 0, sizeof(*ret));
+	if (persistent < 0 ||
+	    virDomainGetState(domain(d), &state, &reason, 0) < 0)
+		return virt_err(err, "looking at domain '%s'",
+				virDomainGetName(domain(d)));
+	if (virt_domain_active(d, &ret->active, err) < 0)
+		return -1;
+	if (virDomainGetAutostart(domain(d), &autostart) < 0)
+		autostart = 0;
+	id = virDomainGetID(domain(d));
+	ret->id = ret->active && id != (unsigned)-1 ? id : 0;
+	ret->paused = ret->active && (state == VIR_DOMAIN_PAUSED ||
+				      state == VIR_DOMAIN_PMSUSPENDED);
+	ret->persistent = persistent;
+	ret->autostart = autostart;
+	ret->saved = count(virDomainHasManagedSaveImage(domain(d), 0));
+	ret->nsnapshots = count(virDomainSnapshotNum(domain(d), 0));
+	ret->name = mem_strdup(virDomainGetName(domain(d)));
+	return 0;
+}
+
+void
+virt_state_done(struct virt_state *s)
+{
+	free(s->name);
+	s->name = NULL;
+}
+
+int
+virt_domain_size(struct virt_domain *d, const char *target,
+		 uint64_t *ret_capacity, uint64_t *ret_allocated,
+		 struct err *err)
+{
+	virDomainBlockInfo info;
+
+	if (virDomainGetBlockInfo(domain(d), target, &info, 0) < 0)
+		return virt_err(err, "asking for the size of disk '%s'",
+				target);
+	*ret_capacity = info.capacity;
+	*ret_allocated = info.allocation;
+	return 0;
+}
+
+int
+virt_domain_shutdown(struct virt_domain *d, struct err *err)
+{
+	if (virDomainShutdown(domain(d)) < 0)
+		return virt_err(err, "asking the guest to shut down");
+	return 0;
+}
+
+int
+virt_domain_destroy(struct virt_domain *d, struct err *err)
+{
+	if (virDomainDestroyFlags(domain(d), VIR_DOMAIN_DESTROY_GRACEFUL) < 0)
+		return virt_err(err, "switching domain '%s' off",
+				virDomainGetName(domain(d)));
+	return 0;
+}
+
+int
+virt_domain_start(struct virt_domain *d, struct err *err)
+{
+	if (virDomainCreate(domain(d)) < 0)
+		return virt_err(err, "starting domain '%s'",
+				virDomainGetName(domain(d)));
+	return 0;
+}
+
+int
+virt_domain_set_autostart(struct virt_domain *d, bool on, struct err *err)
+{
+	if (virDomainSetAutostart(domain(d), on) < 0)
+		return virt_err(err,
+				"switching the autostart of domain '%s' "
+				"%s",
+				virDomainGetName(domain(d)), on ? "on" : "off");
+	return 0;
+}
+
+int
+virt_domain_rename(struct virt_domain *d, const char *name, struct err *err)
+{
+	if (virDomainRename(domain(d), name, 0) < 0)
+		return virt_err(err, "renaming domain '%s' to '%s'",
+				virDomainGetName(domain(d)), name);
+	return 0;
+}
+
+int
+virt_domain_update(struct virt_domain *d, const char *device_xml,
+		   struct err *err)
+{
+	if (virDomainUpdateDeviceFlags(domain(d), device_xml,
+				       VIR_DOMAIN_AFFECT_CONFIG) < 0)
+		return virt_err(err, "changing a device of domain '%s'",
+				virDomainGetName(domain(d)));
+	return 0;
+}

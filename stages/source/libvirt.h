@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Source `libvirt`, between its files.
+ *
+ * The epoch of a domain is made of what must change when its disks do:
+ *
+ * - It does not run: of every image, and of what that stands on, the name,
+ *   inode, size, mtime and ctime; of a block device the boot of this machine
+ *   and how much was written to the device since; on another machine what the
+ *   volume's pool says of its times.  One that was started and wrote nothing
+ *   holds what it held, and may keep its epoch.
+ * - It runs: this boot of the machine, its number at the daemon, and QEMU's
+ *   process (its number and start), where its pid file can be read. */
+#ifndef SOURCE_LIBVIRT_H
+#define SOURCE_LIBVIRT_H
+
+#include "io/libvirt.h"
+#include "stages/source/libvirt_xml.h"
+#include "stages/source/source.h"
+
+/* One endpoint that is connected to. */
+struct virtual_host {
+	const struct endpoint *ep;
+	struct virt *virt;
+	bool is_local;
+	char *name; /* of the machine */
+	struct virt_names networks;
+};
+
+int libvirt_connect(const struct endpoint *ep, struct virtual_host *ret,
+		    struct err *err);
+void libvirt_done(struct virtual_host *h);
+int libvirt_find(const struct virtual_host *h, const struct inv_vm *vm,
+		 struct virt_domain **ret, struct err *err);
+
+/* Size, storage, images and epoch of vm->disks[i], of which `from` was
+ * read. */
+void libvirt_look_at_disk(const struct virtual_host *h, struct virt_domain *d,
+			  struct inventory *inv, struct inv_disk *disk,
+			  const struct domain_disk *from,
+			  struct findings *concerns);
+/* How the inventory wrote them down: the image, and what it stands on. */
+char *libvirt_raw_disk(const struct endpoint *ep, const struct inv_disk *disk);
+int libvirt_open_disk(const struct endpoint *ep, const struct inv_vm *vm,
+		      const struct inv_disk *disk,
+		      const struct nbd_serve_opts *opts, struct nbd_server *ret,
+		      struct err *err);
+
+/* libvirt_power.c */
+int libvirt_power_state(const struct endpoint *ep, const struct inv_vm *vm,
+			enum power_state *ret, struct err *err);
+int libvirt_power_off(const struct endpoint *ep, const struct inv_vm *vm,
+		      enum hard_power_off hard, int64_t mono_deadline_ms,
+		      struct err *err);
+int libvirt_power_on(const struct endpoint *ep, const struct inv_vm *vm,
+		     struct err *err);
+int libvirt_settings(const struct endpoint *ep, const struct inv_vm *vm,
+		     json_t **ret, struct err *err);
+int libvirt_fence(const struct endpoint *ep, const struct inv_vm *vm,
+		  enum fence how, const json_t *was, struct err *err);
+int libvirt_unfence(const struct endpoint *ep, const struct inv_vm *vm,
+		    enum fence how, const json_t *was, struct err *err);
+
+#endif
