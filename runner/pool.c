@@ -13,7 +13,8 @@ struct pool {
 	int limit, taken;
 	struct slots *slots;	    /* NULL: this run only */
 	struct claim *first, *last; /* who waits, by turn */
-	bool outside; /* the last one found others holding what is left */
+	bool outside;	    /* the last one found others holding what is left */
+	int64_t shut_since; /* nobody of us has a place; 0: that is not so */
 	bool said;
 	bool freed; /* in the list of pools to be looked at */
 	struct pool *next_freed;
@@ -217,6 +218,7 @@ try(struct pools *ps, struct claim *c)
 			break;
 		}
 		p->taken++;
+		p->shut_since = 0;
 		/* what others found there is out of date */
 		if (p->first)
 			mark_freed(ps, p);
@@ -304,21 +306,44 @@ pools_look(struct pools *ps)
 			mark_freed(ps, ps->all.v[i]);
 }
 
-struct claim *
-pools_news(struct pools *ps, char **ret_text)
+static char *
+wait_text(const struct pool *p)
 {
 	char who[200];
 
+	slots_holder(p->slots, who, sizeof(who));
+	return mem_printf("for a slot of %s (limit %d), held by %s", p->about,
+			  p->limit, who);
+}
+
+struct claim *
+pools_late(struct pools *ps, int64_t now_ms, int64_t limit_ms, char **ret_text)
+{
+	for (size_t i = 0; i < ps->all.n; i++) {
+		struct pool *p = ps->all.v[i];
+
+		if (!waits_outside(p) || p->taken > 0)
+			p->shut_since = 0;
+		else if (!p->shut_since)
+			p->shut_since = now_ms;
+		else if (now_ms - p->shut_since >= limit_ms) {
+			*ret_text = wait_text(p);
+			return p->first;
+		}
+	}
+	return NULL;
+}
+
+struct claim *
+pools_news(struct pools *ps, char **ret_text)
+{
 	for (size_t i = 0; i < ps->all.n; i++) {
 		struct pool *p = ps->all.v[i];
 
 		if (!waits_outside(p) || p->said)
 			continue;
 		p->said = true;
-		slots_holder(p->slots, who, sizeof(who));
-		*ret_text = mem_printf("for a slot of %s (limit %d), held by "
-				       "%s",
-				       p->about, p->limit, who);
+		*ret_text = wait_text(p);
 		return p->first;
 	}
 	return NULL;

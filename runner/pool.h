@@ -61,6 +61,11 @@ struct claim *pools_next(struct pools *ps);
  * and pools_next after it. */
 bool pools_wait_outside(const struct pools *ps);
 void pools_look(struct pools *ps);
+/* One that waits where others have had all places for so long and none of ours
+ * had one, and for what, which the caller frees; NULL: there is none.  To be
+ * asked as often as pools_look, and until what it named is dropped. */
+struct claim *pools_late(struct pools *ps, int64_t now_ms, int64_t limit_ms,
+			 char **ret_text);
 /* What is to be said of that, once a pool: the claim, and a sentence that the
  * caller frees.  NULL: nothing new. */
 struct claim *pools_news(struct pools *ps, char **ret_text);

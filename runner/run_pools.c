@@ -245,14 +245,45 @@ say_news(struct run *r)
 	r->said_broken = broken != NULL;
 }
 
+/* Nothing failed, others have the machine: that is no failure of this run but
+ * for a vm whose source is off, which is no state to be left in. */
+static void
+give_up_waiting(struct run *r, struct vm_run *vm, const char *what)
+{
+	char limit[CLOCK_TEXT_SIZE];
+	CLEANUP(mem_freep)
+	char *text = mem_printf(
+	    "waited %s (deadlines.wait) %s; nothing failed, run again when "
+	    "that has ended",
+	    clock_format_duration(r->opts->plan->policy->deadlines.wait_ms,
+				  limit),
+	    what);
+
+	vm_abandon(
+	    r, vm,
+	    history_is_cut_over(vm->state->history) ? ERR_RETRY : ERR_HELD,
+	    text);
+	vm_touch(r, vm);
+}
+
 static void
 look_again(void *arg)
 {
 	struct run *r = arg;
+	int64_t limit_ms = r->opts->plan->policy->deadlines.wait_ms;
+	struct claim *late;
+	char *what;
 
 	r->slot_timer = 0;
 	pools_look(r->pools);
 	run_settle(r);
+	while (
+	    limit_ms && !r->broken &&
+	    (late = pools_late(r->pools, clock_mono_ms(), limit_ms, &what))) {
+		give_up_waiting(r, late->owner, what);
+		free(what);
+		run_settle(r);
+	}
 }
 
 void

@@ -77,6 +77,19 @@ check 'so does a deadline' '
 	exits 5 palletjack run late.yaml >out 2>&1; cat out
 	grep -q "deadlines.run" out
 '
+check 'and deadlines.wait: exit 4, as nothing failed' '
+	sed "s/limits: {/deadlines: {wait: 500ms}, limits: {inFlight: 1, /" q.yaml >late.yaml
+	rm -rf "$PALLETJACK_STATE/t/q"
+	exits 4 palletjack run late.yaml >out 2>&1; cat out
+	test "$(grep -c "STOPPED: waited 500 ms (deadlines.wait) for a slot of vms in flight (limit 1), held by process $(cat holder) of plan t/p; nothing failed, run again" out)" -eq 3
+	test ! -e "$PALLETJACK_STATE/t/q/vm-00004/fake.log"
+'
+check 'but for a source that is off it is a failure, and the policy has its way' '
+	sed -i "s/vms: \"6\"/power: \"on\", &/; s/inFlight: 1, //" late.yaml && rm -rf "$PALLETJACK_STATE/t/q"
+	exits 5 palletjack run --vm vm-00004 late.yaml >out 2>&1; cat out
+	grep -q "waited 500 ms (deadlines.wait) for a slot" out &&
+	test "$(tail -n 1 "$PALLETJACK_STATE/t/q/vm-00004/fake.power")" = "source on"
+'
 check 'what a killed run held is free' '
 	palletjack run q.yaml >q.out 2>&1 & waiter=$!
 	within 30 grep -q "for a slot" q.out
