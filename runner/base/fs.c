@@ -251,8 +251,9 @@ fs_remove(const char *path, struct err *err)
 
 	if (unlink(path) == 0)
 		return fs_sync_dir(dir, err);
+	/* who removed it may have been killed before the sync */
 	if (errno == ENOENT)
-		return 0;
+		return fs_exists(dir) ? fs_sync_dir(dir, err) : 0;
 	return err_sys(err, "cannot remove '%s'", path);
 }
 
@@ -293,7 +294,7 @@ fs_remove_tree(const char *path, struct err *err)
 	CLEANUP(mem_freep) char *dir = fs_dirname(path);
 
 	if (!fs_exists(path))
-		return 0;
+		return fs_exists(dir) ? fs_sync_dir(dir, err) : 0;
 	if (remove_at(AT_FDCWD, path, path, err) < 0)
 		return -1;
 	return fs_sync_dir(dir, err);

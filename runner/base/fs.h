@@ -34,7 +34,7 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *err); /* synced */
 int fs_sync_dir(const char *path, struct err *err);
 int fs_sync_file(const char *path, struct err *err);
 /* Removes one file; one that is not there is no error.  The directory is
- * synced. */
+ * synced either way: it may be gone only until the next power cut. */
 int fs_remove(const char *path, struct err *err);
 /* Removes a directory tree without following symbolic links. */
 int fs_remove_tree(const char *path, struct err *err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -17,6 +18,33 @@
 #include "base/utf8.h"
 #include "base/vec.h"
 #include "t/tap.h"
+
+static int syncs;
+
+/* Instead of the system's, to see who calls it. */
+int
+fsync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fsync, fd);
+}
+
+/* Somebody was killed between a removal and its sync. */
+static void
+test_removed_before(void)
+{
+	CLEANUP(mem_freep) char *file = fs_path(tap_dir(), "gone/file");
+	CLEANUP(mem_freep) char *dir = fs_dirname(file);
+	struct err err = {0};
+
+	ok(fs_remove(file, &err) == 0 && fs_remove_tree(file, &err) == 0,
+	   "nor is a directory missed that is gone with it");
+	ok(fs_mkdirs(dir, 0700, &err) == 0, "make it");
+	syncs = 0;
+	ok(fs_remove(file, &err) == 0 && syncs == 1,
+	   "that a file is gone already is made sure of");
+	ok(fs_remove_tree(file, &err) == 0 && syncs == 2, "so is a tree");
+}
 
 static void
 test_times(void)
@@ -261,6 +289,7 @@ main(void)
 	test_durations();
 	test_sizes();
 	test_files();
+	test_removed_before();
 	test_paths();
 	test_errors();
 	test_utf8();
