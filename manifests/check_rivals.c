@@ -87,7 +87,7 @@ checker_note_rivals(struct checker *c, const struct manifest *m)
 {
 	struct inventory *nothing = inventory_new();
 
-	for (size_t i = 0; i < m->nplans; i++) {
+	for (size_t i = 0; i < m->nplans_read; i++) {
 		const struct plan *other = m->plans[i];
 		bool one_source;
 

@@ -289,7 +289,8 @@ struct plan {
 struct manifest {
 	struct arena *arena;
 	struct plan **plans;
-	size_t nplans;
+	size_t nplans;	    /* those that are meant come first */
+	size_t nplans_read; /* and all that there are */
 	/* every object read, for `validate` and for references */
 	struct object **objects;
 	size_t nobjects;

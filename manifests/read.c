@@ -132,6 +132,7 @@ collect(struct reader *r)
 		if (!strcmp(l->kind->name, "Plan"))
 			m->plans[m->nplans++] = (struct plan *)l->o;
 	}
+	m->nplans_read = m->nplans;
 	return m;
 }
 

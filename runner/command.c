@@ -284,7 +284,7 @@ findings_block_plan(const struct findings *f, const struct manifest *m,
 
 		if (!finding_blocks(one) || (plan && one->vm))
 			continue;
-		if (!plan || !one->object || m->nplans < 2 ||
+		if (!plan || !one->object || m->nplans_read < 2 ||
 		    plan_reaches(plan, one->object))
 			return true;
 	}
@@ -311,11 +311,13 @@ session_open(struct session *s, const struct words *paths, bool strict)
 	return rc < 0 ? complain_err(&err) : 0;
 }
 
-/* Leaves the plans whose labels match -l. */
+/* Puts the plans whose labels match -l first, as they come, and counts those
+ * alone; the others are still there to collide with. */
 static int
 select_plans(struct session *s, struct err *err)
 {
 	struct manifest *m = s->manifest;
+	struct plan *one;
 	size_t kept = 0;
 	bool matches;
 
@@ -325,8 +327,12 @@ select_plans(struct session *s, struct err *err)
 		if (selector_matches(s->selector, m->plans[i]->o.labels,
 				     &matches, err) < 0)
 			return -1;
-		if (matches)
-			m->plans[kept++] = m->plans[i];
+		if (!matches)
+			continue;
+		one = m->plans[i];
+		memmove(&m->plans[kept + 1], &m->plans[kept],
+			(i - kept) * sizeof(*m->plans));
+		m->plans[kept++] = one;
 	}
 	if (m->nplans > 0 && kept == 0)
 		return err_set(err, ERR_USER,

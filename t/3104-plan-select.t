@@ -33,6 +33,17 @@ check_exit 2 'the plan named must match, too' '
 check_exit 2 'what is no selector is said to be none' '
 	palletjack run m.yaml -l "tier=("
 '
+check 'what is wrong with one that is not chosen keeps it not back' '
+	sed "0,/^  targetNamespace: t/s//&\n  targetPowerState: sideways/" m.yaml >bad.yaml
+	exits 3 palletjack run --plan t/p bad.yaml
+	palletjack plan -l wave=1 bad.yaml 2>err; cat err
+	grep -q "Plan t/p.*targetPowerState" err
+'
+check 'one that is not chosen collides all the same' '
+	sed "s/vm-00002/vm-00001/" m.yaml >rivals.yaml
+	exits 3 palletjack run -l wave=1 rivals.yaml 2>err; cat err
+	grep -q "VMInOtherPlan: Plan t/q: .* is also spec.vms.0. .vm-00001. of Plan t/p" err
+'
 check 'a run does that one alone' '
 	palletjack run m.yaml -l wave=1 &&
 	test -d "$PALLETJACK_STATE/t/q" && test ! -e "$PALLETJACK_STATE/t/p"
