@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "leftover.h"
+#include "state.h"
 
 struct asking {
 	const struct command *command;
@@ -109,15 +111,45 @@ ask_vm(const struct asking *a, const char *root, const struct plan_vm *pvm,
 	return rc;
 }
 
+/* Who has a state and no entry any more, nobody would hear. */
+static int
+check_vms(const struct request_options *o, const struct asking *a,
+	  const char *root, struct arena *arena, struct err *err)
+{
+	CLEANUP(mem_freep) char *args = words_again(&o->paths, o->plan);
+	const struct plan_vm *all;
+	struct vm_state *state;
+	size_t n;
+
+	all = leftovers(root, a->plan, arena, &n);
+	for (size_t i = 0; i < o->vms.n; i++) {
+		const struct plan_vm *left = leftover_find(all, n, o->vms.v[i]);
+		CLEANUP(mem_freep)
+		char *dir = left ? state_vm_dir(root, a->plan, left) : NULL;
+		CLEANUP(mem_freep) char *text = NULL;
+
+		if (!left || state_peek(dir, &state, err) < 0)
+			continue;
+		text = leftover_text(state->history, left->key, args);
+		state_release(state);
+		return err_set(err, ERR_USER,
+			       "plan %s/%s has no entry for vm '%s' any more, "
+			       "so no run would honour that: %s",
+			       a->plan->o.namespace, a->plan->o.name, left->key,
+			       text);
+	}
+	return words_check_vms(&o->vms, a->plan, err);
+}
+
 static int
 ask_plan(const struct globals *g, const struct request_options *o,
-	 const struct asking *a)
+	 const struct asking *a, struct arena *arena)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	int code = 0;
 
-	if (!root || words_check_vms(&o->vms, a->plan, &err) < 0)
+	if (!root || check_vms(o, a, root, arena, &err) < 0)
 		return complain_err(&err);
 	for (size_t i = 0; i < a->plan->nvms; i++) {
 		const struct plan_vm *pvm = &a->plan->vms[i];
@@ -181,7 +213,7 @@ request_command(const struct globals *g, const struct command *c,
 		code = session_plan(&s, o->plan, false);
 	a.plan = s.plan;
 	if (code == 0)
-		code = ask_plan(g, o, &a);
+		code = ask_plan(g, o, &a, s.arena);
 	session_close(&s);
 	return code;
 }
