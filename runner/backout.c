@@ -104,24 +104,6 @@ run_again(const struct vm_run *vm, const char *args)
 	return mem_printf("palletjack run%s --vm %s", args, vm->pvm->key);
 }
 
-/* " --vm ..." of those that are done anew with it; caller frees. */
-static char *
-redo_vms(const struct vm_run *vm)
-{
-	const struct wave *wave = vm->pvm->wave;
-	char *all, *more;
-
-	if (!wave || !wave->atomic)
-		return mem_printf(" --vm %s", vm->pvm->key);
-	all = mem_strdup("");
-	for (size_t i = 0; i < wave->nvms; i++) {
-		more = mem_printf("%s --vm %s", all, wave->vms[i]);
-		free(all);
-		all = more;
-	}
-	return all;
-}
-
 /* A run would only say that it has used its retries up: retries_say() says
  * what helps. */
 static bool

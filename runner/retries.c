@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -154,6 +155,20 @@ retries_renew(const struct vm_run *vm)
 	}
 }
 
+char *
+redo_vms(const struct vm_run *vm)
+{
+	const struct wave *wave = vm->pvm->wave;
+	struct buf b = {0};
+
+	if (!wave || !wave->atomic)
+		return mem_printf(" --vm %s", vm->pvm->key);
+	for (size_t i = 0; i < wave->nvms; i++)
+		if (!vm->view.plan || plan_vm_find(vm->view.plan, wave->vms[i]))
+			buf_printf(&b, " --vm %s", wave->vms[i]);
+	return buf_steal(&b);
+}
+
 void
 retries_say(const struct vm_run *vm, const char *args)
 {
@@ -162,6 +177,7 @@ retries_say(const struct vm_run *vm, const char *args)
 		const struct step_history *past =
 		    history_step(vm->state->history, s->id);
 		int64_t fresh = retries_fresh_at(vm->view.plan->policy, past);
+		CLEANUP(mem_freep) char *vms = fresh ? redo_vms(vm) : NULL;
 		char at[CLOCK_TEXT_SIZE];
 
 		if (!fresh)
@@ -169,8 +185,8 @@ retries_say(const struct vm_run *vm, const char *args)
 		clock_format(fresh, at);
 		fprintf(stderr,
 			"%s: %s gets fresh retries on %.10s at %.8s UTC, or at "
-			"once: palletjack run%s --vm %s --redo %s\n",
-			vm->pvm->key, s->id, at, at + 11, args, vm->pvm->key,
+			"once: palletjack run%s%s --redo %s\n",
+			vm->pvm->key, s->id, at, at + 11, args, vms,
 			s->stage->name);
 	}
 }

@@ -39,6 +39,9 @@ int retries_check(const struct vm_run *vm, const char *const *redo,
 /* Adds to the journal that what is tried again begins with fresh ones. */
 void retries_renew(const struct vm_run *vm);
 
+/* " --vm ..." of those that are done anew with it: the vms of an atomic wave go
+ * on together or not at all.  Caller frees. */
+char *redo_vms(const struct vm_run *vm);
 /* Says what has used its retries up, and the exact command for fresh ones. */
 void retries_say(const struct vm_run *vm, const char *args);
 

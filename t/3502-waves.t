@@ -150,6 +150,11 @@ check 'a run that is killed meanwhile goes on with all of them' '
 	again "$all" && run_it
 	for vm in 1 2 3; do test "$(fake_state vm-0000$vm)" = finished; done
 '
+check 'what has used its retries up is given fresh ones together with its wave' '
+	fresh "$all" "faults: \"vm-00002:validate:retry\""
+	exits 5 run_it; cat err
+	grep -q "vm-00002: validate gets fresh retries on .*: palletjack run m.yaml --vm vm-00001 --vm vm-00002 --vm vm-00003 --redo validate\$" err
+'
 check 'a signal fails nobody' '
 	fresh "$all" "faults: \"vm-00002:convert:hang\""
 	palletjack run m.yaml >out 2>&1 & run=$!
