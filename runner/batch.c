@@ -464,8 +464,9 @@ open_states(struct batch *b, const struct batch_opts *opts)
 	struct err why;
 
 	if (!opts->only || !opts->only[0])
-		leftovers_note(b->root, b->plan, opts->args ? opts->args : "",
-			       &b->findings);
+		b->left_behind =
+		    leftovers_note(b->root, b->plan,
+				   opts->args ? opts->args : "", &b->findings);
 	for (size_t i = 0; i < b->nvms; i++)
 		if (open_state(b, &b->vms[i], opts, &why) < 0)
 			keep_back(&b->vms[i], &why);

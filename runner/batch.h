@@ -54,6 +54,7 @@ struct batch {
 	struct checker *checker;     /* of its vms; NULL likewise */
 	struct batch_vm *vms;
 	size_t nvms;
+	bool left_behind; /* some state matters, and no entry is for it */
 	char digest[DIGEST_HEX_SIZE]; /* of all that is to be done */
 };
 

@@ -332,6 +332,8 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 	findings_print(&b->findings);
 	ready = pick_ready(b, printer, &nready);
 	code = run_ready(o, b, ready, nready, printer);
+	if (b->left_behind)
+		code = exit_code_worse(code, err_exit_code(ERR_RETRY));
 	say_how_to_accept(o, b);
 	for (size_t i = 0; i < nready; i++) {
 		mem_closep(&ready[i].log_fd);
@@ -342,17 +344,20 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 	return code;
 }
 
-/* Nothing is done, but who was left without a source is named. */
-static void
+/* Nothing is done, but who was left without a source is named, and is no
+ * success. */
+static int
 skip_archived(const struct session *s, const char *root, const char *args)
 {
 	struct findings left = {.arena = s->arena};
+	bool matters;
 
 	fprintf(stderr, "plan %s/%s is archived: nothing to do\n",
 		s->plan->o.namespace, s->plan->o.name);
-	leftovers_note(root, s->plan, args, &left);
+	matters = leftovers_note(root, s->plan, args, &left);
 	findings_print(&left);
 	findings_done(&left);
+	return matters ? err_exit_code(ERR_RETRY) : 0;
 }
 
 static int
@@ -381,10 +386,8 @@ run_plan(const struct globals *g, const struct options *o,
 
 	if (!root)
 		return complain_err(&err);
-	if (s->plan->archived) {
-		skip_archived(s, root, args);
-		return 0;
-	}
+	if (s->plan->archived)
+		return skip_archived(s, root, args);
 	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0)
 		code = complain_err(&err);
 	else

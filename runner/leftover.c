@@ -171,17 +171,19 @@ note(struct findings *f, const struct history *h, const char *key,
 	    ->vm = arena_strdup(f->arena, key);
 }
 
-static void
+/* True when it matters. */
+static bool
 note_one(const char *root, const struct plan *plan, const struct plan_vm *pvm,
 	 bool has_entry, const char *args, struct findings *f)
 {
 	struct err broken;
 	struct vm_state *s = open_begun(root, plan, pvm, &broken);
+	bool matters = s && leftover_matters(s->history);
 
 	if (s && !has_entry)
 		note(f, s->history, pvm->key, "the plan has no entry for it",
 		     "; to go on, put its entry back", args);
-	else if (s && leftover_matters(s->history))
+	else if (matters)
 		note(f, s->history, pvm->key, "the plan is archived",
 		     "; to go on, take 'archived' out", args);
 	else if (!s && broken.class != ERR_NONE)
@@ -191,17 +193,20 @@ note_one(const char *root, const struct plan *plan, const struct plan_vm *pvm,
 			     broken.text)
 		    ->vm = arena_strdup(f->arena, pvm->key);
 	state_release(s);
+	return matters;
 }
 
-void
+bool
 leftovers_note(const char *root, const struct plan *plan, const char *args,
 	       struct findings *f)
 {
 	size_t n;
 	const struct plan_vm *all = leftovers(root, plan, f->arena, &n);
+	bool any = false;
 
 	for (size_t i = 0; plan->archived && i < plan->nvms; i++)
-		note_one(root, plan, &plan->vms[i], true, args, f);
+		any |= note_one(root, plan, &plan->vms[i], true, args, f);
 	for (size_t i = 0; i < n; i++)
-		note_one(root, plan, &all[i], false, args, f);
+		any |= note_one(root, plan, &all[i], false, args, f);
+	return any;
 }

@@ -25,8 +25,9 @@ bool leftover_matters(const struct history *h);
 char *leftover_text(const struct history *h, const char *key, const char *args);
 
 /* Adds what is to be said of each vm of the plan that no run works on: those
- * without an entry, and of an archived plan those that matter. */
-void leftovers_note(const char *root, const struct plan *plan, const char *args,
+ * without an entry, and of an archived plan those that matter.  True: there is
+ * one that matters, and a run must not look like a success. */
+bool leftovers_note(const char *root, const struct plan *plan, const char *args,
 		    struct findings *findings);
 
 #endif

@@ -26,11 +26,11 @@ off='the source was stopped on .* and is off; to give it back: palletjack'
 begun && archive
 check 'a run of an archived plan does nothing, and names whose source is off' '
 	cp "$state/vm-00001/journal" before &&
-	palletjack run a.yaml 2>err; code=$?; cat err
+	exits 5 palletjack run a.yaml 2>err; cat err
 	grep -q "t/p is archived: nothing to do" err
 	grep -q "vm .vm-00001.: the plan is archived.*$off rollback a.yaml" err
 	test "$(grep -c vm-00002 err)" -eq 0
-	cmp before "$state/vm-00001/journal" && exit $code
+	cmp before "$state/vm-00001/journal"
 '
 check 'plan and status say so, too' '
 	palletjack plan a.yaml >out 2>err; cat out err
@@ -52,7 +52,8 @@ check 'plan and status say so, too' '
 check 'what it names may be gone: then a rollback says what it needs' '
 	sed "s/^metadata: {name: target,/metadata: {name: gone,/" \
 		a.yaml >gone.yaml
-	for command in run plan status validate; do
+	exits 5 palletjack run gone.yaml
+	for command in plan status validate; do
 		palletjack $command gone.yaml
 	done
 	exits 3 palletjack rollback gone.yaml 2>err; cat err
@@ -90,13 +91,24 @@ check 'a vm without an entry is named by run, plan, status and gc' '
 	grep -q "no run works on it: $off rollback n.yaml --vm vm-00001" out
 	palletjack status -o json --vm vm-00001 n.yaml |
 		jq -e "(.vms | length) == 1 and .vms[0].entry == false"
-	palletjack run n.yaml 2>err; cat err
+	exits 5 palletjack run n.yaml 2>err; cat err
+	palletjack run --vm vm-00002 n.yaml
+	test "$(fake_log vm-00002 | tail -n 1)" = cleanup
 	grep -q "vm .vm-00001.: the plan has no entry.*$off rollback n.yaml" err
 	palletjack gc n.yaml 2>err; cat err; grep -q "$off rollback" err
 	exits 2 palletjack run --vm vm-00001 n.yaml 2>err; cat err
 	grep -q "no vm .vm-00001. any more, but its state is there" err
 	exits 2 palletjack rollback --vm vm-00009 n.yaml
 	cmp before "$state/vm-00001/journal"
+'
+check 'a request for it is refused, saying what it is and what gives it back' '
+	for command in cancel cutover; do
+		exits 2 palletjack $command --vm vm-00001 n.yaml 2>err; cat err
+		grep -q "no entry for vm .vm-00001. any more, so no run would honour that: $off rollback n.yaml --vm vm-00001" err
+		exits 2 palletjack $command --vm vm-00009 n.yaml 2>err; cat err
+		grep -q "has no vm .vm-00009.$" err
+	done
+	test ! -e "$state/vm-00001/requests" || test -z "$(ls "$state/vm-00001/requests")"
 '
 check 'nobody is given back unasked; --vm does it from the records' '
 	exits 6 palletjack rollback n.yaml 2>err; cat err
