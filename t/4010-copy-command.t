@@ -233,6 +233,26 @@ check 'and nothing of it is claimed' '
 	palletjack copy -o json --ledger l.lazy even "$(uri lazy)" >out &&
 	cat out && test "$(got skipped)" -eq 0 && cmp even lazy.raw
 '
+if test -e "$fault"; then
+	check_exit 143 'nor is a file waited for longer, whose sync does not end' '
+		env LD_PRELOAD="$fault" ASAN_OPTIONS=verify_asan_link_order=0 \
+			FAULT_OPS=fsync FAULT_FILE=stuck.raw FAULT_WHEN=hang \
+			FAULT_LOG="$PWD/syncs" palletjack copy --quiet \
+			--checkpoint 1Mi --ledger l.stuck src stuck.raw 2>err &
+		pid=$!
+		within 30 test -s syncs
+		kill -TERM $pid
+		within 60 test_is_gone $pid
+		wait $pid
+	'
+	check 'which is said, and nothing is lost by it' '
+		cat err; grep -q "the last checkpoint took too long" err &&
+		palletjack copy -o json --ledger l.stuck src stuck.raw >out &&
+		cmp src stuck.raw && test "$(got skipped)" -eq 0
+	'
+else
+	skip "$fault is not built" 'a file whose sync does not end'
+fi
 check 'killed, it does again what no checkpoint covered, and says how much' '
 	palletjack copy --quiet --ledger l.kill "$(uri trickle)" kill.raw &
 	pid=$!

@@ -115,6 +115,11 @@ attach src -r
 check 'a device as source' '
 	palletjack copy --ledger l4 '"$dev"' from.raw && same from.raw
 '
+check 'to a server, too' '
+	truncate -s 33554432 served.raw
+	nbdkit -U - file "$PWD/served.raw" --run "palletjack copy '"$dev"' \"\$uri\"" &&
+	same served.raw
+'
 check 'a device onto itself' '
 	exits 2 palletjack copy '"$dev $dev"' 2>err; cat err
 	grep -q "are the same device" err

@@ -246,6 +246,25 @@ else
 	skip 'only root can mount a file system' 'a file system that fills up'
 fi
 
+if test "$(id -u)" -eq 0; then
+	mkdir plain && mount -t ramfs none plain 2>/dev/null && at_end "umount $PWD/plain"
+fi
+if mountpoint -q plain 2>/dev/null; then
+	check 'a file system with no O_DIRECT, no holes and no way to zero' '
+		refute dd if=/dev/zero of=plain/try bs=4096 count=1 oflag=direct status=none &&
+		refute fallocate -p -o 0 -l 4096 plain/try &&
+		copies src plain/over.raw && head -c $size /dev/urandom >plain/over.raw &&
+		copies src plain/over.raw && cmp src plain/over.raw && cp src plain/src &&
+		copies --ledger plain/l plain/src plain/d2.raw && cat out && cmp src plain/d2.raw &&
+		printf changed | dd of=plain/src bs=1 seek=5000 conv=notrunc status=none &&
+		copies --compare --ledger plain/l plain/src plain/d2.raw &&
+		cmp plain/src plain/d2.raw && test "$(got written)" -eq 1048576 &&
+		"$says" plain/l plain/d2.raw plain/src
+	'
+else
+	skip 'only root can mount a file system' 'a file system with no O_DIRECT'
+fi
+
 # Ledgers.
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 rounds=$(rounds 20)

@@ -16,7 +16,8 @@
  *   FAULT_MATCH the first write that holds that text
  *   FAULT_WHEN  before: killed, and nothing of it was done; torn: half of the
  *               write was; after: all of it, but nobody hears of it; stop:
- *               stopped (SIGSTOP) before it; or the name of an error it fails
+ *               stopped (SIGSTOP) before it; hang: it never ends, and its
+ *               thread with it; or the name of an error it fails
  *               with: EIO, ENOSPC, EAGAIN, EROFS, EOPNOTSUPP
  *   FAULT_LOG   a file that gets a line for each operation that counts, with
  *               its file, or its length if it is an NBD request
@@ -43,6 +44,7 @@ enum outcome {
 	OUTCOME_TORN,
 	OUTCOME_AFTER,
 	OUTCOME_STOP,
+	OUTCOME_HANG,
 	OUTCOME_FAIL
 };
 
@@ -126,6 +128,7 @@ outcome_of(const char *when)
 	    {"EOPNOTSUPP", OUTCOME_FAIL, EOPNOTSUPP},
 	    {"EROFS", OUTCOME_FAIL, EROFS},
 	    {"stop", OUTCOME_STOP, 0},
+	    {"hang", OUTCOME_HANG, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -217,6 +220,8 @@ goes_on(enum outcome fate)
 		die();
 	if (fate == OUTCOME_STOP)
 		raise(SIGSTOP);
+	while (fate == OUTCOME_HANG)
+		pause();
 	return fate != OUTCOME_FAIL;
 }
 
