@@ -66,24 +66,6 @@ static const struct {
     {VIR_ERR_AGENT_UNRESPONSIVE, ERR_RETRY, ""},
 };
 
-/* The daemon's socket: not there, nobody behind it, or not for us. */
-static const char *
-next_for_errno(int sys, enum err_class *class)
-{
-	switch (sys) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return "; is its libvirtd running? For a session start it with "
-		       "'libvirtd --daemon'";
-	case EACCES:
-	case EPERM:
-		*class = ERR_USER;
-		return "; is palletjack's user in the group libvirt?";
-	default:
-		return "";
-	}
-}
-
 static int __attribute__((format(printf, 2, 3)))
 virt_err(struct err *err, const char *fmt, ...)
 {
@@ -99,12 +81,33 @@ virt_err(struct err *err, const char *fmt, ...)
 			class = known[i].class;
 			next = known[i].next;
 		}
-	if (e && e->code == VIR_ERR_SYSTEM_ERROR)
-		next = next_for_errno(e->int1, &class);
 	va_start(ap, fmt);
 	what = mem_vprintf(fmt, ap);
 	va_end(ap);
 	return err_set(err, class, "%s: libvirt says: %s%s", what, text, next);
+}
+
+/* The daemon's socket: not there, nobody behind it, or not for us. */
+static int
+connect_err(struct err *err, const char *uri)
+{
+	const virError *e = virGetLastError();
+	int sys = e && e->code == VIR_ERR_SYSTEM_ERROR ? e->int1 : 0;
+	struct err said;
+
+	(void)virt_err(&said, "connecting to '%s'", uri);
+	*err = said;
+	if (sys == ENOENT || sys == ECONNREFUSED)
+		return err_set(err, ERR_RETRY,
+			       "%.800s; is its libvirtd running? For a "
+			       "session start it with 'libvirtd --daemon'",
+			       said.text);
+	if (sys == EACCES || sys == EPERM)
+		return err_set(err, ERR_USER,
+			       "%.800s; is palletjack's user in the group "
+			       "libvirt?",
+			       said.text);
+	return -1;
 }
 
 /* --- connections -------------------------------------------------------- */
@@ -159,7 +162,7 @@ open_it(void *arg)
 
 	o->conn = virConnectOpenAuth(o->uri, &auth, 0);
 	if (!o->conn)
-		(void)virt_err(&o->err, "connecting to '%s'", o->uri);
+		(void)connect_err(&o->err, o->uri);
 	return o;
 }
 

@@ -219,11 +219,13 @@ look_at(struct look *l, struct virt_domain *d, const struct domain_disk *from,
 		return -1;
 	path = from->path ? from->path : l->volume.path;
 	name_storage(l, path);
+	if (l->host->is_local && read_layers(l, path, from->format, err) < 0)
+		return -1;
 	if (virt_domain_size(d, from->target, &l->disk->capacity_bytes,
 			     &l->disk->allocated_bytes, err) < 0)
 		return -1;
 	if (l->host->is_local)
-		return read_layers(l, path, from->format, err);
+		return 0;
 	add_volume_times(l);
 	return err_set(err, ERR_FAIL,
 		       "'%s' is on '%s', and is not read from here; run "
