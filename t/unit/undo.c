@@ -2,6 +2,7 @@
 /* Tests of the compensations: the source is given back as it was, and never
  * beside its target. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -50,11 +51,66 @@ static const struct source_ops switched = {.type = "switched",
 					   .power_off = power_off,
 					   .power_on = power_on};
 
+/* One that starts by itself, and notes in which order that is changed. */
+static bool autostart, fence_fails;
+static char order[200];
+
+static void
+note(const char *what, int how)
+{
+	size_t n = strlen(order);
+
+	snprintf(order + n, sizeof(order) - n, "%s%d%s ", what, how,
+		 source_power == POWER_STATE_ON ? "+" : "");
+}
+
+static int
+settings(const struct endpoint *ep, const struct inv_vm *of, json_t **ret,
+	 struct err *e)
+{
+	(void)ep, (void)of, (void)e;
+	*ret = json_pack("{s:b}", "autostart", autostart);
+	return 0;
+}
+
+static int
+fence(const struct endpoint *ep, const struct inv_vm *of, enum fence how,
+      const json_t *was, struct err *e)
+{
+	(void)ep, (void)of;
+	if (!was)
+		return err_set(e, ERR_BUG, "nobody wrote down how it was");
+	autostart = false;
+	note("fence", (int)how);
+	if (fence_fails && how != FENCE_NONE)
+		return err_set(e, ERR_RETRY, "not now");
+	return 0;
+}
+
+static int
+unfence(const struct endpoint *ep, const struct inv_vm *of, enum fence how,
+	const json_t *was, struct err *e)
+{
+	(void)ep, (void)of, (void)e;
+	autostart = json_is_true(json_object_get(was, "autostart"));
+	note("unfence", (int)how);
+	return 0;
+}
+
+static const struct source_ops fenced = {.type = "fenced",
+					 .power_state = power_state,
+					 .power_off = power_off,
+					 .power_on = power_on,
+					 .settings = settings,
+					 .fence = fence,
+					 .unfence = unfence};
+static const struct source_ops *the_source = &switched;
+
 const struct source_ops *
 source_find(const char *type)
 {
 	(void)type;
-	return &switched;
+	return the_source;
 }
 
 static enum handover
@@ -195,6 +251,37 @@ test_foreign(void)
 	is_int(mark(), HANDOVER_NONE, "it is as it was");
 }
 
+/* What it was like is known before it is changed; autostart goes before the
+ * stop, the fence comes after it; and back. */
+static void
+test_fence(void)
+{
+	json_t *facts = NULL;
+	bool done = false;
+
+	the_source = &fenced;
+	fresh_vm();
+	policy.cutover.fence = FENCE_RENAME;
+	source_power = POWER_STATE_ON;
+	autostart = fence_fails = true;
+	is_int(run_stage(&stage_cutover), -1, "fenced, but for the last of it");
+	is_str(order, "fence0+ fence1 ",
+	       "autostart while it runs, the rest off");
+	fence_fails = false;
+	is_int(stage_cutover.probe(&work, &done, &facts, &err), 0, "look");
+	ok(!done, "off is not done");
+	policy.cutover.fence = FENCE_NONE;
+	*order = '\0';
+	is_int(run_stage(&stage_cutover), 0, "again, with another policy");
+	is_str(order, "fence0 fence1 ", "what was begun is finished");
+	*order = '\0';
+	is_int(run_stage(stage_cutover.undo), 0, "undo cutover");
+	is_str(order, "unfence1 ", "undone before it is switched on");
+	ok(autostart && source_power == POWER_STATE_ON,
+	   "it runs, and starts by itself: known from the first attempt");
+	the_source = &switched;
+}
+
 int
 main(void)
 {
@@ -208,6 +295,7 @@ main(void)
 	test_handed_over();
 	test_target_runs();
 	test_foreign();
+	test_fence();
 	forget_vm();
 	return tap_done();
 }
