@@ -59,14 +59,14 @@ add_step(struct graph *g, const struct view *view, const struct stage *stage,
 	wait_for_stage(g, s, before);
 }
 
-/* The source's epoch is looked at once for all steps. */
+/* What most of them depend on is made once. */
 static void
 add_fingerprints(struct graph *g, const struct view *view)
 {
-	CLEANUP(mem_freep) char *epoch = stages_epoch(view);
+	CLEANUP(json_decrefp) json_t *replica = stages_replica(view);
 	struct view seen = *view;
 
-	seen.epoch = epoch;
+	seen.replica = replica;
 	for (size_t i = 0; i < g->nsteps; i++) {
 		json_t *inputs = inputs_of(&g->steps[i], &seen);
 

@@ -15,10 +15,12 @@ inputs_set(json_t *ret, const char *name, const char *value)
 	json_object_set_new(ret, name, json_string(value ? value : ""));
 }
 
+#define SOURCE_DISK "source disk "
+
 static void
 add_disk(const struct inv_disk *disk, const struct volume *volume, json_t *ret)
 {
-	CLEANUP(mem_freep) char *name = mem_printf("source disk %s", disk->id);
+	CLEANUP(mem_freep) char *name = mem_printf(SOURCE_DISK "%s", disk->id);
 
 	json_object_set_new(
 	    ret, name,
@@ -39,43 +41,62 @@ inputs_epoch_at(const struct view *v, const char *now)
 char *
 stages_epoch(const struct view *v)
 {
-	if (v->epoch)
-		return mem_strdup(v->epoch);
 	if (fake_is(v->plan->source->type))
 		return fake_epoch(v);
 	return mem_strdup(inputs_epoch_at(v, v->vm->epoch));
 }
 
-static void
-add_disks(const struct view *v, const struct inv_disk *disk, json_t *ret)
+json_t *
+stages_replica(const struct view *v)
 {
+	CLEANUP(mem_freep) char *epoch = stages_epoch(v);
 	CLEANUP(place_done) struct place p = {0};
+	json_t *replica = json_object();
 	struct err ignored;
 
 	/* a fake target has no volumes */
 	(void)place_open(v, &p, &ignored);
-	json_object_set_new(ret, "format version", json_integer(INPUTS_FORMAT));
-	inputs_set(ret, "source vm", v->vm->id);
+	json_object_set_new(replica, "format version",
+			    json_integer(INPUTS_FORMAT));
+	inputs_set(replica, "source vm", v->vm->id);
+	inputs_set(replica, INPUTS_EPOCH, epoch);
 	for (size_t i = 0; i < v->vm->ndisks; i++)
-		if (!disk || disk == &v->vm->disks[i])
-			add_disk(&v->vm->disks[i],
-				 p.volumes ? &p.volumes[i] : NULL, ret);
+		add_disk(&v->vm->disks[i], p.volumes ? &p.volumes[i] : NULL,
+			 replica);
+	return replica;
+}
+
+static bool
+is_other_disk(const char *name, const struct inv_disk *disk)
+{
+	size_t len = strlen(SOURCE_DISK);
+
+	return strncmp(name, SOURCE_DISK, len) == 0 &&
+	       strcmp(name + len, disk->id) != 0;
 }
 
 void
 inputs_replica(const struct view *v, const struct inv_disk *disk, json_t *ret)
 {
-	CLEANUP(mem_freep) char *epoch = stages_epoch(v);
+	json_t *replica =
+	    v->replica ? json_incref((json_t *)v->replica) : stages_replica(v);
+	const char *name;
+	json_t *value;
 
-	add_disks(v, disk, ret);
-	inputs_set(ret, INPUTS_EPOCH, epoch);
+	json_object_foreach(replica, name, value)
+	{
+		if (!disk || !is_other_disk(name, disk))
+			json_object_set(ret, name, value);
+	}
+	json_decref(replica);
 }
 
 void
 inputs_generation(const struct view *v, const struct inv_disk *disk,
 		  json_t *ret)
 {
-	add_disks(v, disk, ret);
+	inputs_replica(v, disk, ret);
+	json_object_del(ret, INPUTS_EPOCH);
 	json_object_set_new(ret, INPUTS_ROUND, json_integer(v->round));
 }
 

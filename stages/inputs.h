@@ -12,8 +12,8 @@
 /* The disks and volumes alone, and which generation it is done for. */
 void inputs_generation(const struct view *v, const struct inv_disk *disk,
 		       json_t *ret);
-/* What the replica of `disk` (NULL: of all disks) depends on, and nothing
- * else: identity, size, target volume, data format, source epoch.  Every
+/* Of stages_replica what matters to `disk` (NULL: to all disks): identity,
+ * size, target volume, data format, source epoch, and nothing else.  Every
  * stage from cutover on includes it. */
 void inputs_replica(const struct view *v, const struct inv_disk *disk,
 		    json_t *ret);

@@ -55,8 +55,8 @@ struct view {
 	 * the source: stopping it is no new stretch of its life.  NULL: it was
 	 * not cut over. */
 	const char *epoch_before, *epoch_left;
-	/* Its epoch now, for who has looked already; NULL: to be looked at. */
-	const char *epoch;
+	/* stages_replica of it, where many stages want that; or NULL. */
+	const json_t *replica;
 };
 
 /* One step being carried out, seen from inside its child. */
@@ -203,6 +203,9 @@ void bandwidth_free(struct bandwidth *b); /* NULL is fine */
 
 /* What stretch of the source's life it is now; caller frees. */
 char *stages_epoch(const struct view *v);
+
+/* What the replicas of all its disks depend on, by name; new reference. */
+json_t *stages_replica(const struct view *v);
 
 /* What every step looks at before it is begun: the hand-over mark and claim
  * when it writes disks, the source's epoch when it watches that. */
