@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "batch_claims.h"
 #include "batch_schedule.h"
@@ -24,61 +25,54 @@ is_one_of(const char *digest, const char *const *given)
 /* No text holds a zero byte: what is joined by them is joined in one way
  * only. */
 static void
-add_text(struct digest *d, const char *text)
+add_text(struct buf *b, const char *text)
 {
-	digest_add(d, text, strlen(text) + 1);
+	buf_add(b, text, strlen(text) + 1);
 }
 
 /* The attempts so far make two times the same work two pieces of work: what
  * was accepted once is not accepted the next time. */
 static void
-add_step(struct digest *d, const struct batch_vm *v, const struct scheduled *s)
+add_step(struct buf *b, const struct batch_vm *v, const struct scheduled *s)
 {
 	const struct step_history *past =
 	    history_past(v->run.state->history, s->step->id);
 	char attempts[16];
 
 	snprintf(attempts, sizeof(attempts), "%d", past ? past->attempts : 0);
-	add_text(d, s->step->id);
-	add_text(d, decision_name(s->decision));
-	add_text(d, s->step->fingerprint);
-	add_text(d, attempts);
-}
-
-static void
-keep_digest(struct digest *d, char ret[DIGEST_HEX_SIZE])
-{
-	CLEANUP(mem_freep) char *hex = digest_end(d);
-
-	memcpy(ret, hex, DIGEST_HEX_SIZE);
+	add_text(b, s->step->id);
+	add_text(b, decision_name(s->decision));
+	add_text(b, s->step->fingerprint);
+	add_text(b, attempts);
 }
 
 static void
 add_vm_digest(struct batch_vm *v)
 {
 	const struct schedule *s = v->run.schedule;
-	struct digest *d = digest_new("sha256");
+	CLEANUP(buf_done) struct buf text = {0};
 
-	add_text(d, "vm");
-	add_text(d, v->run.pvm->key);
-	add_text(d, v->run.view.vm->id);
-	add_text(d, v->run.view.shape->name);
+	add_text(&text, "vm");
+	add_text(&text, v->run.pvm->key);
+	add_text(&text, v->run.view.vm->id);
+	add_text(&text, v->run.view.shape->name);
 	if (batch_claim_bars(v))
-		add_text(d, json_string_value(json_object_get(v->claim, "id")));
+		add_text(&text,
+			 json_string_value(json_object_get(v->claim, "id")));
 	for (size_t i = 0; i < s->nsteps; i++)
 		if (scheduled_is_todo(&s->steps[i]))
-			add_step(d, v, &s->steps[i]);
-	keep_digest(d, v->digest);
+			add_step(&text, v, &s->steps[i]);
+	digest_bytes(text.data, text.len, v->digest);
 }
 
 static void
 add_digests(struct batch *b)
 {
-	struct digest *all = digest_new("sha256");
+	CLEANUP(buf_done) struct buf all = {0};
 
-	add_text(all, "plan");
-	add_text(all, b->plan->o.namespace);
-	add_text(all, b->plan->o.name);
+	add_text(&all, "plan");
+	add_text(&all, b->plan->o.namespace);
+	add_text(&all, b->plan->o.name);
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
@@ -86,9 +80,9 @@ add_digests(struct batch *b)
 		    v->run.aim != AIM_RUN)
 			continue;
 		add_vm_digest(v);
-		add_text(all, v->digest);
+		add_text(&all, v->digest);
 	}
-	keep_digest(all, b->digest);
+	digest_bytes(all.data, all.len, b->digest);
 }
 
 static bool
