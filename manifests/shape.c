@@ -135,13 +135,13 @@ derive_mac(struct arena *arena, const struct plan *plan,
 	char *text = mem_printf("mac %s/%s %s %zu", plan->o.namespace,
 				plan->o.name, vm->id, nic);
 	char hex[DIGEST_HEX_SIZE];
-	unsigned b[6];
+	char first[3] = "";
 
 	digest_bytes(text, strlen(text), hex);
-	for (size_t i = 0; i < 6; i++)
-		sscanf(hex + 2 * i, "%2x", &b[i]);
-	return arena_printf(arena, "%02x:%02x:%02x:%02x:%02x:%02x",
-			    (b[0] & 0x7c) | 0x02, b[1], b[2], b[3], b[4], b[5]);
+	memcpy(first, hex, 2);
+	return arena_printf(arena, "%02lx:%.2s:%.2s:%.2s:%.2s:%.2s",
+			    (strtoul(first, NULL, 16) & 0x7c) | 0x02, hex + 2,
+			    hex + 4, hex + 6, hex + 8, hex + 10);
 }
 
 static void
