@@ -186,47 +186,56 @@ check_binding(const struct batch_vm *v, const struct inv_vm *vm,
 		       h->source_id, vm->id, v->run.state->dir);
 }
 
-/* The first finding that keeps the vm back, as an error.  `plan` is how
- * findings name the plan, or NULL when they are all about it. */
-static int
-check_findings(const struct findings *f, const char *plan,
-	       const struct plan_vm *pvm, struct err *err)
+/* What keeps vms back: the first finding by vm, "" for all of them.  `plan` is
+ * how findings name the plan, or NULL when they are all about it. */
+static void
+add_blocking(struct strmap *blocking, const struct findings *f,
+	     const char *plan)
 {
 	for (size_t i = 0; i < f->n; i++) {
-		const struct finding *one = &f->v[i];
+		struct finding *one = &f->v[i];
 
-		if (!finding_blocks(one) ||
-		    (plan && (!one->vm || !one->object ||
-			      strcmp(one->object, plan) != 0)) ||
-		    (one->vm && strcmp(one->vm, pvm->key) != 0))
-			continue;
-		return err_set(err, ERR_NOT_READY, "%s: %s", one->type,
-			       one->message);
+		if (finding_blocks(one) &&
+		    (!plan || (one->vm && one->object &&
+			       strcmp(one->object, plan) == 0)))
+			strmap_add(blocking, one->vm ? one->vm : "", one);
 	}
-	return 0;
 }
 
-static int
-check_all_findings(const struct batch *b, const struct batch_vm *v,
-		   const struct batch_opts *opts, struct err *err)
+static void
+find_blocking(const struct batch *b, const struct batch_opts *opts,
+	      struct strmap *ret)
 {
 	CLEANUP(mem_freep)
 	char *plan =
 	    mem_printf("Plan %s/%s", b->plan->o.namespace, b->plan->o.name);
 
-	if (opts->read && check_findings(opts->read, plan, v->run.pvm, err) < 0)
-		return -1;
-	return check_findings(&b->findings, NULL, v->run.pvm, err);
+	if (opts->read)
+		add_blocking(ret, opts->read, plan);
+	add_blocking(ret, &b->findings, NULL);
+}
+
+static int
+check_findings(const struct strmap *blocking, const struct batch_vm *v,
+	       struct err *err)
+{
+	const struct finding *f = strmap_get(blocking, v->run.pvm->key);
+
+	if (!f)
+		f = strmap_get(blocking, "");
+	if (!f)
+		return 0;
+	return err_set(err, ERR_NOT_READY, "%s: %s", f->type, f->message);
 }
 
 static int
 settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
-       struct err *err)
+       const struct strmap *blocking, struct err *err)
 {
 	const struct inv_vm *vm;
 	bool ambiguous;
 
-	if (check_all_findings(b, v, opts, err) < 0)
+	if (check_findings(blocking, v, err) < 0)
 		return -1;
 	vm = inventory_find(b->inventory, &v->run.pvm->ref, &ambiguous);
 	if (!vm)
@@ -351,13 +360,15 @@ drop_findings_of_finished(struct batch *b)
 static void
 settle_all(struct batch *b, const struct batch_opts *opts)
 {
+	CLEANUP(strmap_done) struct strmap blocking = {0};
 	struct err err;
 
+	find_blocking(b, opts, &blocking);
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
 		if (batch_is_to_move(v) && !batch_is_handed_over(v) &&
-		    settle(b, v, opts, &err) < 0)
+		    settle(b, v, opts, &blocking, &err) < 0)
 			keep_back(v, &err);
 	}
 }
@@ -396,13 +407,15 @@ settle_offline(struct batch *b)
 static void
 settle_handed_over(struct batch *b, const struct batch_opts *opts)
 {
+	CLEANUP(strmap_done) struct strmap blocking = {0};
 	struct err err;
 
+	find_blocking(b, opts, &blocking);
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
 		if (batch_is_handed_over(v) &&
-		    (check_all_findings(b, v, opts, &err) < 0 ||
+		    (check_findings(&blocking, v, &err) < 0 ||
 		     batch_check_schedule(v, &err) < 0))
 			keep_back(v, &err);
 	}

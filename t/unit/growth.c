@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plan of as many vms as the argument says (10), from YAML to what a run
- * would do, in one process: t/0004-growth.t counts its instructions. */
+ * would do, in one process: t/0004-growth.t counts its instructions.  With a
+ * second argument something speaks against each of them. */
 #include "batch.h"
 
 #include <stdio.h>
@@ -63,7 +64,7 @@ static const char head[] =
     "metadata: {name: maps, namespace: t}\n"
     "spec:\n"
     "  provider: {source: {name: source}, destination: {name: target}}\n"
-    "  map: [{source: {name: fake}, destination: {storageClass: fake}}]\n"
+    "  map: [{source: {name: %s}, destination: {storageClass: fake}}]\n"
     "---\n";
 
 static const char plan_head[] =
@@ -103,13 +104,14 @@ add_migrations(struct buf *text, unsigned nvms)
 }
 
 static char *
-write_manifest(unsigned nvms)
+write_manifest(unsigned nvms, bool refused)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	char *path = fs_path(tap_dir(), "m.yaml");
 	struct err err;
 
-	buf_adds(&text, head);
+	/* a disk without a place */
+	buf_printf(&text, head, refused ? "none" : "fake");
 	buf_printf(&text,
 		   "apiVersion: palletjack.io/v1alpha1\n"
 		   "kind: Endpoint\n"
@@ -149,7 +151,8 @@ int
 main(int argc, char **argv)
 {
 	unsigned nvms = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 10;
-	CLEANUP(mem_freep) char *path = write_manifest(nvms);
+	bool refused = argc > 2;
+	CLEANUP(mem_freep) char *path = write_manifest(nvms, refused);
 	const char *const paths[] = {path};
 	struct findings found = {.arena = arena_new()};
 	struct batch_opts opts = {.root = tap_dir(), .read = &found};
@@ -164,9 +167,10 @@ main(int argc, char **argv)
 	       "the manifest can be read")) {
 		is_int(batch_open(m, plan, &opts, &b, &err), 0, "and planned");
 		is_int(batch_check(b, false, &err), 0, "and checked");
-		is_int((long long)count_ready(b), nvms, "every vm is ready");
-		is_int((long long)b->findings.n, 0,
-		       "nothing speaks against it");
+		is_int((long long)count_ready(b), refused ? 0 : nvms,
+		       "every vm is ready, or none");
+		ok(refused ? b->findings.n >= nvms : b->findings.n == 0,
+		   "and so much speaks against it");
 	}
 	batch_free(b);
 	manifest_free(m);
