@@ -67,7 +67,8 @@ remember_settings(struct work *w, const struct source_ops *ops, struct err *err)
 
 	if (!ops->fence || work_recorded(w, WAS))
 		return 0;
-	if (ops->settings(w->view->plan->source, w->view->vm, &was, err) < 0)
+	if (ops->settings(w->view->plan->source, w->view->vm, fence_of(w), &was,
+			  err) < 0)
 		return err_wrap(err, "asking how the source is started");
 	return work_record(w, WAS, was, err);
 }
