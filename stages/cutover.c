@@ -190,6 +190,9 @@ cutover_probe(struct work *w, bool *ret_done, json_t **ret_facts,
 	*ret_done = ours && now == POWER_STATE_OFF;
 	if (!*ret_done)
 		return 0;
+	/* one that was off before may have been killed before that */
+	if (p.ops->note_power(&p.vm, json_string_value(was), err) < 0)
+		return -1;
 	return tell_cutover(w, ops, json_string_value(was), ret_facts, err);
 }
 
