@@ -33,7 +33,7 @@ BEGIN {
 	home("^libnbd\\.h$", "^(runner/io/nbd\\.c$|stages/copy/)")
 	home("^openssl/", "^(manifests/digest\\.c$|runner/io/|stages/copy/)")
 	home("^(lua|lauxlib|lualib|luaconf)\\.h$", "^lua/")
-	home("^xxhash\\.h$", "^stages/copy/")
+	home("^(xxhash|xxh_x86dispatch)\\.h$", "^stages/copy/")
 	home("^jansson\\.h$", ".")
 	home("^(sys|linux|arpa|net|netinet)/", ".")
 	libc = "assert byteswap ctype dirent endian errno fcntl fnmatch getopt" \

@@ -5,6 +5,9 @@
 #include <openssl/evp.h>
 #include <string.h>
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* what this processor has, not what all have */
+#endif
 
 #include "stages/copy/bytes.h"
 #include "stages/copy/zero.h"
