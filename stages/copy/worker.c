@@ -207,12 +207,17 @@ worker_buffer(struct slot *s)
 	return s->buf;
 }
 
+/* What was in the buffer that was used last is still in the processor's
+ * cache: so that one is the next, when none is in use. */
 static void
 begin_read(struct worker *w, size_t i)
 {
-	struct slot *s = slot_of(w, w->nbegun++);
 	uint64_t block = w->first + i;
+	struct slot *s;
 
+	if (w->nwritten == w->nbegun)
+		w->nbegun = w->nread = w->nwritten = 0;
+	s = slot_of(w, w->nbegun++);
 	s->i = i;
 	s->is_settled = true;
 	input_begin(&w->source, &s->read, worker_buffer(s),
