@@ -66,7 +66,9 @@ ten_at_once() {
 	make_disk ten.disk 128 64
 	pairs "$rounds" one ten
 	pair 'a disk of 1280 MiB' one
+	speed one 1280
 	pair_ratio 'ten disks of 128 MiB at once' ten one 'at most 1'
+	speed ten 1280
 	rm -f ./*.disk
 	before_run
 }
