@@ -135,7 +135,7 @@ state_concerns(const struct virt_state *s, struct findings *f)
 			     "not shut down; resume it before the cutover");
 	if (s->nsnapshots)
 		findings_add(f, FINDING_INFORMATION, "SnapshotDetected",
-			     "its %d snapshots stay behind; the disks are "
+			     "its snapshots (%d) stay behind; the disks are "
 			     "moved as they are now",
 			     s->nsnapshots);
 }
