@@ -41,8 +41,9 @@ B ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 # bottom layer first: the list shows the direction of the includes
 ROOMS = runner/base runner/io manifests lua stages/copy stages/source \
 	stages/target stages runner
-WITH_LIBVIRT = runner/io/libvirt.c $(addprefix stages/source/,libvirt.c \
-	libvirt_disk.c libvirt_power.c)
+WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c) \
+	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_power.c \
+	libvirt_warm.c)
 SRC = $(filter-out $(if $(filter yes,$(LIBVIRT)),,$(WITH_LIBVIRT)), \
 	$(wildcard $(addsuffix /*.c,$(ROOMS))))
 OBJ = $(SRC:%.c=$(B)/%.o)

@@ -20,11 +20,12 @@ void
 vm_warm_next(const struct run *r, const struct vm_run *vm,
 	     struct warm_next *ret)
 {
+	struct warm_run run = {r->begun_ms, r->opts->wait_until_ms,
+			       clock_wall_ms()};
 	struct warm_past past;
 
 	warm_past_of(vm->state->history, &past);
-	warm_next_of(r->opts->plan->policy, &past, &vm->due, clock_wall_ms(),
-		     r->begun_ms, ret);
+	warm_next_of(r->opts->plan->policy, &past, &vm->due, &run, ret);
 	/* once it is off there is nothing more to copy while it runs */
 	if (vm->view.vm->power == POWER_STATE_OFF && ret->move == WARM_COPY)
 		ret->move = due_waits(&vm->due) ? WARM_REST : WARM_CUT_OVER;

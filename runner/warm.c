@@ -45,26 +45,29 @@ warm_past_of(const struct history *h, struct warm_past *ret)
 
 void
 warm_next_of(const struct run_policy *policy, const struct warm_past *past,
-	     const struct due *due, int64_t now_ms, int64_t at_once_ms,
+	     const struct due *due, const struct warm_run *run,
 	     struct warm_next *ret)
 {
-	int64_t cutover = due->cutover_ms ? due->cutover_ms : at_once_ms;
+	int64_t cutover = due->cutover_ms ? due->cutover_ms : run->run_ms;
 	int most = policy->precopy.max_generations;
-	bool full = most > 0 && past->round >= (unsigned)most;
+	bool begun = past->begun_ms >= run->run_ms;
+	bool ended = past->ended_ms >= run->run_ms;
 
-	*ret = (struct warm_next){.move = WARM_COPY, .copy_ms = now_ms};
+	*ret = (struct warm_next){.move = WARM_COPY, .copy_ms = run->now_ms};
 	if (!past->whole)
 		return;
 	ret->copy_ms = past->ended_ms + policy->precopy.interval_ms;
-	if (cutover <= now_ms) {
+	if (cutover <= run->now_ms) {
 		/* what is copied with the source off shall be little */
-		if (past->begun_ms >= cutover && ret->copy_ms > now_ms)
+		if (past->begun_ms >= cutover &&
+		    (begun || ret->copy_ms > run->now_ms))
 			ret->move = WARM_CUT_OVER;
 		return;
 	}
-	if (full)
+	if (most > 0 && past->round >= (unsigned)most)
 		ret->copy_ms = DUE_NEVER;
-	if (ret->copy_ms <= now_ms)
+	if (ret->copy_ms <= run->now_ms &&
+	    (!ended || run->now_ms < run->stay_ms))
 		return;
 	ret->move = WARM_REST;
 	ret->until_ms = ret->copy_ms < cutover ? ret->copy_ms : cutover;
@@ -75,6 +78,7 @@ warm_round(const struct plan *plan, const struct plan_vm *pvm,
 	   const struct inv_vm *vm, const struct history *h,
 	   const struct standing *standing, int64_t now_ms)
 {
+	struct warm_run run = {now_ms, 0, now_ms};
 	struct warm_past past;
 	struct warm_next next;
 	struct due due;
@@ -85,7 +89,7 @@ warm_round(const struct plan *plan, const struct plan_vm *pvm,
 	if (history_is_cut_over(h) || vm->power == POWER_STATE_OFF)
 		return past.round;
 	due_of(plan, pvm, vm, h, standing, &due);
-	warm_next_of(plan->policy, &past, &due, now_ms, now_ms, &next);
+	warm_next_of(plan->policy, &past, &due, &run, &next);
 	return past.round +
 	       (past.round == 0 || (past.whole && next.move == WARM_COPY));
 }

@@ -32,10 +32,14 @@ struct warm_next {
 	int64_t copy_ms;  /* when the next generation is due; DUE_NEVER */
 };
 
-/* `at_once_ms` is since when a cutover that is due at once is: the run's
- * begin. */
+/* A run, begun at `run_ms`, takes one generation that is due by its interval,
+ * or finishes one, unless it stays for more until `stay_ms`; what it has begun
+ * itself is not old when its cutover comes. */
+struct warm_run {
+	int64_t run_ms, stay_ms, now_ms; /* wall */
+};
 void warm_next_of(const struct run_policy *policy, const struct warm_past *past,
-		  const struct due *due, int64_t now_ms, int64_t at_once_ms,
+		  const struct due *due, const struct warm_run *run,
 		  struct warm_next *ret);
 
 /* The generation that a vm is at now, for its view: 0 when it is not copied

@@ -31,11 +31,11 @@ ask_changes(struct work *w, struct copying *c, struct err *err)
 	struct precopy_point last;
 
 	c->warm = w->view->round > 0;
-	if (!c->warm || !precopy_applied(w, &last) || !ops->changes)
+	if (!c->warm || !precopy_applied(w, &last) || !ops->warm)
 		return 0;
 	c->since = last.number;
-	if (ops->changes(ep, w->view->vm, w->disk, last.name, &opts,
-			 &c->changes, err) < 0)
+	if (ops->warm->changes(ep, w->view->vm, w->disk, last.name, &opts,
+			       &c->changes, err) < 0)
 		return err_wrap(err, "asking what changed on '%s'",
 				w->disk->name);
 	return 0;

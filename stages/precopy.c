@@ -101,7 +101,14 @@ precopy_next_number(const struct work *w)
 	return most + 1;
 }
 
-/* Named after this state directory, so that nobody else's is taken for it. */
+/* After this state directory, so that nobody else's is taken for ours. */
+static void
+name_point(const struct work *w, uint32_t number, char ret[POINT_NAME_SIZE])
+{
+	snprintf(ret, POINT_NAME_SIZE, "palletjack-%.8s-%u",
+		 w->view->state_uuid, number);
+}
+
 int
 precopy_choose(struct work *w, struct precopy_point *ret, struct err *err)
 {
@@ -116,8 +123,7 @@ precopy_choose(struct work *w, struct precopy_point *ret, struct err *err)
 	*ret = (struct precopy_point){.number = number,
 				      .since_number = applied.number,
 				      .at_ms = clock_wall_ms()};
-	snprintf(ret->name, sizeof(ret->name), "palletjack-%.8s-%u",
-		 w->view->state_uuid, number);
+	name_point(w, number, ret->name);
 	memcpy(ret->since, applied.name, sizeof(ret->since));
 	record = precopy_facts(ret);
 	json_object_set_new(record, INPUTS_ROUND, json_integer(w->view->round));
@@ -235,8 +241,8 @@ make_point(struct work *w, struct precopy_point *ret, struct err *err)
 	if (precopy_choose(w, ret, err) < 0)
 		return -1;
 	made.since = ret->since[0] ? ret->since : NULL;
-	if (source_of(w)->freeze(w->view->plan->source, w->view->vm, &made,
-				 w->view->state_dir, err) < 0)
+	if (source_of(w)->warm->freeze(w->view->plan->source, w->view->vm,
+				       &made, err) < 0)
 		return err_wrap(err, "making a point in time");
 	return 0;
 }
@@ -260,8 +266,8 @@ precopy_run(struct work *w, json_t **ret_facts, struct err *err)
 		return 0;
 	}
 	if (precopy_recorded(w, &point) &&
-	    source_of(w)->holds(w->view->plan->source, w->view->vm, point.name,
-				&held, err) < 0)
+	    source_of(w)->warm->holds(w->view->plan->source, w->view->vm,
+				      point.name, &held, err) < 0)
 		return err_wrap(err, "looking for the point in time");
 	if (!held && make_point(w, &point, err) < 0)
 		return -1;
@@ -277,8 +283,8 @@ release_run(struct work *w, json_t **ret_facts, struct err *err)
 	if (precopy_made(w, &point, err) < 0)
 		return -1;
 	if (point.name[0] &&
-	    source_of(w)->release(w->view->plan->source, w->view->vm,
-				  point.name, w->view->state_dir, err) < 0)
+	    source_of(w)->warm->release(w->view->plan->source, w->view->vm,
+					point.name, err) < 0)
 		return err_wrap(err, "letting go of the point in time");
 	*ret_facts = precopy_release_facts(w, &point);
 	return 0;
@@ -288,11 +294,13 @@ int
 precopy_forget(struct work *w, struct err *err)
 {
 	const struct source_ops *ops = source_of(w);
+	char like[POINT_NAME_SIZE];
 
-	if (!ops->forget)
+	if (!ops->warm)
 		return 0;
-	if (ops->forget(w->view->plan->source, w->view->vm, w->view->state_dir,
-			err) < 0)
+	name_point(w, 0, like);
+	if (ops->warm->forget(w->view->plan->source, w->view->vm, like, err) <
+	    0)
 		return err_wrap(err, "removing what tracks changes");
 	return 0;
 }

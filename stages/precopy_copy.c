@@ -33,12 +33,12 @@ open_point(struct work *w, struct copying *c, const struct precopy_point *p,
 	bool held;
 
 	point.since = p->since[0] ? p->since : NULL;
-	if (ops->holds(v->plan->source, v->vm, p->name, &held, err) < 0)
+	if (ops->warm->holds(v->plan->source, v->vm, p->name, &held, err) < 0)
 		return err_wrap(err, "looking for the point in time");
 	if (!held)
 		return precopy_lost(w, err);
-	if (ops->open_point(v->plan->source, v->vm, w->disk, &point,
-			    v->state_dir, &c->source, &c->changes, err) < 0)
+	if (ops->warm->open_point(v->plan->source, v->vm, w->disk, &point,
+				  &c->source, &c->changes, err) < 0)
 		return err_wrap(err, "opening the source disk");
 	return 0;
 }

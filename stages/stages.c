@@ -229,7 +229,7 @@ stages_check_plan(const struct plan *plan, struct findings *findings)
 			     "libvirt are",
 			     s->type);
 	if (s && plan_is_warm(plan) && !fake_is(s->type) &&
-	    source_find(s->type) && !source_find(s->type)->freeze)
+	    source_find(s->type) && !source_find(s->type)->warm)
 		findings_add(findings, FINDING_ERROR, "WarmMigrationNotReady",
 			     "a source of type '%s' cannot be copied while its "
 			     "vms run; `type: cold` stops them first",

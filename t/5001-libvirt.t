@@ -2,63 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Domains of a real libvirtd, moved cold: what keeps one back, how it is
 # stopped and kept from starting, and how it is given back.
-# A session's daemon is nothing for root.
-test "$(id -u)" -ne 0 || {
-	as_nobody='setpriv --reuid=nobody --regid=nogroup --clear-groups'
-	$as_nobody test -r "$0" || {
-		echo "1..0 # SKIP the user nobody cannot read $0"
-		exit 0
-	}
-	TMPDIR=/tmp exec $as_nobody "$0"
-}
 . "${0%/*}/lib.sh"
 . "${0%/*}/local.sh"
+. "${0%/*}/virt.sh"
 test_begin 'domains of libvirt are moved, and given back as they were'
-requires jq
-requires libvirtd --version
-requires virsh --version
-requires qemu-system-x86_64 --version
-requires qemu-nbd --version
-requires qemu-io --version
+virt_needs
 
-# Its own daemon would log through another one, which outlives the test.
-# Names of sockets are short, and it makes long ones.
-export XDG_CONFIG_HOME="$HOME/c"
-mkdir -p "$XDG_CONFIG_HOME/libvirt"
-echo 'stdio_handler = "file"' >"$XDG_CONFIG_HOME/libvirt/qemu.conf"
-
-virt() {
-	virsh -q -c qemu:///session "$@"
-}
-# disk TARGET FORMAT FILE [MORE]
-disk() {
-	cat <<EOF
-<disk type='file' device='disk'><driver name='qemu' type='$2'/>
-<source file='$PWD/$3'/><target dev='$1' bus='virtio'/>$4</disk>
-EOF
-}
-# domain NAME DEVICES: its XML
-domain() {
-	cat <<EOF
-<domain type='qemu'><name>$1</name><memory unit='MiB'>32</memory>
-<os><type arch='x86_64' machine='pc'>hvm</type></os>
-<devices>$2<interface type='user'/></devices></domain>
-EOF
-}
-define() {
-	domain "$@" >"$1.xml" && virt define "$1.xml"
-}
-# manifest VMS POLICY
-manifest() {
-	local_source='{type: libvirt, url: "qemu:///session"}'
-	local_manifest "web=$PWD:fast" "$local_raw" "retry: {attempts: 1}, $2"
-	sed -i "s/^  map: \[\]/  map: [{source: {name: user}, destination: {type: pod}}]/
-		s/^  vms: .*/  vms: [$1]/" m.yaml
-}
-fact() { # VM STEP KEY: of its last success
-	jq -rc --arg s "$2" 'select(.type == "result" and .step == $s).facts.'"$3" \
-		"$PALLETJACK_STATE/t/p/$1/journal" | tail -n 1
-}
 info() { # DOMAIN KEY
 	virt dominfo "$1" | sed -n "s/^$2: *//p"
 }
@@ -92,12 +41,7 @@ check 'and it says what is missing' '
 	grep "is its libvirtd running" err
 '
 
-libvirtd --timeout=60 >libvirtd.log 2>&1 &
-at_end "end_process $!"
-within 30 test -S "$XDG_RUNTIME_DIR/libvirt/libvirt-sock" >within || {
-	cat libvirtd.log within
-	skip_all 'libvirtd does not start here'
-}
+virt_start
 define web "$(disk vda qcow2 top.qcow2)$(disk vdb raw data.raw)" || {
 	cat libvirtd.log
 	skip_all 'libvirtd has no qemu here'
@@ -194,13 +138,6 @@ check 'the example has nothing but to be run' '
 define other "$(disk vda qcow2 other.qcow2)"
 sed 's/name: web/name: other/' m.yaml >n.yaml
 sed -i 's/fence: rename/fence: disconnect-nics/; s/name: p,/name: q,/' n.yaml
-check 'a fence that cannot be put up is no surprise behind the stop' '
-	virt snapshot-create-as other one
-	sed "s/fence: disconnect-nics/fence: rename/" n.yaml >r.yaml
-	exits 6 palletjack run r.yaml 2>err; cat err
-	grep "domain .other. has snapshots (1), with which libvirt renames none" err
-	virt snapshot-delete other one
-'
 link_of() {
 	virt dumpxml --inactive other | grep -c "<link state='down'/>"
 }

@@ -3,9 +3,11 @@
 #ifndef IO_IMAGE_H
 #define IO_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/vec.h"
 
 struct image {
 	const char *format;	/* raw, qcow2, vmdk, vhdx, vdi */
@@ -42,6 +44,20 @@ struct image_layer {
 int image_backing(int fd, uint64_t length, struct image_layer *ret,
 		  struct err *err);
 void image_layer_done(struct image_layer *layer);
+
+/* The dirty bitmaps that a qcow2 keeps; `broken`: not all that was written is
+ * in it, for who had it open was killed. */
+struct image_bitmaps {
+	VEC(struct image_bitmap {
+		char *name;
+		bool broken;
+	})
+	all;
+};
+int image_bitmaps(const char *path, struct image_bitmaps *ret, struct err *err);
+void image_bitmaps_done(struct image_bitmaps *b);
+/* Of an image that nobody has open. */
+int image_remove_bitmap(const char *path, const char *name, struct err *err);
 
 /* How much of an image of `size` bytes is data, holes being none: a disk that
  * is unpacked from it holds that much at least.  Never 0, which would say that

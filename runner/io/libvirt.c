@@ -6,12 +6,12 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
+#include "io/libvirt_own.h"
 
 #define CONNECT_DEADLINE_MS 60000
 
@@ -37,7 +37,6 @@ say_nothing(void *arg, virErrorPtr e)
 	(void)e;
 }
 
-/* All others are ERR_FAIL. */
 static const struct {
 	int code;
 	enum err_class class;
@@ -51,7 +50,13 @@ static const struct {
      "; is palletjack's user in the group libvirt?"},
     {VIR_ERR_ACCESS_DENIED, ERR_USER, ""},
     {VIR_ERR_OPERATION_DENIED, ERR_USER, ""},
+    {VIR_ERR_INVALID_ARG, ERR_FAIL, ""},
     {VIR_ERR_NO_DOMAIN, ERR_FAIL, "; it was removed from its host"},
+    {VIR_ERR_OPERATION_INVALID, ERR_FAIL, ""},
+    {VIR_ERR_OPERATION_UNSUPPORTED, ERR_FAIL, ""},
+    {VIR_ERR_CONFIG_UNSUPPORTED, ERR_FAIL, ""},
+    {VIR_ERR_NO_SUPPORT, ERR_FAIL, ""},
+    {VIR_ERR_XML_ERROR, ERR_FAIL, ""},
     {VIR_ERR_NO_CONNECT, ERR_RETRY, ""},
     {VIR_ERR_INVALID_CONN, ERR_RETRY, ""},
     {VIR_ERR_RPC, ERR_RETRY, ""},
@@ -62,7 +67,7 @@ static const struct {
     {VIR_ERR_AGENT_UNRESPONSIVE, ERR_RETRY, ""},
 };
 
-static int __attribute__((format(printf, 2, 3)))
+int
 virt_err(struct err *err, const char *fmt, ...)
 {
 	const virError *e = virGetLastError();
@@ -127,10 +132,8 @@ answer(virConnectCredentialPtr wanted, unsigned n, void *arg)
 	return 0;
 }
 
-/* What a thread needs that may outlive its waiter: of the two it is his who is
- * the second to let go. */
+/* What a thread needs that may outlive its waiter. */
 struct opening {
-	atomic_bool let_go;
 	char *uri;
 	char *user, *password;
 	virConnectPtr conn;
@@ -148,19 +151,6 @@ opening_free(struct opening *o)
 	free(o);
 }
 
-static struct timespec
-in_ms(int ms)
-{
-	struct timespec t;
-	long ns;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	ns = t.tv_nsec + ms % 1000 * 1000000L;
-	t.tv_sec += ms / 1000 + ns / 1000000000;
-	t.tv_nsec = ns % 1000000000;
-	return t;
-}
-
 static void *
 open_it(void *arg)
 {
@@ -174,29 +164,22 @@ open_it(void *arg)
 	o->conn = virConnectOpenAuth(o->uri, &auth, 0);
 	if (!o->conn)
 		(void)connect_err(&o->err, o->uri);
-	if (atomic_exchange(&o->let_go, true)) {
-		if (o->conn)
-			virConnectClose(o->conn);
-		opening_free(o);
-	}
-	return NULL;
+	return o;
 }
 
-/* Has it ended by then?  libvirt knows no deadline: a thread that is given up
- * ends with its step, if not before. */
-static bool
-wait_for(pthread_t thread, struct opening *o, int ms)
+static struct timespec
+in_ms(int ms)
 {
-	struct timespec until = in_ms(ms);
+	struct timespec t;
 
-	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
-		return true;
-	if (!atomic_exchange(&o->let_go, true)) {
-		pthread_detach(thread);
-		return false;
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000L;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
 	}
-	pthread_join(thread, NULL);
-	return true;
+	return t;
 }
 
 /* ssh must not ask on a terminal that nobody looks at. */
@@ -217,8 +200,10 @@ virt_open(const char *uri, const struct virt_login *login, int deadline_ms,
 	  struct virt **ret, struct err *err)
 {
 	int wait_ms = deadline_ms ? deadline_ms : CONNECT_DEADLINE_MS;
+	struct timespec until = in_ms(wait_ms);
 	struct opening *o = mem_new(sizeof(*o));
 	pthread_t thread;
+	void *value;
 	int rc;
 
 	setenv("LIBVIRT_AUTOSTART", "0", 1);
@@ -233,10 +218,14 @@ virt_open(const char *uri, const struct virt_login *login, int deadline_ms,
 		return err_set(err, ERR_RETRY, "cannot begin to connect: %s",
 			       strerror(rc));
 	}
-	if (!wait_for(thread, o, wait_ms))
+	/* libvirt has no deadline of its own; the thread that is given up ends
+	 * with its step, and keeps what it works on */
+	if (pthread_timedjoin_np(thread, &value, &until)) {
+		pthread_detach(thread);
 		return err_set(err, ERR_RETRY,
 			       "connecting to '%s': no answer within %d s", uri,
 			       wait_ms / 1000);
+	}
 	if (o->conn)
 		*ret = (struct virt *)o->conn;
 	else
@@ -251,6 +240,12 @@ virt_close(struct virt *v)
 {
 	if (v)
 		virConnectClose(connection(v));
+}
+
+void
+virt_closep(struct virt **v)
+{
+	virt_close(*v);
 }
 
 /* "qemu:///system", "qemu+unix:///session": no server and no other way. */

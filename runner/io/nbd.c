@@ -316,16 +316,17 @@ nbd_serve_image(const struct nbd_serve_opts *opts, struct nbd_server *ret,
 	CLEANUP(mem_freep)
 	char *clients =
 	    mem_printf("%d", opts->connections ? opts->connections : 8);
-	const char *argv[] = {"qemu-nbd",
-			      "--persistent",
-			      "--socket",
-			      "@SOCKET@",
-			      "--shared",
-			      clients,
-			      opts->writable ? spec : "--read-only",
-			      opts->writable ? NULL : spec,
-			      NULL};
+	const char *argv[12] = {"qemu-nbd", "--persistent", "--socket",
+				"@SOCKET@", "--shared",	    clients};
+	size_t n = 6;
 
+	if (!opts->writable)
+		argv[n++] = "--read-only";
+	if (opts->bitmap) {
+		argv[n++] = "--bitmap";
+		argv[n++] = opts->bitmap;
+	}
+	argv[n] = spec;
 	return nbd_serve(argv, opts, ret, err);
 }
 

@@ -35,6 +35,9 @@ struct nbd_serve_opts {
 	 * whatever the headers say. */
 	const struct nbd_layer *below;
 	size_t nbelow;
+	/* Of a qcow2: what it says of a range is told by the context
+	 * "qemu:dirty-bitmap:NAME"; NULL: none. */
+	const char *bitmap;
 	bool writable;
 	int connections; /* at most so many clients; 0 is 8 */
 	int deadline_ms; /* for it to answer; 0 is 30 s */

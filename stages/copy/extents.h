@@ -17,6 +17,12 @@ void extents_tidy(struct copy_extent *v, size_t *n);
 /* The first that ends behind `at`, of a tidy list; n when none does. */
 size_t extents_find(const struct copy_extent *v, size_t n, uint64_t at);
 
+/* The dirty parts of the disk that an NBD server offers, by the context
+ * ("qemu:dirty-bitmap:NAME"), added to the list *v, which the caller frees and
+ * tidies.  A server that does not have the context is ERR_FAIL. */
+int extents_of_context(const char *uri, const char *context,
+		       struct copy_extent **v, size_t *n, struct err *err);
+
 /* Reads a list from a file, tidy; *ret is the caller's.  One that reaches
  * behind `size` is cut off; one that begins there is ERR_USER: the list is of
  * another disk.

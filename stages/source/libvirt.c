@@ -319,4 +319,5 @@ const struct source_ops source_libvirt = {
     .unfence = libvirt_unfence,
     .raw_disk = libvirt_raw_disk,
     .open_disk = libvirt_open_disk,
+    .warm = &libvirt_warm,
 };

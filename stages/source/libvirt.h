@@ -45,6 +45,12 @@ int libvirt_open_disk(const struct endpoint *ep, const struct inv_vm *vm,
 		      const struct nbd_serve_opts *opts, struct nbd_server *ret,
 		      struct err *err);
 
+/* The image itself; caller frees; NULL: it is not on this machine. */
+char *libvirt_top_image(const struct inv_disk *disk);
+
+/* libvirt_warm.c */
+extern const struct source_warm libvirt_warm;
+
 /* libvirt_power.c */
 int libvirt_power_state(const struct endpoint *ep, const struct inv_vm *vm,
 			enum power_state *ret, struct err *err);
@@ -54,7 +60,7 @@ int libvirt_power_off(const struct endpoint *ep, const struct inv_vm *vm,
 int libvirt_power_on(const struct endpoint *ep, const struct inv_vm *vm,
 		     struct err *err);
 int libvirt_settings(const struct endpoint *ep, const struct inv_vm *vm,
-		     enum fence how, json_t **ret, struct err *err);
+		     json_t **ret, struct err *err);
 int libvirt_fence(const struct endpoint *ep, const struct inv_vm *vm,
 		  enum fence how, const json_t *was, struct err *err);
 int libvirt_unfence(const struct endpoint *ep, const struct inv_vm *vm,

@@ -288,6 +288,15 @@ libvirt_raw_disk(const struct endpoint *ep, const struct inv_disk *disk)
 	return mem_strdup(text_of(top, "file"));
 }
 
+char *
+libvirt_top_image(const struct inv_disk *disk)
+{
+	const json_t *top =
+	    json_array_get(json_object_get(disk->locator, "layers"), 0);
+
+	return top ? mem_strdup(text_of(top, "file")) : NULL;
+}
+
 int
 libvirt_open_disk(const struct endpoint *ep, const struct inv_vm *vm,
 		  const struct inv_disk *disk,

@@ -35,6 +35,39 @@ struct source_changes {
 	size_t n;
 };
 
+/* Copying a vm while it runs. */
+struct source_warm {
+	/* Is the point there, so that disks can be read as they were then? */
+	int (*holds)(const struct endpoint *ep, const struct inv_vm *vm,
+		     const char *point, bool *ret, struct err *err);
+	/* Makes it.  What an earlier one of ours still holds is let go; what
+	 * is another's (a backup, a snapshot) is an error.  A `since` that is
+	 * lost is none, and then open_point() knows no changes. */
+	int (*freeze)(const struct endpoint *ep, const struct inv_vm *vm,
+		      const struct source_point *point, struct err *err);
+	/* Serves a disk as it was at the point: *ret has a URI, and a process
+	 * unless the source serves it by itself.  Also what changed since
+	 * point->since, where that is known. */
+	int (*open_point)(const struct endpoint *ep, const struct inv_vm *vm,
+			  const struct inv_disk *disk,
+			  const struct source_point *point,
+			  struct nbd_server *ret,
+			  struct source_changes *changes, struct err *err);
+	/* Lets go of what holds the point; what changes from then on is known
+	 * later.  Older ones of ours are forgotten. */
+	int (*release)(const struct endpoint *ep, const struct inv_vm *vm,
+		       const char *point, struct err *err);
+	/* What changed on a disk of a vm that is off, since the point. */
+	int (*changes)(const struct endpoint *ep, const struct inv_vm *vm,
+		       const struct inv_disk *disk, const char *since,
+		       const struct nbd_serve_opts *opts,
+		       struct source_changes *ret, struct err *err);
+	/* Forgets all points of the state directory that has named the point
+	 * `like`; idempotent. */
+	int (*forget)(const struct endpoint *ep, const struct inv_vm *vm,
+		      const char *like, struct err *err);
+};
+
 struct source_ops {
 	const char *type;
 
@@ -67,12 +100,11 @@ struct source_ops {
 
 	/* What keeps a source from starting by itself once it was cut over:
 	 * its autostart is off, and it is fenced as the policy says.  settings
-	 * tells all of that as it is, for the journal, or that it cannot be
-	 * fenced so; fence and unfence are given it, may find their work done
-	 * or half done, and know the vm by its id, whatever it is called.
-	 * NULL: nothing starts it. */
+	 * tells all of that as it is, for the journal; fence and unfence are
+	 * given it, may find their work done or half done, and know the vm by
+	 * its id, whatever it is called.  NULL: nothing starts it. */
 	int (*settings)(const struct endpoint *ep, const struct inv_vm *vm,
-			enum fence how, json_t **ret, struct err *err);
+			json_t **ret, struct err *err);
 	int (*fence)(const struct endpoint *ep, const struct inv_vm *vm,
 		     enum fence how, const json_t *was, struct err *err);
 	int (*unfence)(const struct endpoint *ep, const struct inv_vm *vm,
@@ -89,36 +121,8 @@ struct source_ops {
 			 const struct nbd_serve_opts *opts,
 			 struct nbd_server *ret, struct err *err);
 
-	/* Warm; all of them, or NULL: it is copied when it is off. */
-
-	/* Is the point there, so that disks can be read as they were then? */
-	int (*holds)(const struct endpoint *ep, const struct inv_vm *vm,
-		     const char *point, bool *ret, struct err *err);
-	/* Makes it.  What an earlier one of ours still holds is let go; what
-	 * is another's (a backup, a snapshot) is an error.  `since` that is
-	 * lost is none: changes() says so. */
-	int (*freeze)(const struct endpoint *ep, const struct inv_vm *vm,
-		      const struct source_point *point, const char *dir,
-		      struct err *err);
-	/* Serves a disk as it was at the point; *ret as of open_disk, without
-	 * a process where the source serves it itself. */
-	int (*open_point)(const struct endpoint *ep, const struct inv_vm *vm,
-			  const struct inv_disk *disk,
-			  const struct source_point *point, const char *dir,
-			  struct nbd_server *ret,
-			  struct source_changes *changes, struct err *err);
-	/* Lets go of what holds the point; what changes from then on is known
-	 * later.  Older ones of ours are forgotten. */
-	int (*release)(const struct endpoint *ep, const struct inv_vm *vm,
-		       const char *point, const char *dir, struct err *err);
-	/* What changed on a disk of a vm that is off, since the point. */
-	int (*changes)(const struct endpoint *ep, const struct inv_vm *vm,
-		       const struct inv_disk *disk, const char *since,
-		       const struct nbd_serve_opts *opts,
-		       struct source_changes *ret, struct err *err);
-	/* Forgets all points of ours; idempotent. */
-	int (*forget)(const struct endpoint *ep, const struct inv_vm *vm,
-		      const char *dir, struct err *err);
+	/* NULL: copied only when it is off. */
+	const struct source_warm *warm;
 };
 
 /* NULL when no such source is built in. */

@@ -13,11 +13,14 @@ static struct run_policy policy;
 static struct due due;
 static struct warm_past past;
 static struct warm_next next;
+static int64_t stay;
 
 static enum warm_move
 move_at(int64_t now_ms)
 {
-	warm_next_of(&policy, &past, &due, now_ms, NOW, &next);
+	struct warm_run run = {NOW, stay, now_ms};
+
+	warm_next_of(&policy, &past, &due, &run, &next);
 	return next.move;
 }
 
@@ -49,6 +52,22 @@ test_interval(void)
 }
 
 static void
+test_one_a_run(void)
+{
+	begin(DUE_ON_REQUEST);
+	policy.precopy.interval_ms = 1;
+	past.begun_ms = NOW;
+	past.ended_ms = NOW + MINUTE;
+	is_int(move_at(NOW + 2 * MINUTE), WARM_REST, "a run takes one");
+	stay = NOW + 10 * MINUTE;
+	is_int(move_at(NOW + 2 * MINUTE), WARM_COPY, "unless it stays");
+	stay = 0;
+	due.cutover_ms = NOW;
+	is_int(move_at(NOW + 2 * MINUTE), WARM_CUT_OVER,
+	       "its own is fresh, however short the interval");
+}
+
+static void
 test_cutover(void)
 {
 	begin(NOW - MINUTE);
@@ -57,6 +76,8 @@ test_cutover(void)
 	past.ended_ms = NOW;
 	is_int(move_at(NOW), WARM_CUT_OVER, "then the source is stopped");
 	is_int(move_at(NOW + 59 * MINUTE), WARM_CUT_OVER, "or soon after");
+	past.begun_ms = NOW - 2;
+	due.cutover_ms = NOW - 3;
 	is_int(move_at(NOW + 60 * MINUTE), WARM_COPY,
 	       "but not once the last one is old");
 	policy.precopy.interval_ms = 1;
@@ -91,6 +112,7 @@ int
 main(void)
 {
 	test_interval();
+	test_one_a_run();
 	test_cutover();
 	test_times();
 	return tap_done();

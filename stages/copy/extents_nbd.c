@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an NBD server says is dirty. */
+#include "stages/copy/extents.h"
+
+#include <libnbd.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/vec.h"
+#include "io/nbd.h"
+
+#define MOST_AT_ONCE ((uint64_t)1 << 30)
+#define DIRTY 1
+
+struct asking {
+	const char *context;
+	VEC(struct copy_extent) list;
+	uint64_t at; /* all before it was told */
+};
+
+/* The server may tell less than it was asked, and more. */
+static int
+take(void *arg, const char *context, uint64_t offset, uint32_t *entries,
+     size_t n, int *error)
+{
+	struct asking *a = arg;
+
+	(void)error;
+	if (strcmp(context, a->context) != 0)
+		return 0;
+	for (size_t i = 0; i + 1 < n; i += 2) {
+		if (entries[i + 1] & DIRTY)
+			*vec_push(&a->list) =
+			    (struct copy_extent){offset, entries[i]};
+		offset += entries[i];
+	}
+	a->at = offset;
+	return 0;
+}
+
+static int
+ask_all(struct nbd_handle *h, struct asking *a, const char *uri,
+	struct err *err)
+{
+	int64_t size = nbd_get_size(h);
+
+	if (size < 0 || nbd_can_meta_context(h, a->context) < 0)
+		return err_set(err, ERR_RETRY, "'%s': %s", uri,
+			       nbd_get_error());
+	if (nbd_can_meta_context(h, a->context) == 0)
+		return err_set(err, ERR_FAIL,
+			       "'%s' does not say what is dirty: it has no "
+			       "context '%s'",
+			       uri, a->context);
+	while (a->at < (uint64_t)size) {
+		uint64_t from = a->at, left = (uint64_t)size - from;
+
+		if (nbd_block_status(
+			h, left < MOST_AT_ONCE ? left : MOST_AT_ONCE, from,
+			(nbd_extent_callback){.callback = take, .user_data = a},
+			0) < 0)
+			return err_set(err, ERR_RETRY,
+				       "cannot ask '%s' what is dirty: %s", uri,
+				       nbd_get_error());
+		if (a->at <= from)
+			return err_set(err, ERR_FAIL,
+				       "'%s' says nothing of what is dirty at "
+				       "%llu",
+				       uri, (unsigned long long)from);
+	}
+	/* it may tell of more than there is */
+	for (size_t i = a->list.n; i > 0; i--) {
+		struct copy_extent *e = &a->list.v[i - 1];
+
+		if (e->offset + e->length > (uint64_t)size)
+			e->length = (uint64_t)size - e->offset;
+	}
+	return 0;
+}
+
+int
+extents_of_context(const char *uri, const char *context, struct copy_extent **v,
+		   size_t *n, struct err *err)
+{
+	const struct nbd_dial_opts opts = {.what = "source"};
+	struct asking a = {.context = context};
+	struct nbd_handle *h = nbd_create();
+	int rc = -1;
+
+	if (!h || nbd_add_meta_context(h, context) < 0)
+		err_set(err, ERR_RETRY, "cannot use libnbd: %s",
+			nbd_get_error());
+	else if (nbd_dial(h, uri, &opts, err) == 0)
+		rc = ask_all(h, &a, uri, err);
+	nbd_close(h);
+	if (rc == 0) {
+		*v = mem_resize(*v, (*n + a.list.n + 1) * sizeof(**v));
+		if (a.list.n)
+			memcpy(*v + *n, a.list.v, a.list.n * sizeof(**v));
+		*n += a.list.n;
+	}
+	vec_done(&a.list);
+	return rc;
+}

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Domains that are copied while they run: a pull backup holds a point in time,
+ * which QEMU serves by NBD, and a checkpoint of the same name begins a bitmap
+ * of what is written from then on.
+ *
+ * The backup lives in QEMU: it outlasts the step that began it, and is known
+ * again by its socket, which bears the point's name.  Bitmaps are in the qcow2
+ * files, but reach them only when QEMU closes them in good order: after a crash
+ * they are missing or broken, and then nobody knows what changed. */
+#include "stages/source/libvirt.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "io/image.h"
+#include "io/libvirt_backup.h"
+#include "io/xml.h"
+
+#define OURS "palletjack-"
+/* In each export: what was written since the point before. */
+#define BITMAP "since"
+
+struct running {
+	struct virtual_host host;
+	struct virt_domain *domain;
+};
+
+static void
+running_done(struct running *r)
+{
+	virt_domain_freep(&r->domain);
+	libvirt_done(&r->host);
+}
+
+static int
+find(const struct endpoint *ep, const struct inv_vm *vm, struct running *ret,
+     struct err *err)
+{
+	if (libvirt_connect(ep, &ret->host, err) < 0)
+		return -1;
+	return libvirt_find(&ret->host, vm, &ret->domain, err);
+}
+
+/* --- the socket --------------------------------------------------------- */
+
+/* Where both QEMU and we come to: of a session our own place, of the system's
+ * daemon QEMU's. */
+static const char *
+socket_dir(const struct endpoint *ep)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (!strstr(ep->url, "/session"))
+		return endpoint_setting(ep, "socketDir",
+					"/var/lib/libvirt/qemu");
+	return endpoint_setting(ep, "socketDir",
+				runtime && *runtime ? runtime : "/tmp");
+}
+
+static int
+socket_of(const struct endpoint *ep, const char *point, char **ret,
+	  struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *path = mem_printf("%s/%s.sock", socket_dir(ep), point);
+
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return err_set(err, ERR_USER,
+			       "'%s' is too long for a socket's name: set "
+			       "settings.socketDir of Endpoint %s/%s to a "
+			       "shorter directory that QEMU may write to",
+			       path, ep->o.namespace, ep->o.name);
+	if (strpbrk(path, "<>&'\"") != NULL)
+		return err_set(err, ERR_USER,
+			       "'%s' has characters that do not go into a "
+			       "backup's XML; set settings.socketDir of "
+			       "Endpoint %s/%s",
+			       path, ep->o.namespace, ep->o.name);
+	*ret = steal(&path);
+	return 0;
+}
+
+/* --- the backup that runs ----------------------------------------------- */
+
+/* Whose it is: the name of our point; "" of another's; NULL: none runs. */
+static int
+backup_of(struct virt_domain *d, struct xml **ret_xml, char **ret,
+	  struct err *err)
+{
+	CLEANUP(mem_freep) char *text = NULL;
+	const struct xml_node *server;
+	const char *socket, *name;
+	size_t len;
+
+	*ret = NULL;
+	if (virt_backup_running(d, &text, err) < 0)
+		return -1;
+	if (!text)
+		return 0;
+	if (xml_parse(text, strlen(text), ret_xml, err) < 0)
+		return -1;
+	server = xml_child(xml_root(*ret_xml), NULL, "server");
+	socket = xml_attr(server, NULL, "socket");
+	name = socket ? fs_basename(socket) : "";
+	len = strlen(name);
+	if (strncmp(name, OURS, strlen(OURS)) != 0 || len <= 5)
+		*ret = mem_strdup("");
+	else
+		*ret = mem_printf("%.*s", (int)(len - 5), name);
+	return 0;
+}
+
+/* All points of one state directory begin alike: "palletjack-1234abcd-". */
+static bool
+is_of_same(const char *point, const char *other)
+{
+	const char *dash = strrchr(point, '-');
+
+	return dash && strncmp(point, other, (size_t)(dash - point) + 1) == 0;
+}
+
+static int
+holds(const struct endpoint *ep, const struct inv_vm *vm, const char *point,
+      bool *ret, struct err *err)
+{
+	CLEANUP(running_done) struct running r = {0};
+	CLEANUP(xml_freep) struct xml *xml = NULL;
+	CLEANUP(mem_freep) char *held = NULL;
+
+	if (find(ep, vm, &r, err) < 0 ||
+	    backup_of(r.domain, &xml, &held, err) < 0)
+		return -1;
+	*ret = held && strcmp(held, point) == 0;
+	return 0;
+}
+
+static int
+end_ours(struct running *r, const char *point, struct err *err)
+{
+	CLEANUP(xml_freep) struct xml *xml = NULL;
+	CLEANUP(mem_freep) char *held = NULL;
+	CLEANUP(mem_freep) char *path = NULL;
+
+	if (backup_of(r->domain, &xml, &held, err) < 0)
+		return -1;
+	if (!held)
+		return 0;
+	if (!is_of_same(point, held))
+		return err_set(err, ERR_RETRY,
+			       "a backup of '%s' is under way that is not "
+			       "ours: let it end, or end it with 'virsh "
+			       "domjobabort'",
+			       r->host.ep->url);
+	if (virt_backup_end(r->domain, err) < 0 ||
+	    socket_of(r->host.ep, held, &path, err) < 0)
+		return -1;
+	(void)unlink(path);
+	return 0;
+}
+
+/* --- freezing ----------------------------------------------------------- */
+
+/* Only a qcow2 keeps bitmaps. */
+static bool
+keeps_bitmap(const struct inv_disk *disk)
+{
+	return strcmp(disk->format, "qcow2") == 0;
+}
+
+static bool
+keeps_any(const struct inv_vm *vm)
+{
+	for (size_t i = 0; i < vm->ndisks; i++)
+		if (keeps_bitmap(&vm->disks[i]))
+			return true;
+	return false;
+}
+
+static bool
+is_moved(const struct inv_vm *vm, const char *target)
+{
+	for (size_t i = 0; i < vm->ndisks; i++)
+		if (strcmp(vm->disks[i].name, target) == 0)
+			return true;
+	return false;
+}
+
+/* What the guest overwrites meanwhile is kept beside the image, where the most
+ * room for it is to be expected. */
+static char *
+scratch_of(const struct endpoint *ep, const struct inv_disk *disk,
+	   const char *point)
+{
+	CLEANUP(mem_freep) char *path = libvirt_top_image(disk);
+	CLEANUP(mem_freep) char *dir = path ? fs_dirname(path) : NULL;
+	struct stat st;
+	bool file = path && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+
+	return mem_printf(
+	    "%s/%s.%s.scratch",
+	    endpoint_setting(ep, "scratchDir",
+			     file ? dir : "/var/lib/libvirt/images"),
+	    point, disk->name);
+}
+
+static char *
+backup_xml(const struct endpoint *ep, const struct inv_vm *vm,
+	   const struct domain *all, const char *point, const char *socket,
+	   const char *since)
+{
+	struct buf b = {0};
+
+	buf_printf(&b,
+		   "<domainbackup mode='pull'><server transport='unix' "
+		   "socket='%s'/><disks>",
+		   socket);
+	for (size_t i = 0; i < vm->ndisks; i++) {
+		const struct inv_disk *disk = &vm->disks[i];
+		CLEANUP(mem_freep) char *scratch = scratch_of(ep, disk, point);
+
+		buf_printf(&b, "<disk name='%s' backup='yes' type='file'",
+			   disk->name);
+		if (since && keeps_bitmap(disk))
+			buf_printf(&b,
+				   " backupmode='incremental' "
+				   "incremental='%s' exportbitmap='" BITMAP "'",
+				   since);
+		else
+			buf_adds(&b, " backupmode='full'");
+		buf_printf(&b, " exportname='%s'><scratch file='%s'/></disk>",
+			   disk->name, scratch);
+	}
+	for (size_t i = 0; i < all->disks.n; i++)
+		if (!is_moved(vm, all->disks.v[i].target))
+			buf_printf(&b, "<disk name='%s' backup='no'/>",
+				   all->disks.v[i].target);
+	buf_adds(&b, "</disks></domainbackup>");
+	return buf_steal(&b);
+}
+
+static char *
+checkpoint_xml(const struct inv_vm *vm, const struct domain *all,
+	       const char *name)
+{
+	struct buf b = {0};
+
+	buf_printf(&b, "<domaincheckpoint><name>%s</name><disks>", name);
+	for (size_t i = 0; i < vm->ndisks; i++)
+		buf_printf(&b, "<disk name='%s' checkpoint='%s'/>",
+			   vm->disks[i].name,
+			   keeps_bitmap(&vm->disks[i]) ? "bitmap" : "no");
+	for (size_t i = 0; i < all->disks.n; i++)
+		if (!is_moved(vm, all->disks.v[i].target))
+			buf_printf(&b, "<disk name='%s' checkpoint='no'/>",
+				   all->disks.v[i].target);
+	buf_adds(&b, "</disks></domaincheckpoint>");
+	return buf_steal(&b);
+}
+
+static int
+begin(struct running *r, const struct inv_vm *vm, const char *point,
+      const char *since, bool *ret_lost, struct err *err)
+{
+	CLEANUP(inventory_freep) struct inventory *aside = inventory_new();
+	CLEANUP(domain_done) struct domain all = {0};
+	CLEANUP(mem_freep) char *xml = NULL;
+	CLEANUP(mem_freep) char *socket = NULL;
+	CLEANUP(mem_freep) char *backup = NULL;
+	CLEANUP(mem_freep) char *checkpoint = NULL;
+
+	if (socket_of(r->host.ep, point, &socket, err) < 0 ||
+	    virt_domain_xml(r->domain, false, &xml, err) < 0 ||
+	    domain_parse(xml, aside, inventory_add_vm(aside), &all, err) < 0)
+		return -1;
+	(void)unlink(socket);
+	backup = backup_xml(r->host.ep, vm, &all, point, socket, since);
+	if (keeps_any(vm))
+		checkpoint = checkpoint_xml(vm, &all, point);
+	return virt_backup_begin(r->domain, backup, checkpoint, ret_lost, err);
+}
+
+/* Ours but `keep`; NULL: all of them. */
+static int
+forget_checkpoints(struct running *r, const char *like, const char *keep,
+		   bool off, struct err *err)
+{
+	CLEANUP(virt_checkpoints_done) struct virt_checkpoints all = {0};
+
+	if (virt_checkpoints(r->domain, &all, err) < 0)
+		return -1;
+	for (size_t i = 0; i < all.names.n; i++) {
+		const char *name = all.names.v[i];
+
+		if (is_of_same(like, name) &&
+		    (!keep || strcmp(name, keep) != 0) &&
+		    virt_checkpoint_delete(r->domain, name, off, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A chain that is broken (QEMU was killed, or somebody removed a bitmap) is
+ * begun anew. */
+static int
+freeze(const struct endpoint *ep, const struct inv_vm *vm,
+       const struct source_point *point, struct err *err)
+{
+	CLEANUP(running_done) struct running r = {0};
+	bool lost = false;
+
+	if (find(ep, vm, &r, err) < 0 || end_ours(&r, point->name, err) < 0)
+		return -1;
+	if (begin(&r, vm, point->name, keeps_any(vm) ? point->since : NULL,
+		  &lost, err) == 0)
+		return 0;
+	if (!lost)
+		return -1;
+	if (forget_checkpoints(&r, point->name, NULL, true, err) < 0)
+		return -1;
+	return begin(&r, vm, point->name, NULL, &lost, err);
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+static const struct xml_node *
+disk_of(const struct xml *xml, const char *name)
+{
+	const struct xml_node *disks = xml_child(xml_root(xml), NULL, "disks");
+	const struct xml_node *disk = xml_child(disks, NULL, "disk");
+
+	for (; disk; disk = xml_next(disk, NULL, "disk")) {
+		const char *is = xml_attr(disk, NULL, "name");
+
+		if (is && strcmp(is, name) == 0)
+			break;
+	}
+	return disk;
+}
+
+static int
+open_point(const struct endpoint *ep, const struct inv_vm *vm,
+	   const struct inv_disk *disk, const struct source_point *point,
+	   struct nbd_server *ret, struct source_changes *changes,
+	   struct err *err)
+{
+	CLEANUP(running_done) struct running r = {0};
+	CLEANUP(xml_freep) struct xml *xml = NULL;
+	CLEANUP(mem_freep) char *held = NULL;
+	CLEANUP(mem_freep) char *socket = NULL;
+	const char *since;
+
+	if (find(ep, vm, &r, err) < 0 ||
+	    backup_of(r.domain, &xml, &held, err) < 0 ||
+	    socket_of(ep, point->name, &socket, err) < 0)
+		return -1;
+	if (!held || strcmp(held, point->name) != 0)
+		return err_set(err, ERR_RETRY,
+			       "the backup that held the point in time ended");
+	ret->uri = mem_printf("nbd+unix:///%s?socket=%s", disk->name, socket);
+	since = xml_attr(disk_of(xml, disk->name), NULL, "incremental");
+	if (!since || !point->since || strcmp(since, point->since) != 0)
+		return 0;
+	if (extents_of_context(ret->uri, "qemu:dirty-bitmap:" BITMAP,
+			       &changes->v, &changes->n, err) < 0)
+		return -1;
+	extents_tidy(changes->v, &changes->n);
+	changes->known = true;
+	return 0;
+}
+
+static int
+release(const struct endpoint *ep, const struct inv_vm *vm, const char *point,
+	struct err *err)
+{
+	CLEANUP(running_done) struct running r = {0};
+	bool active;
+
+	if (find(ep, vm, &r, err) < 0 ||
+	    virt_domain_active(r.domain, &active, err) < 0)
+		return -1;
+	/* off, it holds nothing; what it knows stays */
+	if (!active)
+		return 0;
+	if (end_ours(&r, point, err) < 0)
+		return -1;
+	return forget_checkpoints(&r, point, point, false, err);
+}
+
+/* --- off ---------------------------------------------------------------- */
+
+static int
+add_bitmap(const struct endpoint *ep, const struct inv_vm *vm,
+	   const struct inv_disk *disk, const char *name,
+	   const struct nbd_serve_opts *opts, struct source_changes *ret,
+	   struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *context = mem_printf("qemu:dirty-bitmap:%s", name);
+	struct nbd_serve_opts how = *opts;
+	struct nbd_server server = {0};
+	int rc;
+
+	how.bitmap = name;
+	if (libvirt_open_disk(ep, vm, disk, &how, &server, err) < 0)
+		return -1;
+	rc = extents_of_context(server.uri, context, &ret->v, &ret->n, err);
+	nbd_server_stop(&server);
+	return rc;
+}
+
+/* All bitmaps that the image has: what was written since the point is in its
+ * own and in those of later ones, and too much does no harm.  One that is
+ * broken may be one of them. */
+static int
+changes(const struct endpoint *ep, const struct inv_vm *vm,
+	const struct inv_disk *disk, const char *since,
+	const struct nbd_serve_opts *opts, struct source_changes *ret,
+	struct err *err)
+{
+	CLEANUP(image_bitmaps_done) struct image_bitmaps all = {0};
+	CLEANUP(mem_freep) char *path = libvirt_top_image(disk);
+	bool known = false;
+
+	if (!keeps_bitmap(disk) || !path)
+		return 0;
+	if (image_bitmaps(path, &all, err) < 0)
+		return -1;
+	for (size_t i = 0; i < all.all.n; i++) {
+		if (all.all.v[i].broken)
+			return 0;
+		known |= strcmp(all.all.v[i].name, since) == 0;
+	}
+	if (!known)
+		return 0;
+	for (size_t i = 0; i < all.all.n; i++)
+		if (add_bitmap(ep, vm, disk, all.all.v[i].name, opts, ret,
+			       err) < 0)
+			return -1;
+	extents_tidy(ret->v, &ret->n);
+	ret->known = true;
+	return 0;
+}
+
+static int
+remove_bitmaps(const struct inv_disk *disk, const char *like, struct err *err)
+{
+	CLEANUP(image_bitmaps_done) struct image_bitmaps all = {0};
+	CLEANUP(mem_freep) char *path = libvirt_top_image(disk);
+
+	if (!keeps_bitmap(disk) || !path || !fs_exists(path))
+		return 0;
+	if (image_bitmaps(path, &all, err) < 0)
+		return -1;
+	for (size_t i = 0; i < all.all.n; i++)
+		if (is_of_same(like, all.all.v[i].name) &&
+		    image_remove_bitmap(path, all.all.v[i].name, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The daemon cannot touch the images of a domain that is off; we can. */
+static int
+forget(const struct endpoint *ep, const struct inv_vm *vm, const char *like,
+       struct err *err)
+{
+	CLEANUP(running_done) struct running r = {0};
+	bool active;
+
+	if (find(ep, vm, &r, err) < 0 ||
+	    virt_domain_active(r.domain, &active, err) < 0)
+		return -1;
+	if (active)
+		return end_ours(&r, like, err) < 0
+			   ? -1
+			   : forget_checkpoints(&r, like, NULL, false, err);
+	if (forget_checkpoints(&r, like, NULL, true, err) < 0)
+		return -1;
+	for (size_t i = 0; i < vm->ndisks; i++)
+		if (remove_bitmaps(&vm->disks[i], like, err) < 0)
+			return -1;
+	return 0;
+}
+
+const struct source_warm libvirt_warm = {
+    .holds = holds,
+    .freeze = freeze,
+    .open_point = open_point,
+    .release = release,
+    .changes = changes,
+    .forget = forget,
+};
