@@ -40,20 +40,20 @@ check 'the checker sees each fault' '
 	one() { printf "/* %s */\n%s\n" "$spdx" "$1" >one.c; }
 	one "int wide;$(printf "\t\t\t\t\t\t\t\t\t\t")/* */"
 	refused one.c "one.c:2: wider than 80"
-	one "	sprintf(text, \"x\");" && refused one.c "banned"
-	one "	n = atoi (text);" && refused one.c "banned"
-	one "	x = 1; // one" && refused one.c "comments are"
-	one "/* TO""DO */" && refused one.c "left for later"
-	one "int trailing; " && refused one.c "blanks at the end"
+	one "	sprintf(text, \"x\");"; refused one.c "banned"
+	one "	n = atoi (text);"; refused one.c "banned"
+	one "	x = 1; // one"; refused one.c "comments are"
+	one "/* TO""DO */"; refused one.c "left for later"
+	one "int trailing; "; refused one.c "blanks at the end"
 	one "$(printf "int\nf(void)\n{\n"; repeat 101 "	;"; echo "}")"
 	refused one.c "a function of more than 100"
-	one "$(repeat 600 "int n;")" && refused one.c "more than 600"
-	echo "int n;" >one.c && refused one.c "no SPDX"
+	one "$(repeat 600 "int n;")"; refused one.c "more than 600"
+	echo "int n;" >one.c; refused one.c "no SPDX"
 	for void in "	@ cmp a b" "a && @ b" "a; @ b" "a || { @ b; }" "for a; do @ b"; do
 		printf "# %s\n%s\n" "$spdx" "$void" | tr @ ! >one.t
 		refused one.t "one.t:2: what must fail"
 	done
-	mkdir -p lua && one "	CLEANUP(freep) char *s;" && cp one.c lua/one.c
+	mkdir -p lua; one "	CLEANUP(freep) char *s;"; cp one.c lua/one.c
 	refused lua/one.c "does not survive"
 '
 check 'and none where there is none' '
@@ -92,6 +92,30 @@ check 'shell scripts parse' '
 	for script in $(grep -E "\.(sh|t)$" "$HOME/list"); do
 		sh -n "$script"
 	done
+'
+
+# heard LINES: of a check with these lines every failure is heard
+heard() {
+	printf "check one '\n\t%b\n'\n" "$1" >two.t
+	awk -f "$TOP/t/checks.awk" two.t
+}
+check 'commands in checks that fail unheard are seen' '
+	for lines in "a && b\n\tc" "a && b; c" "a &&\n\tb\n\tc" \
+		"for x; do\n\t\ta && b\n\tdone"; do
+		refute heard "$lines" >said
+		test "$(wc -l <said)" -eq 1
+	done
+'
+check 'and where there are none, none is' '
+	for lines in "a\n\tb && c" "a && b || exit 1\n\tc" "(a && b)\n\tc" \
+		"if a && b; then\n\t\tc\n\tfi" "a && exit 1\n\tb" \
+		"a && b; rc=\$?; c" "a \"b && c\"\n\td"; do
+		heard "$lines"
+	done
+'
+check 'no check has any' '
+	cd "$TOP"
+	awk -f t/checks.awk $(grep "\.t$" "$HOME/list")
 '
 
 check 'the tests that t/README names are there' '

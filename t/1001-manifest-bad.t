@@ -54,7 +54,7 @@ check 'a wrong version' '
 	refused 3 "v1beta1"
 '
 check 'an unknown field is a warning with the nearest name' '
-	edit "s/^  targetNamespace: t/&\n  archivd: true/" &&
+	edit "s/^  targetNamespace: t/&\n  archivd: true/"
 	palletjack validate m.yaml 2>err; cat err
 	grep -q "m.yaml:.*archivd.*archived" err
 '
@@ -85,24 +85,24 @@ check 'unless the policy waives it' '
 	palletjack validate m.yaml
 '
 check 'a vm that is not at the source, with those that are like it' '
-	fake_manifest "vms: \"2\"" "{}" vm-00003 && exits 3 palletjack run m.yaml 2>err
+	fake_manifest "vms: \"2\"" "{}" vm-00003; exits 3 palletjack run m.yaml 2>err
 	cat err; grep "VMNotFound" err | grep -q "vm-0000[12]"
 '
 check 'a network that the map does not name' '
 	rm -rf "$PALLETJACK_STATE"
-	edit "s/map: \[{source: {name: fake}, destination: {type: pod}}\]/map: [{source: {name: other}, destination: {type: pod}}]/" &&
+	edit "s/map: \[{source: {name: fake}, destination: {type: pod}}\]/map: [{source: {name: other}, destination: {type: pod}}]/"
 	exits 3 palletjack run m.yaml 2>err
 	cat err; grep -q "VMNetworksNotMapped" err
 '
 check 'a target name that is no DNS label' '
 	rm -rf "$PALLETJACK_STATE"
-	edit "s/^    - name: vm-00001/&\n      targetName: Web_01/" &&
+	edit "s/^    - name: vm-00001/&\n      targetName: Web_01/"
 	exits 3 palletjack run m.yaml 2>err; cat err; grep -q Web_01 err
 '
 check 'a target name that two want' '
 	rm -rf "$PALLETJACK_STATE"
-	fake_manifest "vms: \"2\"" "{}" vm-00001 vm-00002 &&
-	sed -i "s/^    - name: vm-0000./&\n      targetName: same/" m.yaml &&
+	fake_manifest "vms: \"2\"" "{}" vm-00001 vm-00002
+	sed -i "s/^    - name: vm-0000./&\n      targetName: same/" m.yaml
 	exits 3 palletjack run m.yaml 2>err; cat err; grep -q same err
 '
 check 'several plans want --plan' '
@@ -134,20 +134,20 @@ check 'of several, one is not kept back by what only another uses' '
 	exits 3 palletjack validate other.yaml
 '
 check 'a syntax error in a hook is found before anything is done' '
-	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
-	rm -rf "$PALLETJACK_STATE" &&
-	sed -i "s/log(.here.)/x = = 1/" m.yaml &&
+	fake_manifest "vms: \"2\"" "{}" vm-00001
+	rm -rf "$PALLETJACK_STATE"
+	sed -i "s/log(.here.)/x = = 1/" m.yaml
 	exits 3 palletjack validate --online m.yaml 2>err
 	cat err; grep -q "ScriptNotValid.*m.yaml/hook.*:1:" err
 '
 check 'a value that begins with a star is not repeated' '
-	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
-	printf -- "---\na: *hunter2\n" >>m.yaml &&
+	fake_manifest "vms: \"2\"" "{}" vm-00001
+	printf -- "---\na: *hunter2\n" >>m.yaml
 	exits 2 palletjack validate m.yaml 2>err; cat err
 	grep -q "quote values" err && refute grep -q hunter2 err
 '
 check 'a cancel of a vm that is not there is no silence' '
-	fake_manifest "vms: \"2\"" "{}" vm-00001 &&
+	fake_manifest "vms: \"2\"" "{}" vm-00001
 	cat >>m.yaml <<-END
 	---
 	apiVersion: forklift.konveyor.io/v1beta1

@@ -32,13 +32,13 @@ check 'a dead run holds nothing' '
 '
 
 check 'what a dead run forked last holds its lock for a moment only' '
-	rm -rf "$PALLETJACK_STATE" && palletjack run --until verify m.yaml
+	rm -rf "$PALLETJACK_STATE"; palletjack run --until verify m.yaml
 	lock=$PALLETJACK_STATE/t/p/vm-00001/lock
 	sh -c : & dead=$!
 	wait $dead
 	echo "process $dead on $(uname -n) since then" >"$lock"
 	(
-		flock 9 && : >held
+		flock 9; : >held
 		until test -e begun; do sleep 0.1; done
 	) 9<>"$lock" &
 	within 30 test -e held

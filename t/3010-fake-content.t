@@ -31,11 +31,11 @@ words() {
 
 begin 'disksPerVM: "2"'
 check 'two disks with a stamp in each of their blocks' '
-	palletjack run --until verify m.yaml &&
-	test "$(stat -c %s "$state/fake.disk-1")" -eq 5000000 &&
+	palletjack run --until verify m.yaml
+	test "$(stat -c %s "$state/fake.disk-1")" -eq 5000000
 	for n in 0 1 2 3 4; do
 		tail -c +$((n * 1048576 + 1)) "$state/fake.disk-1" |
-			head -c 64 >block && grep -a "^vm-00001 disk-1 block $n of seed 7$" block
+			head -c 64 >block; grep -a "^vm-00001 disk-1 block $n of seed 7$" block
 	done
 '
 check 'sparse' 'test "$(stat -c %b "$state/fake.disk-1")" -lt 200'
@@ -56,7 +56,7 @@ check 'another run of the same seed ends with the same bytes, another seed not' 
 	palletjack run m.yaml && refute cmp first "$state/fake.disk-0"
 '
 check 'a byte that is bent is a mismatch; the block is named; nothing starts' '
-	begin "" && palletjack run --until cutover m.yaml && bend 3150000 &&
+	begin ""; palletjack run --until cutover m.yaml; bend 3150000
 	exits 8 palletjack run m.yaml 2>err; cat err
 	grep -q "block 3 at byte 3145728" err && test ! -e "$state/fake.vm"
 '
@@ -90,14 +90,14 @@ check 'with content none they are made up altogether' '
 	test ! -e "$state/fake.disk-0" && test ! -e "$state/ledger/disk-0.ledger"
 '
 check 'without its journal a vm that was handed over is not written' '
-	begin "" && palletjack run m.yaml && rm "$state/journal" &&
+	begin ""; palletjack run m.yaml; rm "$state/journal"
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "handed over" err && cmp first "$state/fake.disk-0"
 '
 
 # hooks are the real thing
 check 'a hook that fails fails its step, with its own words' '
-	begin "" && sed -i "s/log(.here.)/error(\"not today\")/" m.yaml &&
+	begin ""; sed -i "s/log(.here.)/error(\"not today\")/" m.yaml
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "pre-hook.*not today" err
 '
@@ -120,10 +120,10 @@ check '@N: in that attempt only; slow: so long at least' '
 	grep -q "^verify/disk-0 3 " "$state/fake.log"
 '
 check 'a fault that is none is said, as is any other setting' '
-	begin "faults: \"verify:fial\"" && exits 2 palletjack run m.yaml 2>err
+	begin "faults: \"verify:fial\""; exits 2 palletjack run m.yaml 2>err
 	cat err; grep -q "the kind .fial. of fault for .verify. is not known" err
-	begin "stepMillis: \"soon\"" && exits 2 palletjack run m.yaml
-	begin "content: some" && exits 2 palletjack run m.yaml
+	begin "stepMillis: \"soon\""; exits 2 palletjack run m.yaml
+	begin "content: some"; exits 2 palletjack run m.yaml
 	begin "power: perhaps" && exits 2 palletjack run m.yaml
 '
 

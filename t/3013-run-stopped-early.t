@@ -98,7 +98,7 @@ check 'SIGTERM as process 1, before any' '
 check 'and while it reads its manifest' '
 	mkfifo pipe.yaml; sleep 60 >pipe.yaml & writer=$!
 	contained sh -c "exec palletjack run - <pipe.yaml"
-	within 30 grep -qx palletjack /proc/$first/comm && within 30 catches_term $first
+	within 30 grep -qx palletjack /proc/$first/comm; within 30 catches_term $first
 	kill -TERM $first; exits 143 wait $outer; kill $writer
 '
 check 'as process 1 it ends its own strays, and not those of others' '
@@ -109,7 +109,7 @@ check 'as process 1 it ends its own strays, and not those of others' '
 	nsenter -t $first -p -m sh -c "setsid sleep 456 </dev/null >/dev/null 2>&1 &"
 	within 30 begun boot-test
 	pgrep --ns $first -x sleep -a >left; cat left
-	grep -q "sleep 456" left && refute grep -q "sleep 600" left
+	grep -q "sleep 456" left; refute grep -q "sleep 600" left
 	kill -TERM $first; exits 143 wait $outer
 '
 test_end

@@ -28,7 +28,7 @@ done_times() {
 }
 
 check 'plan names the reason, the name it will have, and that it wants a licence' '
-	begin create-vm && source_ran && words set-aside >got; cat got;
+	begin create-vm; source_ran; words set-aside >got; cat got;
 	grep "^run (cutover.*: changed: source epoch.*sets aside fake.disk-0 as fake.disk-0.aside-1, kept until .gc --disks.*); wants --accept$" got &&
 	test "$(words cutover/disk-0)" = "blocked by set-aside" &&
 	test "$(words validate)" = "run (changed: source epoch)"
@@ -39,8 +39,8 @@ check 'and says how' '
 	grep -q "^vm-00001: to accept: palletjack run m.yaml --vm vm-00001 --accept [0-9a-f]*$" said
 '
 check 'the command that it prints does all anew, and keeps what there was' '
-	command=$(sed -n "s/^vm-00001: to accept: //p" said) && $command &&
-	test "$(fake_state)" = finished && test -e "$state/fake.disk-0.aside-1" &&
+	command=$(sed -n "s/^vm-00001: to accept: //p" said); $command
+	test "$(fake_state)" = finished; test -e "$state/fake.disk-0.aside-1"
 	for step in cutover cutover/disk-0 verify/disk-0 convert commit create-vm; do
 		test "$(done_times "$step")" -eq 2 || exit 1
 	done
@@ -54,14 +54,14 @@ check 'it is in the journal, and is not asked for twice' '
 	palletjack run m.yaml && test "$(done_times cutover/disk-0)" -eq 2
 '
 check '--redo cutover after the commit does the same' '
-	begin commit && words set-aside "--redo cutover" >got; cat got;
+	begin commit; words set-aside "--redo cutover" >got; cat got;
 	grep "^run (cutover asked for anew" got &&
 	exits 3 palletjack run --redo cutover m.yaml &&
 	palletjack run --redo cutover --accept "$(digest --redo cutover)" m.yaml &&
 	test "$(fake_state)" = finished && test "$(done_times cutover/disk-0)" -eq 2
 '
 check 'given back after the commit: the run says the way on, and it works' '
-	begin validate ", faults: \"create-vm:fail\"" &&
+	begin validate ", faults: \"create-vm:fail\""
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep "the source runs again; to try again: palletjack run m.yaml --vm vm-00001; .*--accept" err &&
 	source_ran && sed -i "s/create-vm:fail//" m.yaml && exits 3 palletjack run m.yaml &&
@@ -69,12 +69,12 @@ check 'given back after the commit: the run says the way on, and it works' '
 	test "$(tail -1 "$state/fake.power")" = "target on"
 '
 check 'a second time makes a second set; gc --disks removes both' '
-	begin commit && source_ran 2 && palletjack run m.yaml --accept "$(digest)" --until commit &&
-	source_ran 3 && words set-aside | grep aside-2 &&
-	palletjack run m.yaml --accept "$(digest)" --until commit &&
-	ls "$state" >had; cat had; grep -q aside-1 had && grep -q aside-2 had &&
-	exits 9 palletjack rollback m.yaml && palletjack gc --disks m.yaml &&
-	ls "$state" >left; cat left; refute grep fake.disk left
+	begin commit; source_ran 2; palletjack run m.yaml --accept "$(digest)" --until commit
+	source_ran 3; words set-aside | grep aside-2
+	palletjack run m.yaml --accept "$(digest)" --until commit
+	ls "$state" >had; cat had; grep -q aside-1 had; grep -q aside-2 had
+	exits 9 palletjack rollback m.yaml; palletjack gc --disks m.yaml
+	ls "$state" >left; cat left; refute grep fake.disk- left
 '
 check 'the licence of the first time is none for the second' '
 	begin commit && source_ran 2 && old=$(digest) &&
@@ -87,8 +87,8 @@ check 'an edit that needs another copy is offered the same way' '
 	palletjack run m.yaml --accept "$(digest)"
 '
 check 'once the start has begun no licence helps, and the way on is said' '
-	begin create-vm ", faults: \"start:fail\"" "{retry: {attempts: 1}, onFailure: hold}" &&
-	exits 6 palletjack run m.yaml && source_ran &&
+	begin create-vm ", faults: \"start:fail\"" "{retry: {attempts: 1}, onFailure: hold}"
+	exits 6 palletjack run m.yaml; source_ran
 	exits 6 palletjack run m.yaml --accept "$(digest)" 2>err; cat err;
 	grep -q "rollback --discard-target-writes" err && grep -q "gc --disks" err &&
 	test "$(done_times cutover/disk-0)" -eq 1
@@ -96,7 +96,7 @@ check 'once the start has begun no licence helps, and the way on is said' '
 test -e "${PALLETJACK%/*}/t/fault.so" || { skip 't/fault.so is not built' kills; test_end; }
 check 'killed behind each record, it converges without another licence' '
 	for n in 1 2 3 4 5 6 8 10 13; do
-		begin commit && source_ran &&
+		begin commit; source_ran
 		exits 137 with_fault FAULT_FILE=journal FAULT_AT=$n FAULT_WHEN=after \
 			palletjack run m.yaml --accept "$(digest)"
 		palletjack journal show "$state/journal" | grep -q renew || {

@@ -53,9 +53,9 @@ check 'and told whose it is, since when, and the command that takes it over' '
 	grep -q "^web: to accept: palletjack --state .*/b. run m.yaml --vm .*web.* --accept [0-9a-f]*$" said
 '
 check 'plan says the same, changes nothing, and its digest is that of the run' '
-	exits 4 b plan m.yaml >plan; cat plan; grep "takes it over" plan &&
-	exits 4 b plan -o json m.yaml >json; jq -e ".vms[0].claim.claim.plan == \"t/p\"" json &&
-	grep -q "accept $(digest b | cut -c1-16)$" said &&
+	exits 4 b plan m.yaml >plan; cat plan; grep "takes it over" plan
+	exits 4 b plan -o json m.yaml >json; jq -e ".vms[0].claim.claim.plan == \"t/p\"" json
+	grep -q "accept $(digest b | cut -c1-16)$" said
 	exits 3 b validate --online m.yaml >found 2>&1; cat found; grep TargetHeld found
 '
 check 'another digest is none' 'exits 4 b run --accept 0123456789abcdef m.yaml'
@@ -65,7 +65,7 @@ check 'the command takes it over and copies everything' '
 	grep -q "\"takeover\"" b/t/p/web/journal
 '
 check 'the first state is told, and writes nothing' '
-	exits 4 a run m.yaml 2>said; cat said; grep -q "claimed by state $(cat b/t/p/web/uuid)" said &&
+	exits 4 a run m.yaml 2>said; cat said; grep -q "claimed by state $(cat b/t/p/web/uuid)" said
 	exits 4 a gc --disks m.yaml; claimed_by web b && same_disks
 '
 check 'the licence of one is none for the other' '
@@ -81,7 +81,7 @@ check 'what was handed over is taken over by nobody' '
 	refute grep -q "to accept" said && claimed_by web a
 '
 check 'as long as somebody works on it, nobody takes it over' '
-	begin && digest b >licence
+	begin; digest b >licence
 	flock -F -x target/web/palletjack.json.lock sh -c ": >held; exec sleep 600" &
 	holder=$!
 	within 30 test -e held
@@ -90,7 +90,7 @@ check 'as long as somebody works on it, nobody takes it over' '
 	refute grep -q "to accept" said && claimed_by web a
 '
 check 'which is what a run that works on it says, in whatever step' '
-	begin && sed -i "s/log(.here.)/while true do end/" m.yaml
+	begin; sed -i "s/log(.here.)/while true do end/" m.yaml
 	palletjack --state "$PWD/a" run --redo pre-hook m.yaml >first 2>&1 &
 	first=$!
 	at_end "kill -KILL $first"

@@ -43,7 +43,7 @@ conversions() {
 }
 
 check 'an older copy of the state converts no committed disk' '
-	older verify && sums >before && exits 3 b run m.yaml 2>said; cat said
+	older verify; sums >before; exits 3 b run m.yaml 2>said; cat said
 	conversions 1 && sums | cmp_ok before - && test ! -e target/web/handover.json &&
 	grep -q "older than the target" said
 '
@@ -66,13 +66,13 @@ check 'gc --disks is another way out' '
 	b run m.yaml && conversions 2 && disks_are_right
 '
 check 'and so it is where only the journal is older, its ledgers sealed' '
-	older verify && cp -a a/t/p/web/ledger/. b/t/p/web/ledger/ &&
-	exits 3 b run m.yaml && conversions 1 &&
+	older verify; cp -a a/t/p/web/ledger/. b/t/p/web/ledger/
+	exits 3 b run m.yaml; conversions 1
 	exits 3 b run --redo cutover m.yaml 2>said; cat said
 	command=$(sed -n "s/^web: to accept: //p" said) && eval "$command" && disks_are_right
 '
 check 'setting aside, killed before it began, is not asked for again' '
-	older verify && exits 3 b run m.yaml 2>said
+	older verify; exits 3 b run m.yaml 2>said
 	licence=$(sed -n "s/^web: to accept: .*--accept \([0-9a-f]*\).*/\1/p" said)
 	exits 137 env LD_PRELOAD="$fault" FAULT_FILE=journal FAULT_WHEN=after \
 		FAULT_MATCH="\"step\":\"set-aside\"" ASAN_OPTIONS=verify_asan_link_order=0 \
@@ -80,8 +80,8 @@ check 'setting aside, killed before it began, is not asked for again' '
 	b run m.yaml && disks_are_right && disks_are_right .aside-1
 '
 check 'a volume that was made anew meanwhile is not converted for what it was' '
-	older verify && exits 9 a rollback m.yaml && a gc --disks m.yaml && a run --until verify m.yaml &&
-	rm conversions && exits 6 b run m.yaml 2>said; cat said
+	older verify; exits 9 a rollback m.yaml; a gc --disks m.yaml; a run --until verify m.yaml
+	rm conversions; exits 6 b run m.yaml 2>said; cat said
 	grep -q "is not the volume that was copied" said && test ! -e conversions
 '
 
@@ -91,7 +91,7 @@ stopped() {
 }
 check 'two copies at once: while one is stopped in its copy the other is refused' '
 	rm -rf target a b
-	a run --until validate m.yaml && cp -a a b
+	a run --until validate m.yaml; cp -a a b
 	env LD_PRELOAD="$fault" FAULT_FILE=disk-0.raw FAULT_WHEN=stop \
 		ASAN_OPTIONS=verify_asan_link_order=0 \
 		palletjack --state "$PWD/a" run m.yaml >first 2>&1 &

@@ -35,7 +35,7 @@ check 'a running run stops the vm, ends with 9 and goes on with the others' '
 	run=$!
 	within 30 grep -q "\"step\":\"convert\"" "$journal"
 	child=$(jq -r "select(.step == \"convert\").process.pid" "$journal")
-	palletjack cancel --vm vm-00001 m.yaml >said && cat said
+	palletjack cancel --vm vm-00001 m.yaml >said; cat said
 	grep -q "vm-00001: cancel asked for" said
 	exits 9 wait $run; cat out
 	refute kill -0 "$child" 2>/dev/null
@@ -52,7 +52,7 @@ check 'its state is saved, the request on record and its file gone' '
 	palletjack journal check "$PALLETJACK_STATE"/t/p/*
 '
 check 'the next run leaves it alone and writes nothing' '
-	no_faults && sha256sum "$journal" >before &&
+	no_faults; sha256sum "$journal" >before
 	exits 9 palletjack run m.yaml 2>err; cat err
 	sha256sum -c before && grep -q "vm-00001.*cancelled by" err
 '
@@ -99,32 +99,32 @@ check 'one that has expired is ignored, said and removed' '
 	test ! -e "$PALLETJACK_STATE/t/p/vm-00001/requests/cancel.json"
 '
 check 'once the target was started it does nothing and says so' '
-	fresh vm-00001:post-hook:fail && exits 6 palletjack run m.yaml
+	fresh vm-00001:post-hook:fail; exits 6 palletjack run m.yaml
 	palletjack cancel m.yaml >said; cat said
 	grep -q "vm-00001: no cancel asked for: its target was started" said
 	no_faults && palletjack run m.yaml && test "$(fake_state)" = finished
 '
 check 'also when a request is there all the same' '
-	fresh vm-00001:post-hook:fail && exits 6 palletjack run m.yaml
+	fresh vm-00001:post-hook:fail; exits 6 palletjack run m.yaml
 	requests=$PALLETJACK_STATE/t/p/vm-00001/requests
-	mkdir -p "$requests" && cat >"$requests/cancel.json" <<EOF
+	mkdir -p "$requests"; cat >"$requests/cancel.json" <<EOF
 {"kind": "cancel", "who": "me@here", "made": "2026-11-20T12:00:00Z"}
 EOF
-	no_faults && palletjack run m.yaml 2>err; cat err
+	no_faults; palletjack run m.yaml 2>err; cat err
 	grep -q "RequestIgnored.*the target was started" err
 	test "$(fake_state)" = finished
 '
 check 'a damaged request keeps its vm back, by name' '
-	fresh "" && requests=$PALLETJACK_STATE/t/p/vm-00001/requests
-	mkdir -p "$requests" && echo nonsense >"$requests/cancel.json"
+	fresh ""; requests=$PALLETJACK_STATE/t/p/vm-00001/requests
+	mkdir -p "$requests"; echo nonsense >"$requests/cancel.json"
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "requests/cancel.json. is not a request" err
 	test "$(fake_state vm-00002)" = finished
 '
 
 check 'a Migration cancels by name, another by id: both count' '
-	fresh "" && migration one "cancel: [{name: vm-00001}]" &&
-	migration two "cancel: [{id: vm-00002}]" &&
+	fresh ""; migration one "cancel: [{name: vm-00001}]"
+	migration two "cancel: [{id: vm-00002}]"
 	exits 9 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00001.*cancelled by Migration t/one" err
 	grep -q "vm-00002.*cancelled by Migration t/two" err

@@ -33,7 +33,7 @@ last_is() {
 }
 
 check 'everything before it is done, then the run ends with 7' '
-	fresh && migration m "cutover: $later" &&
+	fresh; migration m "cutover: $later"
 	exits 7 palletjack run m.yaml 2>err; cat err
 	last_is pre-hook && test "$(fake_log | wc -l)" -eq 2
 '
@@ -73,8 +73,8 @@ check 'vmCutover is for one vm and goes before cutover' '
 	test "$(fake_state vm-00002)" = waiting
 '
 check 'two Migrations that differ for a vm keep that vm back' '
-	fresh && migration one "cutover: \"2020-01-01T00:00:00Z\"" &&
-	migration two "vmCutover: [{id: vm-00002, cutover: $later}]" &&
+	fresh; migration one "cutover: \"2020-01-01T00:00:00Z\""
+	migration two "vmCutover: [{id: vm-00002, cutover: $later}]"
 	exits 3 palletjack run m.yaml 2>err; cat err
 	grep -q "Error CutoverDiffers.*vm .vm-00002" err
 	test "$(fake_state vm-00001)" = finished
@@ -86,45 +86,45 @@ check 'two that agree, or of which one is silent, do not' '
 	migration three "cancel: []" && palletjack run m.yaml
 '
 check 'two times for the whole plan differ before anybody is asked' '
-	fresh && migration one "cutover: \"2020-01-01T00:00:00Z\"" &&
-	migration two "cutover: $later" &&
+	fresh; migration one "cutover: \"2020-01-01T00:00:00Z\""
+	migration two "cutover: $later"
 	exits 3 palletjack validate m.yaml >said 2>&1; cat said
 	grep -q "CutoverDiffers" said
 '
 
 check '--cutover now and never go before all of it' '
-	fresh && exits 7 palletjack run --cutover never m.yaml 2>err; cat err
+	fresh; exits 7 palletjack run --cutover never m.yaml 2>err; cat err
 	grep -q "cutover not in this run (--cutover)" err
 	exits 7 palletjack run --cutover $later m.yaml
 	migration m "cutover: $later" && palletjack run --cutover now m.yaml
 '
 check '--wait stays for what is near, and only for that' '
-	fresh && migration m "cutover: $later, vmCutover: [{id: vm-00001, cutover: \"$(in_seconds 2)\"}]" &&
+	fresh; migration m "cutover: $later, vmCutover: [{id: vm-00001, cutover: \"$(in_seconds 2)\"}]"
 	exits 7 palletjack run --wait 1m m.yaml 2>err; cat err
 	test "$(fake_state vm-00001)" = finished
 	test "$(fake_state vm-00002)" = waiting
 '
 check 'who waits takes no place from others' '
-	fresh "{limits: {inFlight: 1}}" &&
-	migration m "vmCutover: [{id: vm-00001, cutover: \"$(in_seconds 2)\"}]" &&
+	fresh "{limits: {inFlight: 1}}"
+	migration m "vmCutover: [{id: vm-00001, cutover: \"$(in_seconds 2)\"}]"
 	palletjack run --wait 1m m.yaml 2>err; cat err
 	grep -n "MIGRATED" err | head -n 1 | grep -q vm-00002
 	test "$(fake_state vm-00001)" = finished
 '
 check 'a signal ends the waiting' '
-	fresh && migration m "cutover: \"$(in_seconds 500)\"" &&
-	{ palletjack run --wait 1h m.yaml >out 2>&1 & } && run=$!
+	fresh; migration m "cutover: \"$(in_seconds 500)\""
+	{ palletjack run --wait 1h m.yaml >out 2>&1 & }; run=$!
 	within 30 grep -q "vm-00002.*waiting" out
 	kill -TERM $run; exits 143 wait $run; cat out
 '
 check 'so does a cancel' '
-	{ palletjack run --wait 1h m.yaml >out 2>&1 & } && run=$!
+	{ palletjack run --wait 1h m.yaml >out 2>&1 & }; run=$!
 	within 30 grep -q "vm-00002.*waiting" out
-	palletjack cancel m.yaml && exits 9 wait $run; cat out
+	palletjack cancel m.yaml; exits 9 wait $run; cat out
 '
 
 check 'a manual gate stays closed' '
-	fresh "{cutover: {gate: manual}}" && exits 7 palletjack run m.yaml 2>err
+	fresh "{cutover: {gate: manual}}"; exits 7 palletjack run m.yaml 2>err
 	cat err; grep -q "cutover once .palletjack cutover. is said" err
 	last_is pre-hook
 '
@@ -134,15 +134,15 @@ check 'cutover opens it for one vm; the next run goes on' '
 	test "$(fake_state vm-00002)" = waiting
 '
 check 'it reaches a run that stays' '
-	{ palletjack run --wait 1h m.yaml >out 2>&1 & } && run=$!
+	{ palletjack run --wait 1h m.yaml >out 2>&1 & }; run=$!
 	within 30 grep -q "vm-00002.*waiting" out
-	palletjack cutover m.yaml >said && cat said && wait $run && cat out
+	palletjack cutover m.yaml >said; cat said; wait $run; cat out
 	grep -q "vm-00001: no cutover asked for: it is finished" said
 	test "$(fake_state vm-00002)" = finished
 '
 check 'cutover --at sets the time, and goes before a Migration' '
-	fresh && migration m "cutover: \"2020-01-01T00:00:00Z\"" &&
-	palletjack cutover --at $later m.yaml &&
+	fresh; migration m "cutover: \"2020-01-01T00:00:00Z\""
+	palletjack cutover --at $later m.yaml
 	exits 7 palletjack run m.yaml 2>err; cat err
 	grep -q "cutover at 2920-01-01 00:00:00 UTC (asked for by" err
 '
@@ -150,8 +150,8 @@ check 'taken back, the Migration holds again' '
 	palletjack cutover --revoke m.yaml && palletjack run m.yaml
 '
 check 'an expired one opens nothing' '
-	fresh "{cutover: {gate: manual}}" &&
-	palletjack cutover --expires 1ms m.yaml &&
+	fresh "{cutover: {gate: manual}}"
+	palletjack cutover --expires 1ms m.yaml
 	exits 7 palletjack run m.yaml 2>err; cat err
 	grep -q "RequestIgnored.*it has expired" err
 '

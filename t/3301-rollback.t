@@ -37,7 +37,7 @@ check 'the compensations ran in reverse order, as steps of their own' '
 	palletjack status m.yaml | grep "^  cutover  *undone"
 '
 check 'a run does nothing then, and says why' '
-	cp "$state/journal" before && exits 9 palletjack run m.yaml 2>err;
+	cp "$state/journal" before; exits 9 palletjack run m.yaml 2>err;
 	cat err; grep -q "rolled back on .*gc --disks" err &&
 	cmp before "$state/journal" &&
 	palletjack plan m.yaml | grep "rolled back on"
@@ -53,7 +53,7 @@ check 'gc keeps it so, gc --disks lets a run start afresh' '
 	test "$(power | tail -1)" = "target on"
 '
 check 'a started target is given up only when that is asked for' '
-	cp "$state/journal" before &&
+	cp "$state/journal" before
 	exits 6 palletjack rollback m.yaml 2>err; cat err;
 	grep -q "may have run.*--discard-target-writes" err &&
 	cmp before "$state/journal" && test "$(fake_state)" = finished
@@ -79,7 +79,7 @@ check 'a vm never finished: gc --disks starts it afresh' '
 	test "$(fake_log | grep -c "^verify/disk-0\$")" -eq 2
 '
 check 'not while its source is stopped: that would be forgotten' '
-	again && palletjack run --until verify m.yaml &&
+	again; palletjack run --until verify m.yaml
 	exits 6 palletjack gc --disks m.yaml 2>err; cat err;
 	grep -q "not given back" err
 '
@@ -123,7 +123,7 @@ cp -r "$PALLETJACK_STATE" back
 for when in before torn after; do
 	check "killed $when each of its $nrecords records, a rollback goes on" '
 		for n in $(seq '$nrecords'); do
-			rm -rf "$PALLETJACK_STATE" && cp -r finished "$PALLETJACK_STATE"
+			rm -rf "$PALLETJACK_STATE"; cp -r finished "$PALLETJACK_STATE"
 			code=0
 			kill_at $n '$when' rollback --discard-target-writes m.yaml || code=$?
 			test $code -eq 9 || { echo "$n: $code"; cat resumed; exit 1; }
@@ -136,17 +136,17 @@ for when in before torn after; do
 done
 check 'killed at each of its records, gc --disks goes on' '
 	for n in 1 2 3 4; do
-		rm -rf "$PALLETJACK_STATE" && cp -r back "$PALLETJACK_STATE"
+		rm -rf "$PALLETJACK_STATE"; cp -r back "$PALLETJACK_STATE"
 		kill_at $n after gc --disks m.yaml || { cat resumed; exit 1; }
 		exits 0 palletjack run m.yaml
 	done
 '
 check 'a run does not go on with a vm whose disks are being removed' '
-	rm -rf "$PALLETJACK_STATE" && fake_manifest "vms: \"1\"" &&
-	palletjack run --until verify m.yaml &&
+	rm -rf "$PALLETJACK_STATE"; fake_manifest "vms: \"1\""
+	palletjack run --until verify m.yaml
 	refute env LD_PRELOAD="$fault" FAULT_FILE=journal FAULT_AT=2 \
 		FAULT_WHEN=after ASAN_OPTIONS=verify_asan_link_order=0 \
-		palletjack gc --disks m.yaml &&
+		palletjack gc --disks m.yaml
 	exits 6 palletjack run m.yaml 2>err; cat err;
 	grep -q "has begun to remove" err && palletjack gc --disks m.yaml &&
 	palletjack run m.yaml

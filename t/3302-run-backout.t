@@ -51,7 +51,7 @@ check 'a source that ran meanwhile is copied again' '
 	test "$(fake_log | grep -c "^cutover/disk-0\$")" -eq 2
 '
 check 'behind the commit it is said what else may be wanted' '
-	fail_with "" vm-00001:create-vm:fail && exits 6 palletjack run m.yaml 2>err;
+	fail_with "" vm-00001:create-vm:fail; exits 6 palletjack run m.yaml 2>err;
 	cat err; test "$(power | tail -1)" = "source on" &&
 	grep -q "to try again: palletjack run m.yaml --vm vm-00001; .*(--accept); to give up: palletjack rollback m.yaml" err
 '
@@ -64,13 +64,13 @@ check 'a failure before the stop concerns no source' '
 	test ! -e "$state/fake.power"
 '
 check 'hold: it stays off, and both ways on are said' '
-	fail_with "onFailure: hold" vm-00001:convert:fail &&
+	fail_with "onFailure: hold" vm-00001:convert:fail
 	exits 6 palletjack run m.yaml 2>err; cat err;
 	test "$(power | tail -1)" = "source off" &&
 	grep -q "to go on: palletjack run m.yaml --vm vm-00001; to give it back: palletjack rollback m.yaml --vm vm-00001" err
 '
 check 'rollback: the compensations, at once' '
-	fail_with "onFailure: rollback" vm-00001:convert:fail &&
+	fail_with "onFailure: rollback" vm-00001:convert:fail
 	exits 6 palletjack run m.yaml 2>err; cat err;
 	power | tail -2 >got &&
 	printf "%s\n" "mark rolled-back" "source on" >want && cmp_ok want got &&
@@ -83,13 +83,13 @@ check 'and the next run leaves it alone' '
 	test "$(power | tail -1)" = "source on"
 '
 check 'from the start on people decide, whatever the policy' '
-	fail_with "onFailure: rollback" vm-00001:start:fail &&
+	fail_with "onFailure: rollback" vm-00001:start:fail
 	exits 6 palletjack run m.yaml 2>err; cat err;
 	test "$(power | tail -1)" = "source off" &&
 	grep -q "palletjack rollback --discard-target-writes m.yaml --vm vm-00001" err
 '
 check 'a source that cannot be started is not said to run' '
-	fail_with "" "vm-00001:convert:fail vm-00001:undo/cutover:fail" &&
+	fail_with "" "vm-00001:convert:fail vm-00001:undo/cutover:fail"
 	exits 6 palletjack run m.yaml 2>err; cat err;
 	grep -q "the source is off; to go on" err && test "$(power | tail -1)" = "source off"
 '

@@ -40,7 +40,7 @@ check 'before the hand-over: marked, undefined, the disks kept' '
 	cmp one.raw target/fast/web/disk-0.raw
 '
 check 'no run writes them, not even without its state directory' '
-	exits 9 palletjack run m.yaml &&
+	exits 9 palletjack run m.yaml
 	exits 6 palletjack --state "$PWD/other" run m.yaml 2>err; cat err;
 	grep -q "gc --disks" err
 '
@@ -58,11 +58,11 @@ check 'handed over and off counts as one that may have run' '
 	exits 6 palletjack gc --disks m.yaml && test -x target/web/start
 '
 check 'a foreign claim is left alone, whatever is asked' '
-	cp -r "$PALLETJACK_STATE" kept &&
-	sed -i "s/\"uuid\": \".*\"/\"uuid\": \"another\"/" target/fast/web/palletjack.json &&
-	find target -type f ! -name "*.lock" -exec sha256sum {} + >before &&
-	exits 4 palletjack rollback --discard-target-writes m.yaml &&
-	exits 6 palletjack gc --disks m.yaml &&
+	cp -r "$PALLETJACK_STATE" kept
+	sed -i "s/\"uuid\": \".*\"/\"uuid\": \"another\"/" target/fast/web/palletjack.json
+	find target -type f ! -name "*.lock" -exec sha256sum {} + >before
+	exits 4 palletjack rollback --discard-target-writes m.yaml
+	exits 6 palletjack gc --disks m.yaml
 	exits 4 palletjack gc m.yaml 2>err; cat err;
 	find target -type f ! -name "*.lock" -exec sha256sum {} + | cmp_ok before - &&
 	grep -q "belongs to plan" err
@@ -84,9 +84,9 @@ check 'gc --disks leaves nothing' '
 	test ! -s left && test ! -e "$state/ledger/disk-0.ledger"
 '
 check 'onFailure: rollback at a real target' '
-	begin on "onFailure: rollback" && palletjack run --until cutover m.yaml &&
+	begin on "onFailure: rollback"; palletjack run --until cutover m.yaml
 	dd if=/dev/urandom of=target/fast/web/disk-0.raw bs=1 seek=1048576 \
-		count=7 conv=notrunc status=none &&
+		count=7 conv=notrunc status=none
 	exits 8 palletjack run m.yaml 2>err; cat err;
 	test "$(mark fast/web)" = rolled-back &&
 	grep -q "to start afresh: palletjack gc --disks m.yaml --vm web" err &&
@@ -118,11 +118,11 @@ check 'killed at each record, a rollback and a gc end in the same place' '
 		test "$(mark bulk/web)" = rolled-back && test ! -e target/web/start || exit 1
 	done
 	for n in 1 2 3 4; do
-		cp -r target target.kept && cp -r "$PALLETJACK_STATE" state.kept
+		cp -r target target.kept; cp -r "$PALLETJACK_STATE" state.kept
 		killed $n gc --disks m.yaml && palletjack gc --disks m.yaml &&
 		find target -type f >left && test ! -s left || exit 1
 		rm -rf target "$PALLETJACK_STATE"
-		mv target.kept target && mv state.kept "$PALLETJACK_STATE"
+		mv target.kept target; mv state.kept "$PALLETJACK_STATE"
 	done
 '
 test_end

@@ -17,7 +17,7 @@ fresh() {
 }
 
 check 'a vm whose log is a directory fails alone' '
-	fresh "" && mkdir -p "$state/vm-00001/log/run.log" &&
+	fresh ""; mkdir -p "$state/vm-00001/log/run.log"
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00001.*cannot open .*/log/run.log.*: Is a directory" err &&
 	test "$(fake_state vm-00002)" = finished &&
@@ -25,36 +25,36 @@ check 'a vm whose log is a directory fails alone' '
 	test "$(fake_state)" = finished
 '
 check 'so does rollback of it' '
-	fresh "cutover/disk-0:fail" && exits 6 palletjack run m.yaml 2>err
-	rm "$state/vm-00001/log/run.log" && mkdir "$state/vm-00001/log/run.log" &&
+	fresh "cutover/disk-0:fail"; exits 6 palletjack run m.yaml 2>err
+	rm "$state/vm-00001/log/run.log"; mkdir "$state/vm-00001/log/run.log"
 	exits 6 palletjack rollback m.yaml 2>err; cat err
 	test "$(fake_state vm-00002)" = "rolled back"
 '
 check 'a failure for good says what to run once it is mended' '
-	fresh vm-00001:pre-hook:fail && exits 6 palletjack run m.yaml 2>err; cat err
+	fresh vm-00001:pre-hook:fail; exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00001: it fails again until that is mended; then: palletjack run m.yaml --vm vm-00001\$" err
 '
 check 'a defect, too' '
-	fresh vm-00001:pre-hook:crash && exits 1 palletjack run m.yaml 2>err; cat err
+	fresh vm-00001:pre-hook:crash; exits 1 palletjack run m.yaml 2>err; cat err
 	grep -q "then: palletjack run m.yaml --vm vm-00001\$" err
 '
 check 'a cancelled vm whose source is off is offered no run' '
-	fresh vm-00001:verify:fail && exits 6 palletjack run m.yaml 2>err
-	grep -q "the source is off; to go on: palletjack run m.yaml --vm vm-00001" err &&
-	palletjack cancel m.yaml --vm vm-00001 &&
+	fresh vm-00001:verify:fail; exits 6 palletjack run m.yaml 2>err
+	grep -q "the source is off; to go on: palletjack run m.yaml --vm vm-00001" err
+	palletjack cancel m.yaml --vm vm-00001
 	exits 9 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00001: the source is off, and the cancel keeps every run from going on; to give it back: palletjack rollback m.yaml --vm vm-00001\$" err &&
 	grep -q "by: palletjack cancel --revoke m.yaml" err &&
 	refute grep -q "to go on: palletjack run" err
 '
 check 'what is kept back says where it stands, too' '
-	fresh vm-00001:verify:fail && exits 6 palletjack run m.yaml 2>err
+	fresh vm-00001:verify:fail; exits 6 palletjack run m.yaml 2>err
 	sed -i "s/vms: \"2\"/vms: \"0\"/" m.yaml
 	exits 3 palletjack run m.yaml 2>err; cat err
 	grep -q "the source is off; to go on: palletjack run m.yaml --vm vm-00001" err
 '
 check 'a licence is asked for with one --vm only' '
-	fresh "" && palletjack run m.yaml --vm vm-00001 --until verify &&
+	fresh ""; palletjack run m.yaml --vm vm-00001 --until verify
 	exits 3 palletjack run m.yaml --vm vm-00001 --redo cutover 2>err
 	cat err; grep "to accept: " err >line &&
 	test "$(grep -o -- "--vm" line | wc -l)" -eq 1

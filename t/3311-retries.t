@@ -79,10 +79,10 @@ check 'nor does one that was ahead' '
 	palletjack run m.yaml && test "$(fake_state)" = finished
 '
 check '--redo of a copy with no retries left goes on, and repeats nothing' '
-	fresh cutover/disk-0:half "attempts: 1, max: 1h" &&
+	fresh cutover/disk-0:half "attempts: 1, max: 1h"
 	exits 6 palletjack run m.yaml
-	sed -i "s/:half/:retry/" m.yaml &&
-	exits 5 palletjack run m.yaml && exits 5 palletjack run m.yaml && mend
+	sed -i "s/:half/:retry/" m.yaml
+	exits 5 palletjack run m.yaml; exits 5 palletjack run m.yaml; mend
 	palletjack plan m.yaml --redo cutover >out; cat out
 	grep -q "cutover/disk-0 *resume (50 %" out &&
 	grep -q "cutover  *skip (done" out &&

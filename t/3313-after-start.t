@@ -21,7 +21,7 @@ once() {
 }
 
 check 'the source ran meanwhile: the hook and the cleanup are run' '
-	started && sed -i "s/seed: \"1\"/seed: \"2\"/" m.yaml &&
+	started; sed -i "s/seed: \"1\"/seed: \"2\"/" m.yaml
 	palletjack plan m.yaml >out; cat out
 	grep -q "post-hook *resume" out && grep -q "cutover/disk-0 *skip" out &&
 	palletjack run m.yaml && once
@@ -35,8 +35,8 @@ check 'the source cannot be asked at all' '
 	palletjack run m.yaml && once
 '
 check 'others are still asked about' '
-	started && rm -rf "$PALLETJACK_STATE/t/p/vm-00002" &&
-	sed -i "s/vms: \"2\"/vms: \"0\"/" m.yaml &&
+	started; rm -rf "$PALLETJACK_STATE/t/p/vm-00002"
+	sed -i "s/vms: \"2\"/vms: \"0\"/" m.yaml
 	exits 3 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00002.*VMNotFound" err && once
 '

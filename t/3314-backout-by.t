@@ -22,7 +22,7 @@ mend() {
 }
 
 check 'what hangs is ended and given back, with hold too; others go on' '
-	fresh vm-00001:convert:hang "onFailure: hold, limits: {conversions: 2}, cutover: {backoutBy: 2s}" &&
+	fresh vm-00001:convert:hang "onFailure: hold, limits: {conversions: 2}, cutover: {backoutBy: 2s}"
 	exits 5 timeout 60 palletjack run m.yaml 2>err; cat err
 	grep -q "not committed within 2.* (cutover.backoutBy)" err &&
 	grep -q "vm-00001: the source runs again; to try again: palletjack run m.yaml --vm vm-00001" err &&
@@ -33,15 +33,15 @@ check 'and can be tried again' '
 	mend && palletjack run m.yaml && test "$(fake_state)" = finished
 '
 check 'a run that was not there then gives back first' '
-	fresh "" "cutover: {backoutBy: 1h}" &&
-	palletjack run --until verify m.yaml --vm vm-00001 && source_is off &&
-	palletjack run --until verify m.yaml --vm vm-00001 && source_is off &&
+	fresh "" "cutover: {backoutBy: 1h}"
+	palletjack run --until verify m.yaml --vm vm-00001; source_is off
+	palletjack run --until verify m.yaml --vm vm-00001; source_is off
 	exits 5 with_fault FAULT_CLOCK=3700 palletjack run m.yaml --vm vm-00001 2>err
 	cat err; source_is on && fake_log | refute grep convert
 '
 check 'rollback is a rollback' '
-	fresh "" "onFailure: rollback, cutover: {backoutBy: 1h}" &&
-	palletjack run --until verify m.yaml --vm vm-00001 &&
+	fresh "" "onFailure: rollback, cutover: {backoutBy: 1h}"
+	palletjack run --until verify m.yaml --vm vm-00001
 	exits 5 with_fault FAULT_CLOCK=3700 palletjack run m.yaml --vm vm-00001 2>err
 	cat err; source_is on && test "$(fake_state)" = "rolled back"
 '

@@ -27,7 +27,7 @@ check 'a journal on a full disk behind it' '
 	grep -q "to go on, once that is mended: palletjack run m.yaml --vm .vm-00001" err
 '
 check 'one that takes not even the first record of a run' '
-	fresh && palletjack run --until verify m.yaml
+	fresh; palletjack run --until verify m.yaml
 	exits 5 with_fault FAULT_OPS=write FAULT_FILE=journal FAULT_AT=1 \
 		FAULT_WHEN=ENOSPC FAULT_LASTS=yes palletjack run m.yaml 2>err
 	cat err
@@ -38,11 +38,11 @@ check 'then it goes on, and who is finished is not spoken of' '
 	palletjack run m.yaml 2>err && cat err && refute grep "source is off" err
 '
 check '--until behind it' '
-	fresh && palletjack run --until verify m.yaml 2>err && cat err
+	fresh; palletjack run --until verify m.yaml 2>err; cat err
 	test "$(grep -c "^$off" err)" -eq 2
 '
 check '--until before it says nothing of the source' '
-	fresh && palletjack run --until pre-hook m.yaml 2>err && cat err
+	fresh; palletjack run --until pre-hook m.yaml 2>err; cat err
 	refute grep "the source" err
 '
 

@@ -23,8 +23,8 @@ prepare() {
 }
 
 check 'undisturbed' '
-	faulty FAULT_LOG="$PWD/points" && fake_fold >want
-	fake_target >target && cat target
+	faulty FAULT_LOG="$PWD/points"; fake_fold >want
+	fake_target >target; cat target
 	fake_log | sort | cmp_ok steps -
 '
 # But set-aside, which belongs to a vm that is moved once more, and those of

@@ -60,7 +60,7 @@ check 'the children of a run that stops are ended' '
 fake_manifest 'vms: "2"' '{bootTest: once}'
 check 'a file system that became read-only' '
 	rm -rf "$PALLETJACK_STATE"
-	palletjack run --until verify m.yaml &&
+	palletjack run --until verify m.yaml
 	sha256sum "$state"/*/journal >before
 	exits 6 with_fault FAULT_OPS=open FAULT_DIR="$PALLETJACK_STATE" \
 		FAULT_LASTS=yes FAULT_WHEN=EROFS palletjack run m.yaml 2>err
@@ -81,8 +81,8 @@ check 'the clock is set back between runs, and forward' '
 	jq -r .time "$state/vm-00001/journal" | sort -c 2>/dev/null &&
 		exit 1
 	FAULT_CLOCK=99999999 with_fault palletjack run --until commit m.yaml
-	palletjack run m.yaml &&
-	test "$(fake_state)" = finished && fake_log | sort | cmp_ok steps -
+	palletjack run m.yaml
+	test "$(fake_state)" = finished; fake_log | sort | cmp_ok steps -
 	palletjack plan --detailed-exitcode m.yaml
 	palletjack journal check "$state"/*
 '
@@ -95,12 +95,12 @@ check 'one of another plan proves nothing' '
 	palletjack plan q.yaml | grep "made by plan t/p"
 '
 check 'a journal that is no file' '
-	rm -rf "$PALLETJACK_STATE" && mkdir -p "$state/vm-00001/journal"
+	rm -rf "$PALLETJACK_STATE"; mkdir -p "$state/vm-00001/journal"
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "journal.*is a directory" err
 '
 check 'bytes that never were a journal are no torn tail' '
-	rm -rf "$PALLETJACK_STATE" && palletjack run --until verify m.yaml
+	rm -rf "$PALLETJACK_STATE"; palletjack run --until verify m.yaml
 	head -c 100000 /dev/zero >"$state/vm-00001/journal"
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "is no journal" err
@@ -133,7 +133,7 @@ settled() {
 }
 
 check 'a state that is deleted before the hand-over: what it made is held, exit 4' '
-	begin verify && rm -rf "$state" && world >before
+	begin verify; rm -rf "$state"; world >before
 	exits 4 palletjack run m.yaml 2>err; cat err
 	grep -q "belongs to plan .t/p., vm .vm-00001., claimed by state" err
 	world | cmp_ok before -
@@ -144,12 +144,12 @@ check 'is taken over by who accepts that, and all of it made anew' '
 	test "$(log cutover/disk-0)" -eq 2 && test "$(log convert)" -eq 1
 '
 check 'also when its disks were committed' '
-	begin commit && rm -rf "$state"
+	begin commit; rm -rf "$state"
 	exits 4 palletjack run m.yaml 2>err; accepted && settled &&
 	test "$(log commit)" -eq 2 && refute grep -q committed copy/t/p/vm-00001/journal
 '
 check 'who takes over knows from the claim that the source ran, and gives it back so' '
-	begin cutover && rm -rf "$state" && test "$(tail -n 1 "$source/fake.power")" = "source off"
+	begin cutover; rm -rf "$state"; test "$(tail -n 1 "$source/fake.power")" = "source off"
 	exits 4 palletjack run m.yaml 2>err; said=$(sed -n "s/^vm-00001: to accept: //p" err)
 	eval "$said --until verify" && claim=$fake_world/claims/t/vm-00001/palletjack.json &&
 	test "$(jq -r .sourcePower "$claim")" = on && exits 9 palletjack rollback m.yaml &&
@@ -157,7 +157,7 @@ check 'who takes over knows from the claim that the source ran, and gives it bac
 	test "$(jq -r .sourcePower "$claim")" = null
 '
 check 'not while somebody works on it' '
-	begin verify && rm -rf "$state"
+	begin verify; rm -rf "$state"
 	lock=$fake_world/claims/t/vm-00001/palletjack.json.lock
 	flock -F -x "$lock" sh -c ": >held; exec sleep 600" &
 	holder=$!
@@ -167,14 +167,14 @@ check 'not while somebody works on it' '
 	kill $holder; cat err; grep -q "is being worked on by" err && refute grep -q "to accept" err
 '
 check 'one that is deleted after the hand-over: exit 6, and no licence helps' '
-	begin cleanup && rm -rf "$state" && world >before
+	begin cleanup; rm -rf "$state"; world >before
 	exits 6 palletjack run m.yaml 2>err; cat err
-	grep -q "has been handed over" err && refute grep -q "to accept" err
+	grep -q "has been handed over" err; refute grep -q "to accept" err
 	exits 6 palletjack run --redo cutover m.yaml
 	world | cmp_ok before -
 '
 check 'an older copy, from before the commit, goes on with nothing it does not know' '
-	begin verify && palletjack run --until commit m.yaml && older && world >before
+	begin verify; palletjack run --until commit m.yaml; older; world >before
 	exits 3 palletjack run m.yaml 2>err; cat err
 	grep -q "older than the target" err && world | cmp_ok before -
 '
@@ -183,12 +183,12 @@ check 'sets the committed disks aside for who accepts that, and finishes' '
 	cmp first "$vm/fake.disk-0.aside-1" && cmp first "$vm/fake.disk-0"
 '
 check 'an older copy, from before commit and hand-over: exit 6' '
-	begin verify && palletjack run m.yaml && older && world >before
+	begin verify; palletjack run m.yaml; older; world >before
 	exits 6 palletjack run m.yaml 2>err; cat err; grep -q "has been handed over" err
 	world | cmp_ok before -
 '
 check 'one that has only the hand-over to go finds it done, and starts nothing twice' '
-	begin commit && palletjack run m.yaml && older
+	begin commit; palletjack run m.yaml; older
 	sha256sum "$vm"/fake.disk-0 "$vm"/fake.power "$source"/fake.power >before
 	palletjack run m.yaml && settled && sha256sum -c before
 '
@@ -197,14 +197,14 @@ check 'an older copy that lacks nothing the target has goes on' '
 	test "$(log convert)" -eq 1
 '
 check 'two copies: the second does not undo what the first handed over' '
-	begin verify && palletjack run m.yaml && older
+	begin verify; palletjack run m.yaml; older
 	exits 6 palletjack rollback m.yaml 2>err; cat err
 	grep -q "discard-target-writes" err &&
 		test "$(tail -n 1 "$vm/fake.power")" = "target on"
 '
 check 'another state finds nothing of its own to give back or to remove' '
-	begin verify && rm -rf "$state" && world >before
-	palletjack rollback m.yaml && palletjack gc --disks m.yaml
+	begin verify; rm -rf "$state"; world >before
+	palletjack rollback m.yaml; palletjack gc --disks m.yaml
 	world | cmp_ok before -
 '
 check 'gc --disks clears the claim with the rest: anybody may begin' '

@@ -85,7 +85,7 @@ check 'and deadlines.wait: exit 4, as nothing failed' '
 	test ! -e "$PALLETJACK_STATE/t/q/vm-00004/fake.log"
 '
 check 'but for a source that is off it is a failure, and the policy has its way' '
-	sed -i "s/vms: \"6\"/power: \"on\", &/; s/inFlight: 1, //" late.yaml && rm -rf "$PALLETJACK_STATE/t/q"
+	sed -i "s/vms: \"6\"/power: \"on\", &/; s/inFlight: 1, //" late.yaml; rm -rf "$PALLETJACK_STATE/t/q"
 	exits 5 palletjack run --vm vm-00004 late.yaml >out 2>&1; cat out
 	grep -q "waited 500 ms (deadlines.wait) for a slot" out &&
 	test "$(tail -n 1 "$PALLETJACK_STATE/t/q/vm-00004/fake.power")" = "source on"

@@ -43,7 +43,7 @@ source_is() {
 
 one_two='[{name: two, vms: [vm-00001, vm-00002], after: [one]}, {name: one, vms: [vm-00003]}]'
 check 'a wave begins when the one before has ended' '
-	fresh "$one_two" && run_it
+	fresh "$one_two"; run_it
 	before result cleanup 3 intent validate 1
 	before result cleanup 3 intent validate 2
 '
@@ -95,7 +95,7 @@ check 'without it failures stop no other vm of the wave' '
 
 all='[{name: all, atomic: true, vms: [vm-00001, vm-00002, vm-00003]}]'
 check 'an atomic wave is cut over, committed and started together' '
-	fresh "$all" && run_it
+	fresh "$all"; run_it
 	for stage in cutover commit start; do
 		for a in 1 2 3; do
 			for b in 1 2 3; do
@@ -107,13 +107,13 @@ check 'an atomic wave is cut over, committed and started together' '
 	done
 '
 check 'also where there are fewer places than vms' '
-	fresh "$all" "" "limits: {inFlight: 1}" && run_it
+	fresh "$all" "" "limits: {inFlight: 1}"; run_it
 	test "$(fake_state vm-00003)" = finished
 '
 check 'who fails before the cutover keeps all of them from it' '
 	fresh "$all" "faults: \"vm-00002:pre-hook:fail\""
 	exits 6 run_it; cat err
-	refute did 1 cutover && refute did 3 cutover && did 4 start
+	refute did 1 cutover; refute did 3 cutover; did 4 start
 	grep -q "vm-00001.*waiting: its wave .all. goes together or not at all, and .vm-00002. does not: pre-hook: fails as asked" err
 '
 check 'who fails after it has all of them given back' '
@@ -123,7 +123,7 @@ check 'who fails after it has all of them given back' '
 	did 4 start
 '
 check 'then they go together' '
-	again "$all" && run_it
+	again "$all"; run_it
 	for vm in 1 2 3; do source_is $vm off; test "$(fake_state vm-0000$vm)" = finished; done
 '
 check 'who fails before the start has all of them given back' '
@@ -139,7 +139,7 @@ check_exit 7 'one that --vm leaves out keeps the others from the cutover' '
 	fresh "$all" && run_it --vm vm-00001 || { status=$?; refute did 1 cutover || exit 99; exit $status; }
 '
 check 'a cancelled one does, too' '
-	fresh "$all" && palletjack cancel --vm vm-00002 m.yaml
+	fresh "$all"; palletjack cancel --vm vm-00002 m.yaml
 	exits 9 run_it; refute did 1 cutover && did 4 start
 '
 check 'a run that is killed meanwhile goes on with all of them' '
@@ -147,7 +147,7 @@ check 'a run that is killed meanwhile goes on with all of them' '
 	palletjack run m.yaml >out 2>&1 & run=$!
 	within 30 grep -q "\"step\":\"convert\"" "$PALLETJACK_STATE/t/p/vm-00002/journal"
 	kill -KILL $run; wait $run || true
-	again "$all" && run_it
+	again "$all"; run_it
 	for vm in 1 2 3; do test "$(fake_state vm-0000$vm)" = finished; done
 '
 check 'what has used its retries up is given fresh ones together with its wave' '

@@ -56,16 +56,16 @@ check 'a rerun does nothing' '
 	cmp before "$state/journal"
 '
 check 'without its state directory the mark keeps a run away' '
-	sha256sum target/*/web/disk-* >before &&
-	mv "$PALLETJACK_STATE" lost && exits 6 palletjack run m.yaml 2>err
+	sha256sum target/*/web/disk-* >before
+	mv "$PALLETJACK_STATE" lost; exits 6 palletjack run m.yaml 2>err
 	cat err; grep -qi "handed over" err
 '
 check 'and its disks were not touched' '
 	sha256sum target/*/web/disk-* | cmp_ok before -
 '
 check 'a target that another state directory claimed is not taken' '
-	rm -rf target "$PALLETJACK_STATE" &&
-	palletjack run --until cutover m.yaml &&
+	rm -rf target "$PALLETJACK_STATE"
+	palletjack run --until cutover m.yaml
 	exits 4 palletjack --state "$PWD/other" run m.yaml 2>err; cat err
 '
 check 'until then it goes on where it was' '
@@ -93,7 +93,7 @@ check "killed at each of $nrecords records, real stages end in the same place" '
 			palletjack run m.yaml >out 2>&1 || { cat out; exit 1; }
 		palletjack run m.yaml >out 2>&1 || { cat out; exit 1; }
 		disks_are_right raw || exit 1
-		test -x target/web/start && test -s target/web/handover.json
+		test -x target/web/start; test -s target/web/handover.json
 		n=$((n + 1))
 	done
 '
@@ -123,20 +123,20 @@ for format in raw qcow2; do
 done
 manifest raw off
 check 'one that shrank is said to' '
-	cp --sparse=always one.raw one.old && rm -rf target "$PALLETJACK_STATE" &&
-	palletjack run --until verify m.yaml && truncate -s 19M one.raw &&
+	cp --sparse=always one.raw one.old; rm -rf target "$PALLETJACK_STATE"
+	palletjack run --until verify m.yaml; truncate -s 19M one.raw
 	digest=$(palletjack plan m.yaml | sed -n "s/^digest: //p")
 	exits 6 palletjack run --accept "$digest" m.yaml 2>err; cat err
 	grep -q "disk shrank" err && mv one.old one.raw
 '
 check 'a target directory that cannot be made is said before anything is copied' '
-	rm -rf target "$PALLETJACK_STATE" && : >target &&
+	rm -rf target "$PALLETJACK_STATE"; : >target
 	exits 3 palletjack run m.yaml 2>err; cat err; rm target
 '
 check 'damage on the target is found, named, and stops the vm' '
-	palletjack run --until cutover m.yaml &&
+	palletjack run --until cutover m.yaml
 	dd if=/dev/urandom of=target/fast/web/disk-0.raw bs=1 seek=2097152 \
-		count=7 conv=notrunc status=none &&
+		count=7 conv=notrunc status=none
 	exits 8 palletjack run m.yaml 2>err; cat err;
 	grep -q "disk-0" err && test ! -e target/web/handover.json
 '
@@ -146,9 +146,9 @@ check 'damage that verify found is mended by a copy made anew, if accepted' '
 	test "$(fact cutover/disk-0 .generation)" -eq 2
 '
 check 'another volume for a disk is another copy, and wants a licence' '
-	rm -rf target "$PALLETJACK_STATE" &&
-	palletjack run --until verify m.yaml &&
-	sed -i "s/storageClass: bulk/storageClass: slow/" m.yaml &&
+	rm -rf target "$PALLETJACK_STATE"
+	palletjack run --until verify m.yaml
+	sed -i "s/storageClass: bulk/storageClass: slow/" m.yaml
 	exits 3 palletjack plan m.yaml >plan; cat plan
 	grep -q "cutover/disk-1 *run (changed: source disk disk-1); wants --accept" plan &&
 	grep -q "cutover/disk-0 *skip (done" plan &&

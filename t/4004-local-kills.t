@@ -39,7 +39,7 @@ at_end 'test ! -e target/web/qemu.pid || kill -KILL "$(cat target/web/qemu.pid)"
 
 for n in 3 4; do
 	check "a copy killed behind sync $n of its ledger: plan shows what holds, and that is kept" '
-		anew && exits 5 faulty FAULT_FILE=disk-0.ledger FAULT_OPS=fsync \
+		anew; exits 5 faulty FAULT_FILE=disk-0.ledger FAULT_OPS=fsync \
 			FAULT_AT='$n' FAULT_WHEN=after
 		palletjack plan m.yaml >plan; cat plan
 		percent=$(sed -n "s,.*cutover/disk-0 *resume (\([0-9]*\) %.*,\1,p" plan)
@@ -67,11 +67,11 @@ check 'the next run starts it' '
 	test "$(mark fast/web)" = started
 '
 check 'a state directory from before the hand-over writes nothing' '
-	exits 9 palletjack rollback --discard-target-writes m.yaml &&
-	palletjack gc --disks m.yaml && anew &&
-	palletjack run --until verify m.yaml && cp -R "$PALLETJACK_STATE" older &&
-	palletjack run m.yaml && rm -rf "$PALLETJACK_STATE" &&
-	mv older "$PALLETJACK_STATE" &&
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	palletjack gc --disks m.yaml; anew
+	palletjack run --until verify m.yaml; cp -R "$PALLETJACK_STATE" older
+	palletjack run m.yaml; rm -rf "$PALLETJACK_STATE"
+	mv older "$PALLETJACK_STATE"
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "handed over" err && refute is_off &&
 	palletjack plan --redo cutover m.yaml -o json >plan || :

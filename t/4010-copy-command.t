@@ -266,8 +266,8 @@ check 'killed, it does again what no checkpoint covered, and says how much' '
 	cat out && cmp src kill.raw && test "$(got redone)" -gt 0
 '
 check 'a source that grew is another' '
-	palletjack copy --ledger l.grow src grow.raw >/dev/null &&
-	cp src bigger && echo more >>src
+	palletjack copy --ledger l.grow src grow.raw >/dev/null
+	cp src bigger; echo more >>src
 	exits 6 palletjack copy --ledger l.grow src grow.raw 2>err; cat err
 	mv bigger src; grep -q "grew since" err
 '
@@ -331,7 +331,7 @@ if command -v openssl >/dev/null; then
 			x.raw && cmp src x.raw
 	'
 	check_exit 5 'a server that another authority vouches for is not believed' '
-		mkdir other && openssl req -x509 -newkey rsa:2048 -nodes \
+		mkdir other; openssl req -x509 -newkey rsa:2048 -nodes \
 			-days 2 -subj /CN=other -keyout other/key \
 			-out other/ca-cert.pem 2>/dev/null
 		palletjack copy \

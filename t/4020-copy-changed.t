@@ -114,7 +114,7 @@ serve from file src
 truncate -s 9437696 nbd.raw
 serve to file "$PWD/nbd.raw"
 check 'from and to servers' '
-	palletjack copy --ledger l.nbd "$(uri from)" "$(uri to)" && cmp src nbd.raw
+	palletjack copy --ledger l.nbd "$(uri from)" "$(uri to)"; cmp src nbd.raw
 	write_at 1048570 "over the edge"
 	printf "[{\"offset\": 983040, \"length\": 131072}]" >list
 	palletjack copy -o json --changed list --ledger l.nbd "$(uri from)" \
@@ -143,7 +143,7 @@ places=$(seq 0 64; seq 192 17 320; seq 4096 4160; seq 4092 4096; seq 8190 8195
 check 'bits flipped all over the ledger: the disk is right, or it is refused' '
 	n=0 refused=0
 	for at in $places; do
-		cp l.good l.small && cp id.good small.raw.id && cp small.good small.raw
+		cp l.good l.small; cp id.good small.raw.id; cp small.good small.raw
 		flip l.small "$at" "1 << (at % 8)"
 		# as an interrupted copy would leave it: wrong where unknown
 		if palletjack copy --quiet --compare --ledger l.small small small.raw \

@@ -81,13 +81,13 @@ check 'one that shrank is refused, and the copy stays as it is' '
 	grep -q "shrank since ledger" err && cmp l.before l && cmp src a.raw
 '
 check 'the target of another copy does not grow' '
-	head -c $small src >other && copies other other.raw && cp small/l l.other
+	head -c $small src >other; copies other other.raw; cp small/l l.other
 	exits 6 copies --compare --ledger l.other src other.raw 2>err; cat err
 	grep -q "not the target that the ledger is of" err && cmp other other.raw
 '
 
 check 'one that was cut short meanwhile is not taken for a shorter disk' '
-	cp -a small cut && truncate -s -1M cut/a.raw
+	cp -a small cut; truncate -s -1M cut/a.raw
 	exits 6 copies --compare --ledger cut/l src cut/a.raw 2>err; cat err
 	grep -q "cut/a.raw. has 2097252 bytes, the source has $large" err
 '
@@ -99,8 +99,8 @@ nbdkit -f -U "$PWD/full.sock" file "$PWD/full.img" 2>full.log &
 at_end "end_process $!"
 within 20 test -S full.sock
 check 'a server with too small a disk is refused before the ledger grows' '
-	uri="nbd+unix:///?socket=$PWD/full.sock" &&
-	copies --ledger l.full old "$uri" && cp l.full l.before
+	uri="nbd+unix:///?socket=$PWD/full.sock"
+	copies --ledger l.full old "$uri"; cp l.full l.before
 	exits 6 copies --compare --ledger l.full src "$uri" 2>err; cat err
 	grep -q "the source has $large since it grew" err && cmp l.before l.full
 '
@@ -119,7 +119,7 @@ if test "$(id -u)" -eq 0; then
 fi
 if test -n "$dev"; then
 	check 'a block device that is too small is said to be' '
-		copies --ledger l.dev old '"$dev"' && cp l.dev l.before
+		copies --ledger l.dev old '"$dev"'; cp l.dev l.before
 		exits 6 copies --compare --ledger l.dev src '"$dev"' 2>err; cat err
 		grep -q "$dev. has only .* bytes, the source has $large" err &&
 		cmp l.before l.dev

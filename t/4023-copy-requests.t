@@ -100,8 +100,8 @@ check 'zeroes that are allocated are holes at the target, where they are read' '
 	cmp zeroes.raw thin.raw && test "$(stat -c %b thin.raw)" -le 8
 '
 check 'to a compressed qcow2, by its server' '
-	qemu-img create -q -f qcow2 small.qcow2 64M && qemu-img create -q -f qcow2 large.qcow2 64M
-	head -c 20000000 /dev/zero | tr "\0" x >even && truncate -s 64M even
+	qemu-img create -q -f qcow2 small.qcow2 64M; qemu-img create -q -f qcow2 large.qcow2 64M
+	head -c 20000000 /dev/zero | tr "\0" x >even; truncate -s 64M even
 	qemu-nbd -t -k "$PWD/small.sock" --image-opts \
 		driver=compress,file.driver=qcow2,file.file.filename="$PWD/small.qcow2" &
 	at_end "end_process $!"

@@ -201,7 +201,7 @@ echo "# lost at most $(sort -n lost | tail -n 1) bytes at a time"
 
 check 'the test can fail: a ledger that claims too much is found' '
 	known=0 kind=file checkpoint=1
-	prepare file && life && dd if=/dev/urandom of=copy bs=8 seek=600000 \
+	prepare file; life; dd if=/dev/urandom of=copy bs=8 seek=600000 \
 		count=1 conv=notrunc status=none
 	refute truth
 '

@@ -82,11 +82,11 @@ for end in source target; do
 		within 20 durable_blocks l.st 1
 		kill -STOP $server
 		status=0; wait $pid || status=$?
-		cat err; test $status -eq 5 && grep -q "does not answer: waited 1.0 s" err
+		cat err; test $status -eq 5; grep -q "does not answer: waited 1.0 s" err
 		image=st.raw; test -e $image || image=st.img
 		"$says" l.st $image src
 		kill -CONT $server
-		copies --ledger l.st "$@" && cmp src $image
+		copies --ledger l.st "$@"; cmp src $image
 		test "$(got skipped)" -gt 0
 	'
 	check "the $end server is killed" '
@@ -105,11 +105,11 @@ for end in source target; do
 		within 20 durable_blocks l.st 1
 		kill -KILL $server
 		status=0; wait $pid || status=$?
-		cat err; test $status -eq 5 && grep -q "st.sock" err
+		cat err; test $status -eq 5; grep -q "st.sock" err
 		image=st.raw; test -e $image || image=st.img
 		"$says" l.st $image src
 		serve st "$@"
-		copies --ledger l.st $ends && cmp src $image
+		copies --ledger l.st $ends; cmp src $image
 		test "$(got skipped)" -gt 0
 	'
 done
@@ -142,7 +142,7 @@ check 'one that comes back as another is not' '
 	"$says" l.st st.raw src
 '
 check 'a target server that comes back is not: what it had not flushed may be lost' '
-	rm -f st.* l.st && truncate -s $size st.img
+	rm -f st.* l.st; truncate -s $size st.img
 	set -- --filter=delay file "$PWD/st.img" delay-write=100ms
 	serve st "$@"
 	copies --ledger l.st "$(uri from)" "$(uri st)" 2>err &
@@ -151,7 +151,7 @@ check 'a target server that comes back is not: what it had not flushed may be lo
 	kill -KILL $server
 	serve st "$@"
 	status=0; wait $pid || status=$?
-	cat err; test $status -eq 5 && grep -q "connection to the target .* broke" err
+	cat err; test $status -eq 5; grep -q "connection to the target .* broke" err
 	"$says" l.st st.img src >said; durable=$(tail -n 1 said | cut -d" " -f2)
 	copies --ledger l.st "$(uri from)" "$(uri st)" &&
 	cmp src st.img && test "$(got skipped)" -eq $((durable * 1048576))
@@ -191,18 +191,18 @@ check 'a source that is shorter than it says, from the second client on' '
 	"$says" l.less less.raw src
 '
 check 'a source over NBD that grew, and one that shrank, between runs' '
-	cp src moody && serve moody eval get_size="stat -c %s $PWD/moody" pread="$pread"
-	copies --ledger l.moody "$(uri moody)" moody.raw &&
+	cp src moody; serve moody eval get_size="stat -c %s $PWD/moody" pread="$pread"
+	copies --ledger l.moody "$(uri moody)" moody.raw
 	truncate -s +1M moody
 	exits 6 copies --ledger l.moody "$(uri moody)" moody.raw 2>err; cat err
-	grep -q "grew since" err && truncate -s -2M moody
+	grep -q "grew since" err; truncate -s -2M moody
 	exits 6 copies --ledger l.moody "$(uri moody)" moody.raw 2>err; cat err
 	grep -q "shrank since" err && cmp src moody.raw
 '
 
 # Targets.
 check 'a target that is removed between runs is not gone on with' '
-	copies --ledger l.gone src gone.raw && rm gone.raw
+	copies --ledger l.gone src gone.raw; rm gone.raw
 	exits 6 copies --ledger l.gone src gone.raw 2>err; cat err
 	grep -q "gone.raw. is not there, but" err && test ! -e gone.raw &&
 	rm l.gone && copies --ledger l.gone src gone.raw && cmp src gone.raw
@@ -237,7 +237,7 @@ if mountpoint -q small 2>/dev/null; then
 	check 'a file system that fills up, and has room later' '
 		head -c 9M /dev/zero | tr "\0" x >small/ballast
 		exits 5 copies --ledger l.small src small/d.raw 2>err; cat err
-		grep -q "No space left" err && "$says" l.small small/d.raw src
+		grep -q "No space left" err; "$says" l.small small/d.raw src
 		exits 5 copies --ledger l.small src small/d.raw 2>err
 		"$says" l.small small/d.raw src && rm small/ballast &&
 		copies --ledger l.small src small/d.raw && cat out && cmp src small/d.raw
@@ -278,11 +278,11 @@ check "SEED=$seed: $rounds ledgers damaged in the middle of a copy: mended or re
 	# half a copy, and its ledger
 	with_fault FAULT_OPS=fsync FAULT_FILE=l.half FAULT_AT=3 FAULT_WHEN=after \
 		palletjack copy --quiet --checkpoint 1Mi --ledger l.half src half.raw || :
-	cat half.raw.id && "$says" l.half half.raw src && stat -c %s l.half
+	cat half.raw.id; "$says" l.half half.raw src; stat -c %s l.half
 	whole=$(stat -c %s l.half)
 	: >ends
 	while read -r at byte how; do
-		cp l.half l.try && cp --sparse=always half.raw try.raw && cp half.raw.id try.raw.id
+		cp l.half l.try; cp --sparse=always half.raw try.raw; cp half.raw.id try.raw.id
 		case $how in
 		0 | 1) printf "\\$(printf %03o "$byte")" |
 			dd of=l.try bs=1 seek=$((at % whole)) conv=notrunc status=none ;;
@@ -301,10 +301,10 @@ check "SEED=$seed: $rounds ledgers damaged in the middle of a copy: mended or re
 	sort ends | uniq -c
 '
 check 'the ledger of another disk, or of another target, is not used' '
-	cp src other && copies --ledger l.other other other.raw
+	cp src other; copies --ledger l.other other other.raw
 	exits 6 copies --ledger l.other src new.raw 2>err; cat err
-	grep -q "l.other" err && rm -f new.raw new.raw.id
-	cp other.raw new.raw && echo 0123 >new.raw.id
+	grep -q "l.other" err; rm -f new.raw new.raw.id
+	cp other.raw new.raw; echo 0123 >new.raw.id
 	exits 6 copies --ledger l.other other new.raw 2>err; cat err
 	grep -q "belongs to another target" err
 '

@@ -46,7 +46,7 @@ check 'the next copies and reads back what changed, no more' '
 	palletjack run m.yaml --until precopy
 	test "$(fact precopy/disk-0 pass)" = changed
 	n=$(($(fact precopy/disk-0 written) >> 20)); echo "$n blocks"
-	test "$n" -gt 0 && test "$n" -lt 20
+	test "$n" -gt 0; test "$n" -lt 20
 	test "$(fact precopy-verify/disk-0 blocks)" = "$n"
 '
 check 'it is in the journal with what it cost' '
@@ -59,7 +59,7 @@ check 'the cutover copies and reads back the last delta only' '
 	test "$(fake_state)" = finished
 	test "$(fact cutover/disk-0 pass)" = changed
 	n=$(($(fact cutover/disk-0 written) >> 20)); echo "$n blocks"
-	test "$n" -gt 0 && test "$n" -lt 20
+	test "$n" -gt 0; test "$n" -lt 20
 	test "$(fact verify/disk-0 blocks)" = "$n"
 	sha256sum <"$vm/fake.disk-0" >warm.sum
 '

@@ -59,7 +59,8 @@ test_begin() {
 
 # check DESCRIPTION COMMANDS: the commands, run by a subshell under `set -e`,
 # must succeed.  As they are in a subshell, variables set there are lost; files
-# and at_end are not.  Never call it in a condition: that would void `set -e`.
+# and at_end are not.  Never call it in a condition: that would void `set -e`, which
+# does not look at `a` in `a && b` either: such a list may only come last.
 check() {
 	test_run "$2"
 	test_report "$1" test "$test_status" -eq 0

@@ -88,8 +88,8 @@ one_history() {
 }
 
 check 'undisturbed' '
-	palletjack run m.yaml && fake_target vm-00001 >target.vm-00001 &&
-	fake_target vm-00002 >target.vm-00002 && cat target.*
+	palletjack run m.yaml; fake_target vm-00001 >target.vm-00001
+	fake_target vm-00002 >target.vm-00002; cat target.*
 	printf "%s\n" "source off" "mark started" "target on" >want
 	cmp_ok want "$PALLETJACK_STATE/t/p/vm-00001/fake.power"
 '
