@@ -329,7 +329,7 @@ decide(const struct past *p, const struct predict_decision *d,
 	double budget =
 	    in->max_downtime_ms ? (double)in->max_downtime_ms : INFINITY;
 	double window = window_of(in);
-	bool fits = now->high <= budget && now->high <= window;
+	bool fits = now->high <= fmin(budget, window);
 	bool known =
 	    sights_near(&p->dirty, &dirtying, d->now.cycle_ms) >= ENOUGH;
 
@@ -343,7 +343,7 @@ decide(const struct past *p, const struct predict_decision *d,
 		*because = "that fits";
 		return PREDICT_CUT_OVER;
 	}
-	if (now->high <= budget && now->high > window) {
+	if (!fits && now->high <= budget) {
 		*because = "the window ends before that";
 		return PREDICT_WAIT;
 	}

@@ -137,10 +137,35 @@ test_parts(void)
 	   "nothing changed in no time");
 }
 
+/* A guest that was busy, and became quiet a few generations ago. */
+static void
+test_memory(void)
+{
+	struct generation_seen g[9] = {0};
+	struct predict_input in = {
+	    .generations = g, .ngenerations = 6, .size = 40000ull * MB};
+	struct prediction busy, quiet;
+
+	make_past(g, 9, 6000, 60000);
+	for (size_t i = 6; i < 9; i++)
+		g[i].changed = g[i].moved = 600 * MB;
+	in.now_ms = g[5].point_ms + 60000;
+	predict_downtime(&in, &busy);
+	in.ngenerations = 9;
+	in.now_ms = g[8].point_ms + 60000;
+	predict_downtime(&in, &quiet);
+	ok(fabs(busy.bytes.likely / MB - 6000) < 600, "as it was of late");
+	ok(quiet.bytes.likely / MB < 1500, "what was long ago counts less");
+	ok(quiet.bytes.high / quiet.bytes.likely >
+	       1.5 * busy.bytes.high / busy.bytes.likely,
+	   "but makes one less sure");
+}
+
 int
 main(void)
 {
 	test_verdicts();
 	test_parts();
+	test_memory();
 	return tap_done();
 }
