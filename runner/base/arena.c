@@ -9,7 +9,10 @@
 
 #include "base/mem.h"
 
-#define CHUNK_SIZE ((size_t)64 * 1024)
+/* Of the chunks: thousands of arenas hold a page or two each, and those that
+ * hold much take few chunks. */
+#define FIRST_SIZE ((size_t)1024)
+#define LAST_SIZE ((size_t)64 * 1024)
 
 struct chunk {
 	struct chunk *next;
@@ -26,12 +29,16 @@ struct deferred {
 struct arena {
 	struct chunk *chunks;
 	struct deferred *deferred;
+	size_t next_size; /* of the next chunk */
 };
 
 struct arena *
 arena_new(void)
 {
-	return mem_new(sizeof(struct arena));
+	struct arena *a = mem_new(sizeof(*a));
+
+	a->next_size = FIRST_SIZE;
+	return a;
 }
 
 void
@@ -62,15 +69,34 @@ chunk_add(struct arena *a, size_t size)
 	struct chunk *c = mem_new(sizeof(*c) + size);
 
 	c->size = size;
-	/* a large piece must not hide the half empty chunk behind it */
-	if (size > CHUNK_SIZE && a->chunks) {
-		c->next = a->chunks->next;
-		a->chunks->next = c;
-	} else {
-		c->next = a->chunks;
-		a->chunks = c;
+	c->next = a->chunks;
+	a->chunks = c;
+	return c;
+}
+
+/* A piece larger than all chunks; it must not hide the half empty one. */
+static struct chunk *
+chunk_add_large(struct arena *a, size_t size)
+{
+	struct chunk *first = a->chunks, *c = chunk_add(a, size);
+
+	if (first) {
+		a->chunks = first;
+		c->next = first->next;
+		first->next = c;
 	}
 	return c;
+}
+
+static struct chunk *
+chunk_add_next(struct arena *a, size_t size)
+{
+	while (a->next_size < size)
+		a->next_size *= 2;
+	size = a->next_size;
+	if (a->next_size < LAST_SIZE)
+		a->next_size *= 2;
+	return chunk_add(a, size);
 }
 
 void *
@@ -80,10 +106,10 @@ arena_alloc(struct arena *a, size_t size)
 	void *p;
 
 	size = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-	if (size > CHUNK_SIZE)
-		c = chunk_add(a, size);
+	if (size > LAST_SIZE)
+		c = chunk_add_large(a, size);
 	else if (!c || c->size - c->used < size)
-		c = chunk_add(a, CHUNK_SIZE);
+		c = chunk_add_next(a, size);
 	p = c->data + c->used;
 	c->used += size;
 	return p;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The small tools: times, sizes, buffers, files, secrets, errors. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,60 @@ count_down(void *p)
 	--*(int *)p;
 }
 
+/* Thousands of small arenas take what they hold, not a large chunk each; one
+ * that holds much does not take twice as much. */
+static void
+test_arena_size(void)
+{
+	struct arena *small[1000], *large = arena_new();
+	size_t before = mallinfo2().uordblks, taken;
+	char *piece;
+
+	for (size_t i = 0; i < 1000; i++) {
+		small[i] = arena_new();
+		arena_alloc(small[i], 600);
+	}
+	taken = mallinfo2().uordblks - before;
+	ok(taken < (size_t)2 << 20, "a thousand arenas of 600 bytes: %zu",
+	   taken);
+	for (size_t i = 0; i < 1000; i++)
+		arena_free(small[i]);
+	before = mallinfo2().uordblks;
+	for (size_t i = 0; i < 10000; i++) {
+		piece = arena_alloc(large, i % 200 + 1);
+		memset(piece, 1, i % 200 + 1);
+	}
+	taken = mallinfo2().uordblks - before;
+	ok(taken < 1300000, "one of 10,000 pieces, about a MB: %zu", taken);
+	arena_free(large);
+}
+
+/* Every size around those of the chunks, next to each other: zeroed, and none
+ * lies in another. */
+static void
+test_arena_pieces(void)
+{
+	struct arena *a = arena_new();
+	char *pieces[200];
+	bool zeroed = true, whole = true;
+
+	for (size_t i = 0; i < 200; i++) {
+		size_t size = ((size_t)1024 << i % 8) - 8 + i % 17;
+
+		pieces[i] = arena_alloc(a, size);
+		zeroed = zeroed && !pieces[i][0] && !pieces[i][size - 1];
+		memset(pieces[i], (int)i + 1, size);
+	}
+	for (size_t i = 0; i < 200; i++) {
+		size_t size = ((size_t)1024 << i % 8) - 8 + i % 17;
+
+		for (size_t k = 0; k < size; k++)
+			whole = whole && pieces[i][k] == (char)(i + 1);
+	}
+	ok(zeroed && whole, "pieces of any size are zeroed and their own");
+	arena_free(a);
+}
+
 static void
 test_memory(void)
 {
@@ -294,6 +349,8 @@ main(void)
 	test_errors();
 	test_utf8();
 	test_plain();
+	test_arena_size();
+	test_arena_pieces();
 	test_memory();
 	return tap_done();
 }
