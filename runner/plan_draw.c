@@ -68,6 +68,91 @@ escaped(const char *text, const char *const *pairs)
 	return buf_steal(&b);
 }
 
+/* "wave 'two' (after 'one', atomic, gate: manual)"; caller frees. */
+static char *
+wave_words(const struct wave *w)
+{
+	struct buf b = {0};
+	const char *mark = " (";
+
+	buf_printf(&b, "wave '%s'", w->name);
+	for (size_t i = 0; i < w->nafter; i++) {
+		buf_printf(&b, "%s%s'%s'", mark, i ? "" : "after ",
+			   w->after[i]);
+		mark = ", ";
+	}
+	if (w->atomic) {
+		buf_printf(&b, "%satomic", mark);
+		mark = ", ";
+	}
+	if (w->gate == GATE_MANUAL) {
+		buf_printf(&b, "%sgate: manual", mark);
+		mark = ", ";
+	}
+	if (w->max_failures >= 0) {
+		buf_printf(&b, "%smaxFailures: %d", mark, w->max_failures);
+		mark = ", ";
+	}
+	buf_adds(&b, *mark == ',' ? ")" : "");
+	return buf_steal(&b);
+}
+
+/* The first vm that is drawn in it, or nvms. */
+static size_t
+first_of(const struct batch *b, size_t wave)
+{
+	size_t i = 0;
+
+	while (i < b->nvms && (!b->vms[i].run.pvm->wave ||
+			       b->vms[i].run.pvm->wave->number != wave))
+		i++;
+	return i;
+}
+
+struct pen {
+	void (*open)(const struct wave *w);
+	void (*vm)(const struct batch_vm *v, size_t n);
+	void (*close)(void); /* or NULL */
+};
+
+/* Those in no wave, which wait for none, then wave by wave. */
+static void
+draw_vms(const struct batch *b, const struct pen *pen)
+{
+	for (size_t i = 0; i < b->nvms; i++)
+		if (!b->vms[i].run.pvm->wave)
+			pen->vm(&b->vms[i], i);
+	for (size_t k = 0; k < b->plan->policy->nwaves; k++) {
+		size_t i = first_of(b, k);
+
+		if (i == b->nvms)
+			continue;
+		pen->open(&b->plan->policy->waves[k]);
+		for (; i < b->nvms; i++)
+			if (b->vms[i].run.pvm->wave &&
+			    b->vms[i].run.pvm->wave->number == k)
+				pen->vm(&b->vms[i], i);
+		if (pen->close)
+			pen->close();
+	}
+}
+
+typedef void draw_after(const struct batch *b, size_t before, size_t after);
+
+/* Which wave waits for which, of those that are drawn. */
+static void
+draw_afters(const struct batch *b, draw_after *draw)
+{
+	for (size_t k = 0; k < b->plan->policy->nwaves; k++) {
+		const struct wave *w = &b->plan->policy->waves[k];
+
+		for (size_t i = 0; i < w->nafter; i++)
+			if (first_of(b, k) < b->nvms &&
+			    first_of(b, w->after_waves[i]) < b->nvms)
+				draw(b, w->after_waves[i], k);
+	}
+}
+
 /* Graphviz. */
 
 static char *
@@ -103,6 +188,36 @@ dot_vm(const struct batch_vm *v, size_t n)
 	printf("\t}\n");
 }
 
+static void
+dot_wave(const struct wave *w)
+{
+	CLEANUP(mem_freep) char *words = wave_words(w);
+	CLEANUP(mem_freep) char *text = dot_text(words);
+
+	printf("\tsubgraph cluster_w%zu {\n\t\tlabel=\"%s\";\n", w->number,
+	       text);
+}
+
+static void
+dot_wave_end(void)
+{
+	printf("\t}\n");
+}
+
+/* An edge has a node at either end, and is cut off at the wave's border. */
+static void
+dot_after(const struct batch *b, size_t before, size_t after)
+{
+	size_t from = first_of(b, before), to = first_of(b, after);
+	size_t nfrom = nsteps_of(&b->vms[from]), nto = nsteps_of(&b->vms[to]);
+
+	printf("\tv%zu", from);
+	if (nfrom)
+		printf("s%zu", nfrom - 1);
+	printf(" -> v%zu%s [ltail=cluster_w%zu, lhead=cluster_w%zu];\n", to,
+	       nto ? "s0" : "", before, after);
+}
+
 void
 plan_draw_dot(const struct batch *b)
 {
@@ -110,8 +225,10 @@ plan_draw_dot(const struct batch *b)
 	       "\tlabel=\"digest: %.*s\";\n"
 	       "\tnode [shape=box, style=filled];\n",
 	       b->plan->o.namespace, b->plan->o.name, REVIEW_SHOWN, b->digest);
-	for (size_t i = 0; i < b->nvms; i++)
-		dot_vm(&b->vms[i], i);
+	if (b->plan->policy->nwaves)
+		printf("\tcompound=true;\n");
+	draw_vms(b, &(struct pen){dot_wave, dot_vm, dot_wave_end});
+	draw_afters(b, dot_after);
 	printf("}\n");
 }
 
@@ -149,13 +266,35 @@ mermaid_vm(const struct batch_vm *v, size_t n)
 	printf("  end\n");
 }
 
+static void
+mermaid_wave(const struct wave *w)
+{
+	CLEANUP(mem_freep) char *words = wave_words(w);
+	CLEANUP(mem_freep) char *text = mermaid_text(words);
+
+	printf("  subgraph w%zu[\"%s\"]\n", w->number, text);
+}
+
+static void
+mermaid_wave_end(void)
+{
+	printf("  end\n");
+}
+
+static void
+mermaid_after(const struct batch *b, size_t before, size_t after)
+{
+	(void)b;
+	printf("  w%zu --> w%zu\n", before, after);
+}
+
 void
 plan_draw_mermaid(const struct batch *b)
 {
 	printf("---\ntitle: \"%s/%s, digest %.*s\"\n---\nflowchart LR\n",
 	       b->plan->o.namespace, b->plan->o.name, REVIEW_SHOWN, b->digest);
-	for (size_t i = 0; i < b->nvms; i++)
-		mermaid_vm(&b->vms[i], i);
+	draw_vms(b, &(struct pen){mermaid_wave, mermaid_vm, mermaid_wave_end});
+	draw_afters(b, mermaid_after);
 	for (size_t i = 0; i < NLOOKS; i++)
 		printf("  classDef look%zu fill:%s,color:#000000\n", i,
 		       looks[i].fill);
@@ -175,7 +314,16 @@ markdown_text(const char *text)
 }
 
 static void
-markdown_vm(const struct batch_vm *v)
+markdown_wave(const struct wave *w)
+{
+	CLEANUP(mem_freep) char *words = wave_words(w);
+	CLEANUP(mem_freep) char *text = markdown_text(words);
+
+	printf("\n### %s\n", text);
+}
+
+static void
+markdown_vm(const struct batch_vm *v, size_t n)
 {
 	const struct shape *shape = v->run.view.shape;
 	CLEANUP(mem_freep) char *name = markdown_text(v->run.pvm->key);
@@ -183,7 +331,8 @@ markdown_vm(const struct batch_vm *v)
 	char *target =
 	    markdown_text(shape && shape->name ? shape->name : v->run.pvm->key);
 
-	printf("\n### %s", name);
+	(void)n;
+	printf("\n###%s %s", v->run.pvm->wave ? "#" : "", name);
 	if (strcmp(name, target) != 0)
 		printf(" → %s", target);
 	printf(": %s\n", batch_verdict_name(v));
@@ -235,8 +384,7 @@ plan_draw_markdown(const struct batch *b, const struct findings *read)
 	       b->plan->o.namespace, b->plan->o.name,
 	       plan_end_name(b->plan->source), plan_end_name(b->plan->target),
 	       REVIEW_SHOWN, b->digest);
-	for (size_t i = 0; i < b->nvms; i++)
-		markdown_vm(&b->vms[i]);
+	draw_vms(b, &(struct pen){markdown_wave, markdown_vm, NULL});
 	if (read->n + b->findings.n == 0)
 		return;
 	printf("\n### Findings\n\n");

@@ -135,4 +135,69 @@ check 'names that mean something to the language are quoted' '
 check_exit 2 'another form is refused, with those that there are' '
 	palletjack plan m.yaml -o png
 '
+
+rm -rf "$PALLETJACK_STATE"
+fake_manifest 'vms: "4"' \
+	'{waves: [{name: two, vms: [vm-00001, vm-00002], after: [one], atomic: true, gate: manual}, {name: one, vms: [vm-00003]}]}' \
+	vm-00001 vm-00002 vm-00003 vm-00004
+# the steps of a vm left out
+cat >want <<'EOF'
+	compound=true;
+	subgraph cluster_3 {
+		label="vm-00004: ready";
+	}
+	subgraph cluster_w0 {
+		label="wave 'two' (after 'one', atomic, gate: manual)";
+	subgraph cluster_0 {
+		label="vm-00001: ready";
+	}
+	subgraph cluster_1 {
+		label="vm-00002: ready";
+	}
+	}
+	subgraph cluster_w1 {
+		label="wave 'one'";
+	subgraph cluster_2 {
+		label="vm-00003: ready";
+	}
+	}
+	v2sN -> v0s0 [ltail=cluster_w1, lhead=cluster_w0];
+EOF
+check 'waves for Graphviz' '
+	drawn dot | sed -n "/compound/,\$p" |
+		grep -E "compound|subgraph|label=\"|	}|ltail" | grep -v "\[label" |
+		sed -E "s/^(	v2s)[0-9]+ -> (.*ltail)/\1N -> \2/" >got
+	cmp_ok want got
+'
+cat >want <<'EOF'
+  subgraph v3["vm-00004: ready"]
+  end
+  subgraph w0["wave 'two' (after 'one', atomic, gate: manual)"]
+  subgraph v0["vm-00001: ready"]
+  end
+  subgraph v1["vm-00002: ready"]
+  end
+  end
+  subgraph w1["wave 'one'"]
+  subgraph v2["vm-00003: ready"]
+  end
+  end
+  w1 --> w0
+EOF
+check 'for Mermaid' '
+	drawn mermaid | grep -E "^  (subgraph|end|w)" >got; cmp_ok want got
+'
+cat >want <<'EOF'
+### vm-00004: ready
+### wave 'two' (after 'one', atomic, gate: manual)
+#### vm-00001: ready
+#### vm-00002: ready
+### wave 'one'
+#### vm-00003: ready
+EOF
+check 'and for Markdown' 'drawn markdown | grep "^###" >got; cmp_ok want got'
+check 'a wave that --vm leaves out is not drawn' '
+	palletjack plan m.yaml --vm vm-00001 -o mermaid >got; cat got
+	grep -q "subgraph w0" got && refute grep -q w1 got
+'
 test_end
