@@ -222,7 +222,8 @@ struct run_policy {
 	} precopy;
 	struct {
 		enum gate gate;
-		int64_t backout_ms; /* 0: never */
+		int64_t backout_ms;	 /* 0: never */
+		int64_t max_downtime_ms; /* 0: whatever it takes */
 		enum hard_power_off hard_power_off;
 		enum fence fence;
 	} cutover;

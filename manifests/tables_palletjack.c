@@ -292,8 +292,9 @@ static const char *const gates[] = {"none", "manual", NULL};
 static const struct field cutover_fields[] = {
     {.name = "maxDowntime",
      .type = FIELD_DURATION,
-     LATER("the downtime is not predicted"),
-     .doc = "do not begin when it would take longer"},
+     POLICY(cutover.max_downtime_ms),
+     .doc = "of a warm plan: the source is not stopped when it would be down "
+	    "for longer, see below"},
     {.name = "window",
      .type = FIELD_ANY,
      LATER("start the run in it instead"),

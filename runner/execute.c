@@ -136,11 +136,13 @@ static void
 vm_end(struct run *r, struct vm_run *vm)
 {
 	bool done = is_all_done(vm), failed = vm->outcome != ERR_NONE;
+	CLEANUP(mem_freep) char *down = vm_downtime_text(vm);
 	struct event e = {.vm = vm->pvm->key};
 	json_t *fields = json_object();
 
 	e.type = last_event(vm, done);
 	e.text = e.type == EVENT_VM_SKIPPED ? "stopped where --until says"
+		 : e.type == EVENT_VM_DONE  ? down
 					    : vm->error;
 	json_object_set_new(
 	    fields, "finished",

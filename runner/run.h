@@ -173,6 +173,15 @@ bool vm_is_warm(const struct vm_run *vm);
 void vm_warm_next(const struct run *r, const struct vm_run *vm,
 		  struct warm_next *ret);
 char *vm_warm_text(const struct vm_run *vm, const struct warm_next *next);
+/* Lets it wait, or be copied once more, when it would be down for too long. */
+void vm_heed_budget(const struct run *r, const struct vm_run *vm,
+		    struct warm_next *next);
+/* How long it is thought to be down, on record before its source is stopped. */
+int vm_write_prediction(struct run *r, struct vm_run *vm);
+#define RUN_PREDICTED "predicted"
+/* "down for 41 s (...)" of one whose source ran and whose target was started;
+ * else NULL; caller frees. */
+char *vm_downtime_text(const struct vm_run *vm);
 /* Takes the vm through another generation when one is due. */
 bool vm_begin_round(struct run *r, struct vm_run *vm);
 

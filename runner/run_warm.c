@@ -29,6 +29,8 @@ vm_warm_next(const struct run *r, const struct vm_run *vm,
 	/* once it is off there is nothing more to copy while it runs */
 	if (vm->view.vm->power == POWER_STATE_OFF && ret->move == WARM_COPY)
 		ret->move = due_waits(&vm->due) ? WARM_REST : WARM_CUT_OVER;
+	else
+		vm_heed_budget(r, vm, ret);
 }
 
 char *

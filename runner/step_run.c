@@ -451,6 +451,9 @@ step_begin(struct step_run *s)
 				  .held_fd = s->vm->held_fd};
 	struct err err;
 
+	if (strcmp(s->step->id, "cutover") == 0 &&
+	    vm_write_prediction(r, s->vm) < 0)
+		return;
 	opts.nslots = step_slots(s, opts.slots);
 	s->begun_ms = s->told_ms = clock_mono_ms();
 	s->meter = (struct meter){0};

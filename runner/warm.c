@@ -108,6 +108,6 @@ warm_text(const struct warm_past *past, const struct warm_next *next,
 		clock_format(next->copy_ms, at);
 		buf_printf(&b, "the next at %.10s %.8s UTC; ", at, at + 11);
 	}
-	buf_adds(&b, cutover);
+	buf_adds(&b, next->why[0] ? next->why : cutover);
 	return buf_steal(&b);
 }

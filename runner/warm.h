@@ -30,6 +30,7 @@ struct warm_next {
 	enum warm_move move;
 	int64_t until_ms; /* WARM_REST: wall, or one of DUE_* */
 	int64_t copy_ms;  /* when the next generation is due; DUE_NEVER */
+	char why[400];	  /* what the downtime's budget says; "" */
 };
 
 /* A run, begun at `run_ms`, takes one generation that is due by its interval,

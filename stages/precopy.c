@@ -156,11 +156,21 @@ precopy_tell(json_t *facts, enum copy_pass pass, uint64_t changed,
 			    json_integer((json_int_t)clock_wall_ms()));
 }
 
-/* What all disks together cost. */
+static bool
+is_text(const json_t *value, const char *text)
+{
+	const char *is = json_string_value(value);
+
+	return is && strcmp(is, text) == 0;
+}
+
+/* What all disks together cost.  Of a disk that was compared what differed is
+ * what is known to have changed. */
 static json_t *
 sum_up(const struct work *w, const struct precopy_point *p)
 {
 	json_int_t sums[3] = {0}, begun = 0, ended = 0;
+	bool whole = false;
 	static const char *const keys[] = {"changed", "read", "written"};
 
 	for (size_t i = 0; i < w->view->vm->ndisks; i++) {
@@ -176,15 +186,19 @@ sum_up(const struct work *w, const struct precopy_point *p)
 		for (size_t k = 0; k < 3; k++)
 			sums[k] +=
 			    json_integer_value(json_object_get(facts, keys[k]));
+		if (is_text(json_object_get(facts, "pass"), "compare"))
+			sums[0] += json_integer_value(
+			    json_object_get(facts, "written"));
+		whole |= is_text(json_object_get(facts, "pass"), "all");
 		if (!begun || from < begun)
 			begun = from;
 		if (to > ended)
 			ended = to;
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "number",
-			 (json_int_t)p->number, "at", (json_int_t)p->at_ms,
-			 "begun", begun, "ended", ended, keys[0], sums[0],
-			 keys[1], sums[1], keys[2], sums[2]);
+	return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "whole",
+			 whole, "number", (json_int_t)p->number, "at",
+			 (json_int_t)p->at_ms, "begun", begun, "ended", ended,
+			 keys[0], sums[0], keys[1], sums[1], keys[2], sums[2]);
 }
 
 json_t *

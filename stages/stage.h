@@ -238,6 +238,16 @@ const struct stage *stages_gc(const struct view *v, bool disks);
 /* Asks an endpoint what it has; blocking, for a child. */
 int stages_inventory(const struct endpoint *ep, struct inventory *ret,
 		     struct err *err);
+/* What a cutover takes beside copying, before anybody measured it: ranges that
+ * hold nine times in ten.  Pure. */
+struct downtime {
+	struct span_ms {
+		int64_t low_ms, high_ms;
+	} stop, convert, start;
+	uint64_t reread; /* of the disks that tell nothing of what changed */
+};
+void stages_downtime(const struct view *v, struct downtime *ret);
+
 /* All findings about a vm, endpoints asked; blocking, for a child.
  * `read_data`: also those that take reading all of its disks.  `checked` keeps
  * what is alike for many vms from one to the next; begins as {0}. */

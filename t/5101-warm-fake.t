@@ -33,7 +33,7 @@ check 'it says when the next is due, and what the cutover waits for' '
 	grep "generation 1 is done; the next at .* UTC; cutover once .palletjack cutover. is said" err
 '
 check 'the source still runs; all was copied and read back' '
-	test ! -e "$vm/fake.power" || refute grep "source off" "$vm/fake.power"
+	refute grep "source off" "$vm/fake.power"
 	test "$(fact precopy/disk-0 pass)" = all
 	test "$(fact precopy-verify/disk-0 blocks)" = 40
 '
@@ -123,5 +123,26 @@ check 'a rollback before the cutover leaves nothing at the source' '
 	grep "^point palletjack" "$vm/fake.power"
 	exits 9 palletjack rollback m.yaml
 	tail -n 1 "$vm/fake.power" | grep "point none"
+'
+
+# budget MAX MORE: a plan whose vm may be down so long
+budget() {
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest "vms: \"1\", power: \"on\", dirtyPercent: \"30\", diskSize: 40Mi$2" \
+		"{precopy: {interval: 1h}, cutover: {maxDowntime: $1}, retry: {first: 1ms, max: 1ms}}"
+}
+check 'a budget that holds: it is cut over, and says what was predicted' '
+	budget 10m
+	palletjack run m.yaml --cutover now 2>err || { cat err; exit 1; }
+	grep "MIGRATED: down for .* to .* were predicted" err
+	jq -c "select(.key == \"predicted\").value" "$vm/journal" >predicted
+	jq -e ".lowMs <= .likelyMs and .likelyMs <= .highMs" predicted
+'
+check 'one that nothing can keep: the source is not stopped, and why' '
+	budget 2ms ", faults: \"precopy/disk-0:slow=300\""
+	exits 7 palletjack run m.yaml --cutover now 2>err
+	cat err
+	grep "predicted .* to .*, budget 2 ms; the guest writes .*/s, copying runs at .*/s; .*best" err
+	refute grep "source off" "$vm/fake.power"
 '
 test_end
