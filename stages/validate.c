@@ -36,6 +36,9 @@ refuse(struct work *w, const struct findings *f, struct err *err)
 	}
 	if (!first)
 		return 0;
+	/* taken by another since it was looked at: that is why */
+	if (stages_look_at_mark(w->view, err) < 0)
+		return -1;
 	if (nblocking == 1)
 		return err_set(err, ERR_NOT_READY, "%s: %s", first->type,
 			       first->message);

@@ -34,6 +34,10 @@ digest() {
 claimed_by() {
 	test "$(jq -r .uuid "target/$1/palletjack.json")" = "$(cat "$2/t/p/web/uuid")"
 }
+# stopped_child RUN: its pid
+stopped_child() {
+	ps --ppid "$1" -o pid=,stat= | grep T | cut -dT -f1 | grep .
+}
 begin() {
 	rm -rf target a b c
 	a run --until "${1:-verify}" m.yaml
@@ -115,7 +119,22 @@ check 'of two who take it over at once one does, and the other is told' '
 		esac && same_disks || exit 1
 	done
 '
-test -e "$fault" || { skip "$fault is not built" 'kills'; test_end; }
+test -e "$fault" || { skip "$fault is not built" "the losers and kills"; test_end; }
+check 'who finds it taken while it looks at source and target is told the same' '
+	begin && digest b >lb && digest c >lc || exit 1
+	env LD_PRELOAD="$fault" ASAN_OPTIONS=verify_asan_link_order=0 \
+		FAULT_OPS=send FAULT_WHEN=stop \
+		FAULT_MATCH="asking source and target" \
+		palletjack --state "$PWD/c" run --accept "$(cat lc)" m.yaml >said 2>&1 &
+	run=$!
+	at_end "kill -KILL $run"
+	within 60 stopped_child $run
+	b run --until verify --accept "$(cat lb)" m.yaml
+	kill -CONT $(stopped_child $run)
+	exits 4 wait $run || { cat said; exit 1; }
+	cat said; claimed_by web b && same_disks &&
+	grep -q "claimed by state $(cat b/t/p/web/uuid)" said
+'
 # killed FILE N WHEN: b takes over and is killed at its Nth touch of such files
 killed() {
 	begin >/dev/null 2>&1 && digest b >licence &&
