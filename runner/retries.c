@@ -14,8 +14,8 @@
 
 #define LONGEST_MS 1e15
 
-static double
-random_share(void)
+double
+retries_random(void)
 {
 	uint32_t bits = 0;
 
@@ -27,7 +27,7 @@ random_share(void)
 /* Full jitter: anywhere between nothing and the exponential's value, so that
  * many vms do not knock at the same moment. */
 static int64_t
-pause_of(const struct run_policy *policy, const struct retries *r)
+pause_of(const struct run_policy *policy, const struct retries *r, double share)
 {
 	double most = (double)policy->retry.first_ms *
 		      pow(policy->retry.factor, r->tried - 1);
@@ -40,12 +40,12 @@ pause_of(const struct run_policy *policy, const struct retries *r)
 		most = LONGEST_MS;
 	if (policy->retry.max_ms && most > (double)policy->retry.max_ms)
 		most = (double)policy->retry.max_ms;
-	ms = (int64_t)(random_share() * most);
+	ms = (int64_t)(share * most);
 	return policy->retry.total_ms && ms > left ? left : ms;
 }
 
 int64_t
-retries_take(const struct run_policy *policy, struct retries *r)
+retries_take(const struct run_policy *policy, double share, struct retries *r)
 {
 	int64_t ms;
 
@@ -53,7 +53,7 @@ retries_take(const struct run_policy *policy, struct retries *r)
 	if (r->tried >= policy->retry.attempts ||
 	    (policy->retry.total_ms && r->paused_ms >= policy->retry.total_ms))
 		return -1;
-	ms = pause_of(policy, r);
+	ms = pause_of(policy, r, share);
 	r->paused_ms += ms;
 	return ms;
 }

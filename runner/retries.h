@@ -19,9 +19,12 @@ struct retries {
 	int64_t paused_ms;
 };
 
-/* What a failure leaves of them: a pause before the next try, or nothing
- * (-1).  It is counted in. */
-int64_t retries_take(const struct run_policy *policy, struct retries *r);
+/* Between 0 and 1. */
+double retries_random(void);
+/* What a failure leaves of them: a pause before the next try, `share` (0 to 1)
+ * of the longest one, or nothing (-1).  It is counted in. */
+int64_t retries_take(const struct run_policy *policy, double share,
+		     struct retries *r);
 
 /* From when on a run gives the step fresh ones: wall, 0 at once.  A clock that
  * was set back keeps nobody waiting: a moment still to come never was. */

@@ -107,7 +107,8 @@ take_retry(struct step_run *s, struct err *err, json_t **ret)
 	*ret = NULL;
 	if (err->class != ERR_RETRY || s->vm->work->abandoned || s->run->broken)
 		return -1;
-	ms = retries_take(s->run->opts->plan->policy, &s->retries);
+	ms = retries_take(s->run->opts->plan->policy, retries_random(),
+			  &s->retries);
 	*ret = ms < 0 ? json_pack("{s:b}", "usedUp", 1)
 		      : json_pack("{s:I}", "wait", (json_int_t)ms);
 	if (ms < 0)

@@ -100,10 +100,39 @@ check 'an interrupted try takes none' '
 	kill $pid; exits 143 wait $pid
 	mend && palletjack run m.yaml
 '
-check 'nor does one that a late vm takes with it' '
-	rm -rf "$PALLETJACK_STATE"
-	fake_manifest "vms: \"1\", faults: \"verify:hang\"" \
-		"{retry: {attempts: 1, max: 1h}, deadlines: {vm: 1s}}"
-	exits 5 palletjack run m.yaml && mend && palletjack run m.yaml
+for late in vm run; do
+	check "nor does one that a late $late takes with it" '
+		rm -rf "$PALLETJACK_STATE"
+		fake_manifest "vms: \"1\", faults: \"verify:hang\"" \
+			"{retry: {attempts: 1, max: 1h}, deadlines: {$late: 1s}}"
+		exits 5 palletjack run m.yaml 2>err; cat err
+		grep -q "deadlines.$late" err && mend &&
+		sed -i "s/, deadlines: {$late: 1s}//" m.yaml && palletjack run m.yaml
+	'
+done
+
+# how long the journal says that it waited, in all
+waited() {
+	jq -s 'map(.retry.wait // 0) | add' "$dir/journal"
+}
+fresh verify:retry 'attempts: 1000, first: 20ms, factor: 1, max: 1h, total: 100ms'
+check 'retry.total: a run that is killed in the middle of it' '
+	with_fault FAULT_FILE=journal FAULT_WHEN=after FAULT_AT=3 \
+		FAULT_MATCH="\"retry\":{\"wait\"" palletjack run m.yaml || :
+	waited; test "$(intents)" -eq 3 && test "$(waited)" -lt 100
+'
+check 'leaves what is left of it to the next, which ends with exit 5' '
+	exits 5 palletjack run m.yaml 2>err; cat err; waited
+	test "$(waited)" -eq 100 && grep -q "or at once: palletjack run .*--redo verify" err
+'
+check 'the one after has none' '
+	tries=$(intents); exits 5 palletjack run m.yaml && test "$(intents)" -eq "$tries"
+'
+check 'but with --redo' '
+	exits 5 palletjack run m.yaml --redo verify; waited; test "$(waited)" -eq 200
+'
+check 'or when retry.max has passed' '
+	exits 5 with_fault FAULT_CLOCK=3601 palletjack run m.yaml
+	waited; test "$(waited)" -eq 300
 '
 test_end
