@@ -127,7 +127,7 @@ print_json(const struct copy_image_result *r)
 {
 	const struct copy_progress *p = &r->progress;
 	json_t *result = json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}",
 	    "size", (json_int_t)p->total_bytes, "read",
 	    (json_int_t)p->read_bytes, "written", (json_int_t)p->written_bytes,
 	    "zero", (json_int_t)p->zero_bytes, "zeroed",
@@ -135,7 +135,8 @@ print_json(const struct copy_image_result *r)
 	    (json_int_t)p->skipped_bytes, "redone", (json_int_t)p->redone_bytes,
 	    "same", (json_int_t)p->same_bytes, "reread",
 	    (json_int_t)p->reread_bytes, "mended", (json_int_t)p->mended_bytes,
-	    "generation", (json_int_t)r->generation, "root", r->root);
+	    "generation", (json_int_t)r->generation, "proof",
+	    ledger_digest_name(r->digest), "root", r->root);
 
 	json_dumpf(result, stdout, JSON_COMPACT);
 	printf("\n");
@@ -161,6 +162,7 @@ print_text(const struct copy_image_result *r)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		printf("%-8s %s\n", lines[i].name,
 		       units_format_bytes(lines[i].bytes, text));
+	printf("%-8s %s\n", "proof", ledger_digest_name(r->digest));
 	if (*r->root)
 		printf("%-8s %s\n", "root", r->root);
 }
@@ -359,8 +361,10 @@ const struct command command_copy = {
 	"was the same\n"
 	"when it was read, reread from the target to be patched, and mended "
 	"because it was not\n"
-	"there as the ledger has it; root is the digest over all blocks.  "
-	"After SIGTERM or\n"
-	"SIGINT what was written is made durable, within eight seconds.\n",
+	"there as the ledger has it; proof is the kind of digest that the "
+	"ledger has, root the\n"
+	"digest over all blocks.  After SIGTERM or SIGINT what was written is "
+	"made durable,\n"
+	"within eight seconds.\n",
     .run = run,
 };

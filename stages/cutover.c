@@ -67,7 +67,8 @@ remember_settings(struct work *w, const struct source_ops *ops, struct err *err)
 
 	if (!ops->fence || work_recorded(w, WAS))
 		return 0;
-	if (ops->settings(w->view->plan->source, w->view->vm, &was, err) < 0)
+	if (ops->settings(w->view->plan->source, w->view->vm, fence_of(w), &was,
+			  err) < 0)
 		return err_wrap(err, "asking how the source is started");
 	return work_record(w, WAS, was, err);
 }
@@ -189,6 +190,9 @@ cutover_probe(struct work *w, bool *ret_done, json_t **ret_facts,
 	*ret_done = ours && now == POWER_STATE_OFF;
 	if (!*ret_done)
 		return 0;
+	/* one that was off before may have been killed before that */
+	if (p.ops->note_power(&p.vm, json_string_value(was), err) < 0)
+		return -1;
 	return tell_cutover(w, ops, json_string_value(was), ret_facts, err);
 }
 

@@ -58,7 +58,7 @@ power_path(const struct view *v, const char *what)
 	CLEANUP(mem_freep) char *dir = dir_at(v, what);
 
 	return mem_printf("%s/fake.%s", dir,
-			  strcmp(what, "disks") == 0 ? what : "power");
+			  strcmp(what, "disks") == 0 ? "content" : "power");
 }
 
 /* All lines of a file of the world; nothing where there is none. */

@@ -11,7 +11,7 @@
  *	fake.power	a line for each change of "source", "target", "mark"
  *			and "point" (in time, that the source holds), in their
  *			order; the last of each is how it is
- *	fake.disks	likewise of "disks": "replicas" or "committed"
+ *	fake.content	likewise of "disks": "replicas" or "committed"
  *	fake.vm		the vm as it is defined at the target
  *	fake.DISK	a disk at the target, fake.DISK.id which one it is
  *	fake.overlay	what the conversion made and nobody committed yet */

@@ -387,7 +387,7 @@ tell_ledger(struct proving *p)
 
 	tell_number(p, "blocks", ledger_nblocks(p->ledger));
 	tell_number(p, "generation", ledger_applied(p->ledger));
-	tell_text(p, "digest", digest == LEDGER_SHA256 ? "sha256" : "xxh3");
+	tell_text(p, "proof", ledger_digest_name(digest));
 	if (ledger_root(p->ledger, root, &ignored) == 0)
 		tell_text(p, "root", root);
 }

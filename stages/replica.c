@@ -182,12 +182,13 @@ replica_facts(const struct work *w, const struct volume *volume,
 	if (ledger_root(ledger, root, &ignored) < 0)
 		root[0] = '\0';
 	return json_pack(
-	    "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "volume",
+	    "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "volume",
 	    volume->path, "format", volume->format, "volumeId", volume_id,
 	    "size", (json_int_t)w->disk->capacity_bytes, "generation",
 	    (json_int_t)generation, "read", (json_int_t)p->read_bytes,
 	    "written", (json_int_t)p->written_bytes, "zero",
 	    (json_int_t)p->zero_bytes, "kept", (json_int_t)p->skipped_bytes,
+	    "proof", ledger_digest_name(ledger_identity(ledger)->digest),
 	    "root", root);
 }
 

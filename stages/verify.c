@@ -155,8 +155,9 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 		return err_wrap(err, "'%s'", path);
 	if (ledger_root(ledger, root, err) < 0)
 		return -1;
-	*ret_facts = json_pack("{s:I, s:s}", "blocks",
-			       (json_int_t)result.nchecked, "root", root);
+	*ret_facts = json_pack(
+	    "{s:I, s:s, s:s}", "blocks", (json_int_t)result.nchecked, "proof",
+	    ledger_digest_name(ledger_identity(ledger)->digest), "root", root);
 	if (opts.which == VERIFY_SAMPLED)
 		json_object_set_new(
 		    *ret_facts, "missOne",

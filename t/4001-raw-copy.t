@@ -45,7 +45,8 @@ check 'sparse, as they were' '
 '
 check 'verified against the ledger, whose root is on record' '
 	test -n "$(fact cutover/disk-0 .root)" &&
-	test "$(fact cutover/disk-0 .root)" = "$(fact verify/disk-0 .root)"
+	test "$(fact cutover/disk-0 .root)" = "$(fact verify/disk-0 .root)" &&
+	test "$(fact cutover/disk-0 .proof) $(fact verify/disk-0 .proof)" = "sha256 sha256"
 '
 check 'the vm is defined and off; its mark says that it may be started' '
 	test -s target/web/domain.xml && test -x target/web/start &&

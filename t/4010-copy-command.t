@@ -38,10 +38,12 @@ check 'a file to a new file, with a ledger, sparse as it was' '
 check 'the bytes are counted' '
 	test "$(got size)" -eq 9437696 && test "$(got read)" -lt 7340032 &&
 	test "$(got written)" -gt 5000000 && test "$(got zeroed)" -eq 0 &&
-	test "$(got skipped)" -eq 0 && test "$(got redone)" -eq 0
+	test "$(got skipped)" -eq 0 && test "$(got redone)" -eq 0 &&
+	test "$(got proof)" = sha256
 '
 check 'for people, too' '
-	palletjack copy src b.raw | tee text && grep -q "^size *9.0 MiB" text
+	palletjack copy src b.raw | tee text && grep -q "^size *9.0 MiB" text &&
+	grep -q "^proof *none" text
 '
 check_exit 2 'an output of no known kind is refused' '
 	palletjack copy -o xml src c.raw

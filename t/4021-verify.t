@@ -89,7 +89,8 @@ check_exit 8 'a sample of all is all' '
 '
 check 'a small one says what it is worth' '
 	palletjack verify --sample 10% -o json m.yaml >out || test $? -eq 8
-	test "$(told 0 .checked)" -eq 2 && test "$(told 0 .sample.missOne)" = 0.9
+	test "$(told 0 .checked)" -eq 2 && test "$(told 0 .sample.missOne)" = 0.9 &&
+	test "$(told 0 .proof)" = sha256
 '
 check 'no block is of a later generation' '
 	palletjack verify --since 2 -o json m.yaml >out &&

@@ -138,6 +138,13 @@ check 'the example has nothing but to be run' '
 define other "$(disk vda qcow2 other.qcow2)"
 sed 's/name: web/name: other/' m.yaml >n.yaml
 sed -i 's/fence: rename/fence: disconnect-nics/; s/name: p,/name: q,/' n.yaml
+check 'a fence that cannot be put up is no surprise behind the stop' '
+	virt snapshot-create-as other one
+	sed "s/fence: disconnect-nics/fence: rename/" n.yaml >r.yaml
+	exits 6 palletjack run r.yaml 2>err; cat err
+	grep "domain .other. has snapshots (1), with which libvirt renames none" err
+	virt snapshot-delete other one
+'
 link_of() {
 	virt dumpxml --inactive other | grep -c "<link state='down'/>"
 }

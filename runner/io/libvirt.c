@@ -6,6 +6,7 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,6 +38,7 @@ say_nothing(void *arg, virErrorPtr e)
 	(void)e;
 }
 
+/* All others are ERR_FAIL. */
 static const struct {
 	int code;
 	enum err_class class;
@@ -50,13 +52,7 @@ static const struct {
      "; is palletjack's user in the group libvirt?"},
     {VIR_ERR_ACCESS_DENIED, ERR_USER, ""},
     {VIR_ERR_OPERATION_DENIED, ERR_USER, ""},
-    {VIR_ERR_INVALID_ARG, ERR_FAIL, ""},
     {VIR_ERR_NO_DOMAIN, ERR_FAIL, "; it was removed from its host"},
-    {VIR_ERR_OPERATION_INVALID, ERR_FAIL, ""},
-    {VIR_ERR_OPERATION_UNSUPPORTED, ERR_FAIL, ""},
-    {VIR_ERR_CONFIG_UNSUPPORTED, ERR_FAIL, ""},
-    {VIR_ERR_NO_SUPPORT, ERR_FAIL, ""},
-    {VIR_ERR_XML_ERROR, ERR_FAIL, ""},
     {VIR_ERR_NO_CONNECT, ERR_RETRY, ""},
     {VIR_ERR_INVALID_CONN, ERR_RETRY, ""},
     {VIR_ERR_RPC, ERR_RETRY, ""},
@@ -132,8 +128,10 @@ answer(virConnectCredentialPtr wanted, unsigned n, void *arg)
 	return 0;
 }
 
-/* What a thread needs that may outlive its waiter. */
+/* What a thread needs that may outlive its waiter: of the two it is his who is
+ * the second to let go. */
 struct opening {
+	atomic_bool let_go;
 	char *uri;
 	char *user, *password;
 	virConnectPtr conn;
@@ -151,6 +149,19 @@ opening_free(struct opening *o)
 	free(o);
 }
 
+static struct timespec
+in_ms(int ms)
+{
+	struct timespec t;
+	long ns;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	ns = t.tv_nsec + ms % 1000 * 1000000L;
+	t.tv_sec += ms / 1000 + ns / 1000000000;
+	t.tv_nsec = ns % 1000000000;
+	return t;
+}
+
 static void *
 open_it(void *arg)
 {
@@ -164,22 +175,29 @@ open_it(void *arg)
 	o->conn = virConnectOpenAuth(o->uri, &auth, 0);
 	if (!o->conn)
 		(void)connect_err(&o->err, o->uri);
-	return o;
+	if (atomic_exchange(&o->let_go, true)) {
+		if (o->conn)
+			virConnectClose(o->conn);
+		opening_free(o);
+	}
+	return NULL;
 }
 
-static struct timespec
-in_ms(int ms)
+/* Has it ended by then?  libvirt knows no deadline: a thread that is given up
+ * ends with its step, if not before. */
+static bool
+wait_for(pthread_t thread, struct opening *o, int ms)
 {
-	struct timespec t;
+	struct timespec until = in_ms(ms);
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000L;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
+	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+		return true;
+	if (!atomic_exchange(&o->let_go, true)) {
+		pthread_detach(thread);
+		return false;
 	}
-	return t;
+	pthread_join(thread, NULL);
+	return true;
 }
 
 /* ssh must not ask on a terminal that nobody looks at. */
@@ -200,10 +218,8 @@ virt_open(const char *uri, const struct virt_login *login, int deadline_ms,
 	  struct virt **ret, struct err *err)
 {
 	int wait_ms = deadline_ms ? deadline_ms : CONNECT_DEADLINE_MS;
-	struct timespec until = in_ms(wait_ms);
 	struct opening *o = mem_new(sizeof(*o));
 	pthread_t thread;
-	void *value;
 	int rc;
 
 	setenv("LIBVIRT_AUTOSTART", "0", 1);
@@ -218,14 +234,10 @@ virt_open(const char *uri, const struct virt_login *login, int deadline_ms,
 		return err_set(err, ERR_RETRY, "cannot begin to connect: %s",
 			       strerror(rc));
 	}
-	/* libvirt has no deadline of its own; the thread that is given up ends
-	 * with its step, and keeps what it works on */
-	if (pthread_timedjoin_np(thread, &value, &until)) {
-		pthread_detach(thread);
+	if (!wait_for(thread, o, wait_ms))
 		return err_set(err, ERR_RETRY,
 			       "connecting to '%s': no answer within %d s", uri,
 			       wait_ms / 1000);
-	}
 	if (o->conn)
 		*ret = (struct virt *)o->conn;
 	else
@@ -240,12 +252,6 @@ virt_close(struct virt *v)
 {
 	if (v)
 		virConnectClose(connection(v));
-}
-
-void
-virt_closep(struct virt **v)
-{
-	virt_close(*v);
 }
 
 /* "qemu:///system", "qemu+unix:///session": no server and no other way. */

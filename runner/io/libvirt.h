@@ -25,7 +25,6 @@ struct virt_login {
 int virt_open(const char *uri, const struct virt_login *login, int deadline_ms,
 	      struct virt **ret, struct err *err);
 void virt_close(struct virt *v); /* NULL is fine */
-void virt_closep(struct virt **v);
 /* Are the paths that it speaks of those of this machine?  By the URI alone. */
 bool virt_is_local(const char *uri);
 /* The name of the machine; caller frees; "" where it does not say. */

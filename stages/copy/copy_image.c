@@ -457,7 +457,8 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 		return -1;
 	if (!ledger)
 		return 0;
-	if (ledger_identity(ledger)->digest != LEDGER_NO_DIGEST &&
+	ret->digest = ledger_identity(ledger)->digest;
+	if (ret->digest != LEDGER_NO_DIGEST &&
 	    ledger_root(ledger, ret->root, err) < 0)
 		return -1;
 	return ledger_set_applied(ledger, copy.generation, err);
@@ -470,7 +471,7 @@ copy_image(const struct copy_image_opts *opts, struct copy_image_result *ret,
 	struct ends ends = {0};
 	int rc;
 
-	*ret = (struct copy_image_result){0};
+	*ret = (struct copy_image_result){.digest = LEDGER_NO_DIGEST};
 	rc = run(&ends, opts, ret, err);
 	nbd_server_stop(&ends.target_server);
 	nbd_server_stop(&ends.source_server);

@@ -34,6 +34,7 @@ struct copy_image_opts {
 struct copy_image_result {
 	struct copy_progress progress;
 	uint32_t generation;
+	enum ledger_digest digest;
 	char root[65]; /* over all blocks' digests; "" without proof */
 };
 

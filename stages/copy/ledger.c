@@ -172,8 +172,8 @@ differs(const struct ledger *l, const char *member, const char *has,
 		       l->path, member, has, wanted);
 }
 
-static const char *
-digest_name(enum ledger_digest digest)
+const char *
+ledger_digest_name(enum ledger_digest digest)
 {
 	switch (digest) {
 	case LEDGER_SHA256:
@@ -208,8 +208,8 @@ check_identity(const struct ledger *l, const struct ledger_identity *want,
 		return err_set(err, ERR_FAIL,
 			       "ledger '%s' keeps another digest: '%s', not "
 			       "'%s'",
-			       l->path, digest_name(has->digest),
-			       digest_name(want->digest));
+			       l->path, ledger_digest_name(has->digest),
+			       ledger_digest_name(want->digest));
 	return 0;
 }
 

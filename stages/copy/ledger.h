@@ -39,6 +39,9 @@ struct ledger_identity {
 	bool target_is_blank;
 };
 
+/* "sha256", "xxh3", "none", as policies and options say it. */
+const char *ledger_digest_name(enum ledger_digest digest);
+
 /* Puts a name of any length into one of the identity's members: one that is
  * too long as "sha256:" and its digest, so that no two count as one. */
 int ledger_put_id(char ret[LEDGER_ID_SIZE], const char *name, struct err *err);

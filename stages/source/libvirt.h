@@ -60,7 +60,7 @@ int libvirt_power_off(const struct endpoint *ep, const struct inv_vm *vm,
 int libvirt_power_on(const struct endpoint *ep, const struct inv_vm *vm,
 		     struct err *err);
 int libvirt_settings(const struct endpoint *ep, const struct inv_vm *vm,
-		     json_t **ret, struct err *err);
+		     enum fence how, json_t **ret, struct err *err);
 int libvirt_fence(const struct endpoint *ep, const struct inv_vm *vm,
 		  enum fence how, const json_t *was, struct err *err);
 int libvirt_unfence(const struct endpoint *ep, const struct inv_vm *vm,

@@ -173,7 +173,7 @@ libvirt_power_on(const struct endpoint *ep, const struct inv_vm *vm,
 
 int
 libvirt_settings(const struct endpoint *ep, const struct inv_vm *vm,
-		 json_t **ret, struct err *err)
+		 enum fence how, json_t **ret, struct err *err)
 {
 	CLEANUP(held_done) struct held h = {0};
 	CLEANUP(virt_state_done) struct virt_state s = {0};
@@ -181,8 +181,16 @@ libvirt_settings(const struct endpoint *ep, const struct inv_vm *vm,
 	json_t *up;
 
 	if (hold(ep, vm, &h, err) < 0 ||
-	    virt_domain_state(h.domain, &s, err) < 0 ||
-	    virt_domain_xml(h.domain, true, &xml, err) < 0 ||
+	    virt_domain_state(h.domain, &s, err) < 0)
+		return -1;
+	if (how == FENCE_RENAME && s.nsnapshots)
+		return err_set(err, ERR_FAIL,
+			       "domain '%s' has snapshots (%d), with which "
+			       "libvirt renames none; delete them, or set "
+			       "cutover.fence to disconnect-nics in the "
+			       "RunPolicy",
+			       s.name, s.nsnapshots);
+	if (virt_domain_xml(h.domain, true, &xml, err) < 0 ||
 	    !(up = domain_links_up(xml, err)))
 		return -1;
 	*ret = json_pack("{s:b, s:s, s:o}", "autostart", s.autostart, "name",

@@ -100,11 +100,12 @@ struct source_ops {
 
 	/* What keeps a source from starting by itself once it was cut over:
 	 * its autostart is off, and it is fenced as the policy says.  settings
-	 * tells all of that as it is, for the journal; fence and unfence are
-	 * given it, may find their work done or half done, and know the vm by
-	 * its id, whatever it is called.  NULL: nothing starts it. */
+	 * tells all of that as it is, for the journal, or that it cannot be
+	 * fenced so; fence and unfence are given it, may find their work done
+	 * or half done, and know the vm by its id, whatever it is called.
+	 * NULL: nothing starts it. */
 	int (*settings)(const struct endpoint *ep, const struct inv_vm *vm,
-			json_t **ret, struct err *err);
+			enum fence how, json_t **ret, struct err *err);
 	int (*fence)(const struct endpoint *ep, const struct inv_vm *vm,
 		     enum fence how, const json_t *was, struct err *err);
 	int (*unfence)(const struct endpoint *ep, const struct inv_vm *vm,

@@ -342,16 +342,23 @@ local_claim(const struct target_vm *t, struct err *err)
 	return rc;
 }
 
-/* In all of them: whoever takes over reads the first that is not his. */
+/* In all of them: whoever takes over reads the first that is not his.  Where it
+ * is said already nothing is written. */
 static int
 note_power_in(const char *dir, const char *was, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_CLAIM);
 	CLEANUP(mem_freep) char *text = NULL;
 	json_t *claim = NULL;
+	const char *said;
 
 	if (read_json(dir, LOCAL_CLAIM, &claim, err) < 0)
 		return -1;
+	said = json_string_value(json_object_get(claim, TARGET_CLAIM_POWER));
+	if (said ? was && strcmp(said, was) == 0 : !was) {
+		json_decref(claim);
+		return 0;
+	}
 	if (was)
 		json_object_set_new(claim, TARGET_CLAIM_POWER,
 				    json_string(was));

@@ -106,8 +106,9 @@ remove_dir(const struct target_vm *t, const char *dir, struct err *err)
 	    LOCAL_LOG,	 LOCAL_QMP,	 LOCAL_PROCESS,	    LOCAL_PIDFILE,
 	    LOCAL_LOCK,	 LOCAL_STARTING, LOCAL_CONSOLE_OLD, LOCAL_PIPE,
 	    NULL};
-	static const char *const last[] = {LOCAL_MARK, LOCAL_HELD, LOCAL_CLAIM,
-					   NULL};
+	/* what a change of the claim that was cut short leaves, too */
+	static const char *const last[] = {
+	    LOCAL_MARK, LOCAL_HELD, LOCAL_CLAIM ".new", LOCAL_CLAIM, NULL};
 
 	if (remove_volumes(t, dir, err) < 0 ||
 	    local_remove_aside(dir, err) < 0 ||

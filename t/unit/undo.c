@@ -65,10 +65,10 @@ note(const char *what, int how)
 }
 
 static int
-settings(const struct endpoint *ep, const struct inv_vm *of, json_t **ret,
-	 struct err *e)
+settings(const struct endpoint *ep, const struct inv_vm *of, enum fence how,
+	 json_t **ret, struct err *e)
 {
-	(void)ep, (void)of, (void)e;
+	(void)ep, (void)of, (void)how, (void)e;
 	*ret = json_pack("{s:b}", "autostart", autostart);
 	return 0;
 }
