@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* palletjack status: where it stands, from the journals alone. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "batch_waves.h"
 #include "command.h"
@@ -11,9 +15,25 @@
 #include "leftover.h"
 #include "state.h"
 
+#define WATCH_MS 500
+/* Looking takes a fifth of the time at most, however many the vms are. */
+#define WATCH_SHARE 4
+
 struct options {
 	const char *plan, *selector, *output;
 	struct words vms, paths;
+	bool watch;
+};
+
+/* What is shown at one look. */
+struct show {
+	const struct options *o;
+	const char *root;
+	const struct plan *plan;
+	const struct waves *waves;
+	json_t *vms; /* the text is made of them with -o json */
+	struct buf text;
+	bool is_worked_on; /* some vm */
 };
 
 static const char *const state_names[] = {
@@ -154,58 +174,67 @@ vm_to_json(const struct view_of_vm *v)
 }
 
 static void
-print_step(const struct step_history *s)
+print_step(const struct step_history *s, struct buf *to)
 {
 	const char *when = s->ended ? s->ended : s->begun;
 
-	printf("  %-20s %-7s %.10s %.8s", s->id, state_names[s->state], when,
-	       when + 11);
+	buf_printf(to, "  %-20s %-7s %.10s %.8s", s->id, state_names[s->state],
+		   when, when + 11);
 	if (s->attempts > 1)
-		printf("  %d attempts", s->attempts);
+		buf_printf(to, "  %d attempts", s->attempts);
 	if (s->error)
-		printf("  %s", s->error);
+		buf_printf(to, "  %s", s->error);
 	if (s->used_up)
-		printf("  (its retries are used up)");
-	printf("\n");
+		buf_printf(to, "  (its retries are used up)");
+	buf_printf(to, "\n");
 }
 
 static void
-print_vm(const struct view_of_vm *v)
+print_vm(const struct view_of_vm *v, struct buf *to)
 {
 	const struct history *h = v->state->history;
 	CLEANUP(mem_freep) char *wait = wait_text(v);
 	CLEANUP(mem_freep) char *wave = wave_text(v);
 
-	printf("\n%s: %s%s\n", v->pvm->key, vm_word(v),
-	       v->has_entry ? "" : ", and not in the plan any more");
+	buf_printf(to, "\n%s: %s%s\n", v->pvm->key, vm_word(v),
+		   v->has_entry ? "" : ", and not in the plan any more");
 	for (size_t i = 0; i < h->nsteps; i++)
-		print_step(h->steps[i]);
+		print_step(h->steps[i], to);
 	if (h->run_error)
-		printf("  last run: %s\n", h->run_error);
+		buf_printf(to, "  last run: %s\n", h->run_error);
 	if (v->due.cancelled[0])
-		printf("  cancelled %s\n", v->due.cancelled);
+		buf_printf(to, "  cancelled %s\n", v->due.cancelled);
 	if (wave)
-		printf("  %s\n", wave);
+		buf_printf(to, "  %s\n", wave);
 	if (wait)
-		printf("  %s\n", wait);
+		buf_printf(to, "  %s\n", wait);
 	if (v->left)
-		printf("  no run works on it: %s\n", v->left);
+		buf_printf(to, "  no run works on it: %s\n", v->left);
 	if (h->source_stopped && !v->left)
-		printf("  the source was stopped on %.10s at %.8s UTC\n",
-		       h->source_stopped, h->source_stopped + 11);
+		buf_printf(to,
+			   "  the source was stopped on %.10s at %.8s UTC\n",
+			   h->source_stopped, h->source_stopped + 11);
 	for (int i = 0; i < NREQUESTS; i++)
 		if (v->standing.waits[i])
-			printf("  a request (%s) waits for a run to see it\n",
-			       request_kind_name((enum request_kind)i));
+			buf_printf(
+			    to, "  a request (%s) waits for a run to see it\n",
+			    request_kind_name((enum request_kind)i));
+}
+
+static bool
+as_json(const struct options *o)
+{
+	return o->output && strcmp(o->output, "json") == 0;
 }
 
 static int
-show_vm(const struct options *o, const char *root, const struct plan *plan,
-	const struct plan_vm *pvm, const struct waves *ws, json_t *all)
+show_vm(struct show *s, const struct plan_vm *pvm)
 {
-	CLEANUP(mem_freep) char *dir = state_vm_dir(root, plan, pvm);
+	const struct options *o = s->o;
+	const struct plan *plan = s->plan;
+	CLEANUP(mem_freep) char *dir = state_vm_dir(s->root, plan, pvm);
 	struct vm_state *state = NULL;
-	struct view_of_vm v = {.pvm = pvm, .waves = ws};
+	struct view_of_vm v = {.pvm = pvm, .waves = s->waves};
 	CLEANUP(mem_freep)
 	char *name = mem_printf("%s/%s", plan->o.namespace, plan->o.name);
 	CLEANUP(mem_freep)
@@ -217,22 +246,23 @@ show_vm(const struct options *o, const char *root, const struct plan *plan,
 		state_release(state);
 		complain("%s: %s", pvm->key, err.text);
 		json_array_append_new(
-		    all,
+		    s->vms,
 		    json_pack("{s:s, s:s, s:s, s:[], s:[], s:s}", "vm",
 			      pvm->key, "state", "not readable", "stateDir",
 			      dir, "steps", "requests", "error", err.text));
 		return err_exit_code(err.class);
 	}
 	v.state = state;
+	s->is_worked_on = s->is_worked_on || state_is_owned(state);
 	v.has_entry = plan_vm_find(plan, pvm->key) != NULL;
 	if (!v.has_entry ||
 	    (plan->archived && leftover_matters(state->history)))
 		v.left = leftover_text(state->history, pvm->key, args);
 	due_of(plan, pvm, NULL, state->history, &v.standing, &v.due);
-	if (o->output && strcmp(o->output, "json") == 0)
-		json_array_append_new(all, vm_to_json(&v));
+	if (as_json(o))
+		json_array_append_new(s->vms, vm_to_json(&v));
 	else
-		print_vm(&v);
+		print_vm(&v, &s->text);
 	free(v.left);
 	standing_done(&v.standing);
 	state_release(state);
@@ -256,16 +286,94 @@ check_vms(const struct words *vms, const struct plan *plan,
 }
 
 static int
-show_vms(const struct options *o, const char *root, const struct plan *plan,
-	 const struct plan_vm *these, size_t n, const struct waves *ws,
-	 json_t *all)
+show_vms(struct show *s, const struct plan_vm *these, size_t n)
 {
 	int code = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (words_want(&o->vms, &these[i]))
-			code = exit_code_worse(
-			    code, show_vm(o, root, plan, &these[i], ws, all));
+		if (words_want(&s->o->vms, &these[i]))
+			code = exit_code_worse(code, show_vm(s, &these[i]));
+	return code;
+}
+
+static void
+add_json(struct show *s)
+{
+	json_t *all = json_pack("{s:{s:s, s:s}, s:O}", "plan", "namespace",
+				s->plan->o.namespace, "name", s->plan->o.name,
+				"vms", s->vms);
+	CLEANUP(mem_freep) char *text = NULL;
+
+	if (s->plan->archived)
+		json_object_set_new(all, "archived", json_true());
+	text = json_dumps(all, JSON_INDENT(2));
+	buf_printf(&s->text, "%s\n", text ? text : "");
+	json_decref(all);
+}
+
+/* One look; s->text is all of it. */
+static int
+look(struct show *s, const struct plan_vm *left, size_t nleft)
+{
+	struct waves *ws = journal_waves(s->plan, s->root);
+	int code;
+
+	buf_reset(&s->text);
+	s->is_worked_on = false;
+	s->waves = ws;
+	s->vms = json_array();
+	if (!as_json(s->o))
+		buf_printf(&s->text, "Plan %s/%s%s\n", s->plan->o.namespace,
+			   s->plan->o.name,
+			   s->plan->archived ? " (archived)" : "");
+	code = show_vms(s, s->plan->vms, s->plan->nvms);
+	code = exit_code_worse(code, show_vms(s, left, nleft));
+	if (as_json(s->o))
+		add_json(s);
+	json_decref(s->vms);
+	waves_free(ws);
+	return code;
+}
+
+/* In its own place again on a terminal, else below what it was. */
+static void
+show_again(const struct show *s, bool is_first)
+{
+	if (isatty(STDOUT_FILENO) && !as_json(s->o))
+		printf("\033[H\033[2J");
+	else if (!is_first && !as_json(s->o))
+		printf("\n");
+	printf("%s", s->text.data);
+}
+
+/* Until nobody works on any vm, and one look more: the last records may have
+ * come between the look at the journal and that at its owner. */
+static int
+watch(struct show *s, const struct plan_vm *left, size_t nleft)
+{
+	CLEANUP(mem_freep) char *last = NULL;
+	bool again = true;
+	int code;
+
+	while (true) {
+		int64_t begun = clock_mono_ms();
+
+		code = look(s, left, nleft);
+		if (!last || strcmp(last, s->text.data) != 0) {
+			show_again(s, !last);
+			free(last);
+			last = mem_strdup(s->text.data);
+		}
+		if (fflush(stdout) != 0)
+			break;
+		if (s->is_worked_on)
+			poll(NULL, 0,
+			     WATCH_MS +
+				 (int)(clock_mono_ms() - begun) * WATCH_SHARE);
+		else if (!again)
+			break;
+		again = s->is_worked_on;
+	}
 	return code;
 }
 
@@ -275,35 +383,22 @@ show_plan(const struct globals *g, const struct options *o,
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
-	json_t *vms = json_array(), *all;
+	struct show s = {.o = o, .root = root, .plan = plan};
 	const struct plan_vm *left = NULL;
-	struct waves *ws;
 	size_t nleft = 0;
 	int code;
 
 	if (root)
 		left = leftovers(root, plan, arena, &nleft);
-	if (!root || check_vms(&o->vms, plan, left, nleft, &err) < 0) {
-		json_decref(vms);
+	if (!root || check_vms(&o->vms, plan, left, nleft, &err) < 0)
 		return complain_err(&err);
+	if (o->watch) {
+		code = watch(&s, left, nleft);
+	} else {
+		code = look(&s, left, nleft);
+		printf("%s", s.text.data);
 	}
-	ws = journal_waves(plan, root);
-	if (!o->output || strcmp(o->output, "json") != 0)
-		printf("Plan %s/%s%s\n", plan->o.namespace, plan->o.name,
-		       plan->archived ? " (archived)" : "");
-	code = show_vms(o, root, plan, plan->vms, plan->nvms, ws, vms);
-	code = exit_code_worse(code,
-			       show_vms(o, root, plan, left, nleft, ws, vms));
-	all = json_pack("{s:{s:s, s:s}, s:o}", "plan", "namespace",
-			plan->o.namespace, "name", plan->o.name, "vms", vms);
-	if (plan->archived)
-		json_object_set_new(all, "archived", json_true());
-	if (o->output && strcmp(o->output, "json") == 0) {
-		json_dumpf(all, stdout, JSON_INDENT(2));
-		printf("\n");
-	}
-	json_decref(all);
-	waves_free(ws);
+	buf_done(&s.text);
 	return code;
 }
 
@@ -327,11 +422,9 @@ run(const struct globals *g, int argc, char **argv)
 {
 	struct options o = {0};
 	const struct option_spec specs[] = {
-	    {"--plan", OPTION_TEXT, &o.plan},
-	    {"--vm", OPTION_LIST, &o.vms},
-	    {"-l", OPTION_TEXT, &o.selector},
-	    {"-o", OPTION_TEXT, &o.output},
-	    {0},
+	    {"--plan", OPTION_TEXT, &o.plan},	{"--vm", OPTION_LIST, &o.vms},
+	    {"-l", OPTION_TEXT, &o.selector},	{"-o", OPTION_TEXT, &o.output},
+	    {"--watch", OPTION_FLAG, &o.watch}, {0},
 	};
 	int rc = options_parse(&command_status, specs, argc, argv, &o.paths);
 
@@ -349,8 +442,8 @@ run(const struct globals *g, int argc, char **argv)
 const struct command command_status = {
     .name = "status",
     .summary = "show where each vm and step stands",
-    .usage =
-	"[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... [-o text|json] PATH...",
+    .usage = "[--plan NS/NAME] [-l SELECTOR] [--vm NAME]... [-o text|json] "
+	     "[--watch] PATH...",
     .help =
 	"  --plan NS/NAME  needed when the manifest holds several\n"
 	"  -l SELECTOR     choose the plan by its labels: a=b, a!=b, a, "
@@ -358,7 +451,10 @@ const struct command command_status = {
 	"commas\n"
 	"  --vm NAME       only this vm of the plan, or one whose entry was "
 	"taken out; may be\n                  repeated\n"
-	"  -o text|json    as JSON\n\n"
+	"  -o text|json    as JSON\n"
+	"  --watch         show it again whenever it changes, as long as a "
+	"run works on a vm of\n                  it; on no terminal each "
+	"time below the last\n\n"
 	"Reads the journals and nothing else: it works beside a running "
 	"run and after the source is gone.\n",
     .run = run,

@@ -278,6 +278,25 @@ is_owner_dead(int fd)
 	       strcmp(ours, theirs) == 0 && kill(pid, 0) < 0 && errno == ESRCH;
 }
 
+bool
+state_is_owned(const struct vm_state *s)
+{
+	CLEANUP(mem_freep) char *path = fs_path(s->dir, "lock");
+	CLEANUP(mem_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char who[WHO_SIZE], ours[128] = "?", theirs[128];
+	int pid;
+
+	if (fd < 0)
+		return false;
+	read_who(fd, who);
+	gethostname(ours, sizeof(ours) - 1);
+	if (sscanf(who, "process %d on %127s since", &pid, theirs) != 2)
+		return false;
+	if (strcmp(ours, theirs) != 0)
+		return s->history->run_begun && !s->history->run_ended;
+	return kill(pid, 0) == 0 || errno == EPERM;
+}
+
 static int
 wait_for_lock(int fd)
 {

@@ -16,6 +16,8 @@
 #ifndef RUNNER_STATE_H
 #define RUNNER_STATE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "history.h"
 #include "journal.h"
@@ -47,6 +49,10 @@ struct vm_state {
 /* Looks without touching: a directory that is not there gives an empty
  * history. */
 int state_peek(const char *dir, struct vm_state **ret, struct err *err);
+/* Does the process live that took the vm last?  Of another host that is what
+ * the journal says.  The lock itself is not tried: that would keep a run out
+ * that begins meanwhile. */
+bool state_is_owned(const struct vm_state *s);
 
 /* Takes the vm for this run: makes the directory when needed, takes the
  * first lock (ERR_HELD says who, where and since when), replays the journal,
