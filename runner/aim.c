@@ -90,7 +90,8 @@ aim_graph(enum aim aim, const struct view *v)
 	}
 	while (aim != AIM_VERIFY && n-- > 0)
 		if (stages[n]->undo &&
-		    (!stages[n]->applies || stages[n]->applies(v)) &&
+		    (!stages[n]->undo->applies ||
+		     stages[n]->undo->applies(v)) &&
 		    (aim == AIM_ROLLBACK ||
 		     strcmp(stages[n]->name, "cutover") == 0))
 			add_step(g, v, stages[n]->undo, stages[n]->name);

@@ -86,6 +86,8 @@ make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	    .epoch_left = keep_text(b, cut, CUTOVER_LEFT),
 	    .round = warm_round(b->plan, v->run.pvm, vm, v->run.state->history,
 				&standing, clock_wall_ms()),
+	    .has_points =
+		history_past(v->run.state->history, "precopy") != NULL,
 	};
 	standing_done(&standing);
 }

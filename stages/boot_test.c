@@ -372,6 +372,7 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 /* No probe: what it boots is thrown away, so that a second time is a first. */
 const struct stage stage_boot_test = {
     .name = "boot-test",
+    .minds_mark = true,
     .scope = STAGE_VM,
     .pool = POOL_CONVERSIONS,
     .writes_disks = false,

@@ -20,7 +20,7 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	if (place_open(w->view, &p, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
-	if (w->view->round > 0 && precopy_forget(w, err) < 0)
+	if (w->view->has_points && precopy_forget(w, err) < 0)
 		return -1;
 	return overlays_clear(scratch, false, err);
 }

@@ -75,11 +75,24 @@ is_cut_over(const struct work *w, json_t **ret_facts)
 	return true;
 }
 
+/* Never beside its target. */
+static int
+target_must_be_off(const struct view *v, struct err *err)
+{
+	if (fake_is_now(v, "mark", "none") ||
+	    fake_is_now(v, "mark", "rolled-back"))
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "the target was handed over and may have run: only a "
+		       "rollback gives the source back");
+}
+
 static int
 undo_cutover(struct work *w, json_t **ret_facts, struct err *err)
 {
 	(void)ret_facts;
 	if (fake_look_at_claim(w->view, err) < 0 ||
+	    target_must_be_off(w->view, err) < 0 ||
 	    (was_on(work_recorded(w, "power")) &&
 	     fake_change(w->view, "source", "on", err) < 0))
 		return -1;
@@ -173,7 +186,15 @@ undo_start(struct work *w, json_t **ret_facts, struct err *err)
 	return fake_change(w->view, "target", "off", err);
 }
 
-/* gc */
+/* cleanup, gc */
+
+static int
+cleanup(struct work *w, json_t **ret_facts, struct err *err)
+{
+	if (w->view->has_points && fake_forget_points(w, ret_facts, err) < 0)
+		return -1;
+	return fake_cleanup(w, ret_facts, err);
+}
 
 static int
 gc(struct work *w, json_t **ret_facts, struct err *err)
@@ -190,6 +211,8 @@ static int
 gc_disks(struct work *w, json_t **ret_facts, struct err *err)
 {
 	if (fake_may_remove(w->view, err) < 0 ||
+	    (w->view->has_points &&
+	     fake_forget_points(w, ret_facts, err) < 0) ||
 	    fake_remove_aside(w->view, err) < 0 ||
 	    fake_remove_disks(w, ret_facts, err) < 0)
 		return -1;
@@ -237,7 +260,7 @@ static const struct act {
     {"create-vm", STAGE_VM, create_vm, is_defined},
     {"start", STAGE_VM, start, is_started},
     {"post-hook", STAGE_VM, run_real, NULL},
-    {"cleanup", STAGE_VM, fake_cleanup, NULL},
+    {"cleanup", STAGE_VM, cleanup, NULL},
     {"undo/start", STAGE_VM, undo_start, NULL},
     {"undo/create-vm", STAGE_VM, undo_create_vm, NULL},
     {"undo/cutover", STAGE_VM, undo_cutover, NULL},

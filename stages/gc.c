@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "stages/precopy.h"
 #include "stages/overlay.h"
 #include "stages/v2v.h"
 
@@ -80,6 +81,9 @@ gc_disks_run(struct work *w, json_t **ret_facts, struct err *err)
 	    place_open(w->view, &p, err) < 0 || gc_may_remove(&p, err) < 0 ||
 	    place_must_be_off(&p, err) < 0 ||
 	    p.ops->owned(&p.vm, &ours, err) < 0)
+		return -1;
+	/* behind this nobody knows of them any more */
+	if (w->view->has_points && precopy_forget(w, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
 	if (ours && overlays_clear(scratch, false, err) < 0)

@@ -326,9 +326,16 @@ undo_precopy_run(struct work *w, json_t **ret_facts, struct err *err)
 	return precopy_forget(w, err);
 }
 
+static bool
+undo_applies(const struct view *v)
+{
+	return v->has_points;
+}
+
 static const struct stage undo_precopy = {
     .name = "undo/precopy",
     .scope = STAGE_VM,
+    .applies = undo_applies,
     .run = undo_precopy_run,
 };
 

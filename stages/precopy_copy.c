@@ -103,6 +103,7 @@ const struct stage stage_precopy_copy = {
 
 const struct stage stage_precopy_verify = {
     .name = "precopy-verify",
+    .minds_mark = true,
     .scope = STAGE_DISK,
     .pool = POOL_DISKS,
     .applies = verify_applies,

@@ -50,6 +50,9 @@ struct view {
 	/* Of a warm plan: which generation the source's running vm is copied in
 	 * now, or was copied in last, from 1; 0: none, the plan is cold. */
 	unsigned round;
+	/* Points in time of ours may be at the source, whatever the plan is
+	 * now: they are to be removed in the end. */
+	bool has_points;
 	bool may_discard; /* what the target wrote may be lost: rollback */
 	/* The source's epoch when the last cutover was begun, and as it left
 	 * the source: stopping it is no new stretch of its life.  NULL: it was
@@ -152,6 +155,7 @@ struct stage {
 	enum stage_scope scope;
 	enum stage_pool pool;
 	bool writes_disks;  /* looks at the target's hand-over mark first */
+	bool minds_mark;    /* does so, too, though it only reads them */
 	bool watches_epoch; /* looks first whether the source ran meanwhile */
 
 	/* NULL: always. */

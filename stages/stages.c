@@ -186,7 +186,8 @@ stages_before(struct work *w, struct err *err)
 {
 	if (hold_target(w, err) < 0)
 		return -1;
-	if (w->stage->writes_disks && stages_look_at_mark(w->view, err) < 0)
+	if ((w->stage->writes_disks || w->stage->minds_mark) &&
+	    stages_look_at_mark(w->view, err) < 0)
 		return -1;
 	if (w->stage->watches_epoch && look_at_epoch(w, err) < 0)
 		return -1;

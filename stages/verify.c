@@ -270,6 +270,7 @@ verify_run(struct work *w, json_t **ret_facts, struct err *err)
 /* No probe: it only reads, and nothing shows that it has read. */
 const struct stage stage_verify = {
     .name = "verify",
+    .minds_mark = true,
     .scope = STAGE_DISK,
     .pool = POOL_DISKS,
     .applies = verify_applies,

@@ -125,6 +125,35 @@ check 'a rollback before the cutover leaves nothing at the source' '
 	tail -n 1 "$vm/fake.power" | grep "point none"
 '
 
+point() {
+	grep "^point" "$vm/fake.power" | tail -n 1
+}
+cut_short() { # a generation whose point in time stays
+	anew
+	warm_manifest ", faults: \"precopy/disk-0:fail\""
+	exits 6 palletjack run m.yaml
+	point | grep palletjack
+}
+check 'a plan that is cold by now leaves no point in time either' '
+	cut_short
+	fake_type=cold
+	warm_manifest
+	palletjack run m.yaml
+	point | grep none
+'
+check 'nor does its rollback' '
+	cut_short
+	fake_type=cold
+	warm_manifest
+	exits 9 palletjack rollback m.yaml
+	point | grep none
+'
+check 'nor gc --disks' '
+	cut_short
+	palletjack gc --disks m.yaml
+	point | grep none
+'
+
 # budget MAX MORE: a plan whose vm may be down so long
 budget() {
 	rm -rf "$PALLETJACK_STATE"

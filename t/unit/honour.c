@@ -79,7 +79,8 @@ static const struct {
     {VM "  type: ''\n", ""},
     {VM "  type: warm\n", "Error NotHonoured m.yaml:33:9: Plan default/web: "
 			  "spec.type (warm) is not honoured yet: cold plans "
-			  "are carried out, and warm ones from libvirt.\n"},
+			  "are carried out, and warm ones from libvirt and "
+			  "fake.\n"},
     {VM "  type: live\n", "spec.type (live)"},
     {VM "  type: conversion\n" POLICY("{waive: [spec.type]}"),
      "spec.type (conversion)"},
