@@ -211,6 +211,19 @@ check_local_setting(struct reader *r, const struct endpoint *ep,
 	    text_is_near(key, "format", &distance) ? "format" : NULL);
 }
 
+static void
+check_libvirt_setting(struct reader *r, const struct endpoint *ep,
+		      const char *key)
+{
+	static const char *const words[] = {"scratchDir", "socketDir", NULL};
+	static const struct field setting = {.words = words};
+
+	for (size_t i = 0; words[i]; i++)
+		if (!strcmp(key, words[i]))
+			return;
+	unknown_setting(r, ep, key, field_nearest_word(&setting, key));
+}
+
 /* Outside the state directory, as real endpoints are. */
 static void
 find_world(struct reader *r, struct endpoint *ep)
@@ -237,8 +250,9 @@ check_settings(struct reader *r, const struct endpoint *ep)
 			check_disk_setting(r, ep, key, text);
 		else if (!strcmp(ep->type, "local"))
 			check_local_setting(r, ep, key, text);
-		else if (!strcmp(ep->type, "ova") ||
-			 !strcmp(ep->type, "libvirt"))
+		else if (!strcmp(ep->type, "libvirt"))
+			check_libvirt_setting(r, ep, key);
+		else if (!strcmp(ep->type, "ova"))
 			unknown_setting(r, ep, key, NULL);
 	}
 }

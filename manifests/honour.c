@@ -89,6 +89,12 @@ matters_warm(const struct plan *p, const struct node *value)
 }
 
 bool
+matters_quiesce(const struct plan *p, const struct node *value)
+{
+	return plan_is_warm(p) && strcmp(value->text, "require") == 0;
+}
+
+bool
 matters_type(const struct plan *p, const struct node *value)
 {
 	if (value->text && strcmp(value->text, "warm") == 0)

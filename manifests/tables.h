@@ -78,6 +78,6 @@ extern const struct field item_string;
 /* Does the value matter here?  (honour.c) */
 field_matters_fn matters_at_cluster, matters_from_vsphere, matters_from_ovirt,
     matters_from_ec2, matters_static_ips, matters_shared_disks, matters_type,
-    matters_warm, matters_when_true;
+    matters_warm, matters_quiesce, matters_when_true;
 
 #endif

@@ -3,8 +3,6 @@
 #include "manifests/tables.h"
 
 #define LATER(reason) .honour = NOT_YET, .why = reason
-#define WARM_ONLY \
-	.honour = NO_EFFECT, .why = "warm plans are not carried out yet"
 #define POLICY(member) .at = AT(struct run_policy, member)
 
 /* --- Endpoint ---------------------------------------------------------- */
@@ -233,9 +231,7 @@ static const struct field deadline_fields[] = {
      .type = FIELD_DURATION,
      .dflt = "10m",
      POLICY(deadlines.shutdown_ms),
-     .honour = NO_EFFECT,
-     .why = "ova and disk sources never run",
-     .doc = "the source's guest going down"},
+     .doc = "the source's guest going down, where the source runs vms"},
     {.name = "conversion",
      .type = FIELD_DURATION,
      .dflt = "2h",
@@ -269,19 +265,25 @@ static const struct field precopy_fields[] = {
      .type = FIELD_INT,
      .dflt = "28",
      .min = 1,
-     WARM_ONLY,
+     .honour = NO_EFFECT,
+     .why = "libvirt holds one point in time, and no snapshot",
      .doc = "snapshots a vm may have in all"},
     {.name = "quiesce",
      .type = FIELD_WORD,
      .words = quiesces,
      .dflt = "try",
-     WARM_ONLY,
+     .honour = NOT_YET,
+     .matters = matters_quiesce,
+     .why = "no effect unless it is `require` in a warm plan: what is "
+	    "converted is copied with the source off",
      .doc = "ask the guest to settle its file systems"},
     {.name = "foreignSnapshots",
      .type = FIELD_WORD,
      .words = snapshot_words,
      .dflt = "fail",
-     WARM_ONLY,
+     .honour = NO_EFFECT,
+     .why = "libvirt's backups go with snapshots of others; another's backup "
+	    "is waited for",
      .doc = "when there are snapshots we did not take"},
     {.name = NULL},
 };

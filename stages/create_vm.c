@@ -89,7 +89,6 @@ static const struct stage undo_create_vm = {
 
 const struct stage stage_create_vm = {
     .name = "create-vm",
-    .minds_mark = true,
     .scope = STAGE_VM,
     .watches_epoch = true,
     .inputs = inputs,
