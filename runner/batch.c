@@ -15,6 +15,7 @@
 #include "backout.h"
 #include "batch_ask.h"
 #include "batch_claims.h"
+#include "batch_findings.h"
 #include "batch_pick.h"
 #include "batch_schedule.h"
 #include "batch_state.h"
@@ -188,48 +189,6 @@ check_binding(const struct batch_vm *v, const struct inv_vm *vm,
 		       h->source_id, vm->id, v->run.state->dir);
 }
 
-/* What keeps vms back: the first finding by vm, "" for all of them.  `plan` is
- * how findings name the plan, or NULL when they are all about it. */
-static void
-add_blocking(struct strmap *blocking, const struct findings *f,
-	     const char *plan)
-{
-	for (size_t i = 0; i < f->n; i++) {
-		struct finding *one = &f->v[i];
-
-		if (finding_blocks(one) &&
-		    (!plan || (one->vm && one->object &&
-			       strcmp(one->object, plan) == 0)))
-			strmap_add(blocking, one->vm ? one->vm : "", one);
-	}
-}
-
-static void
-find_blocking(const struct batch *b, const struct batch_opts *opts,
-	      struct strmap *ret)
-{
-	CLEANUP(mem_freep)
-	char *plan =
-	    mem_printf("Plan %s/%s", b->plan->o.namespace, b->plan->o.name);
-
-	if (opts->read)
-		add_blocking(ret, opts->read, plan);
-	add_blocking(ret, &b->findings, NULL);
-}
-
-static int
-check_findings(const struct strmap *blocking, const struct batch_vm *v,
-	       struct err *err)
-{
-	const struct finding *f = strmap_get(blocking, v->run.pvm->key);
-
-	if (!f)
-		f = strmap_get(blocking, "");
-	if (!f)
-		return 0;
-	return err_set(err, ERR_NOT_READY, "%s: %s", f->type, f->message);
-}
-
 static int
 settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
        const struct strmap *blocking, struct err *err)
@@ -237,7 +196,7 @@ settle(struct batch *b, struct batch_vm *v, const struct batch_opts *opts,
 	const struct inv_vm *vm;
 	bool ambiguous;
 
-	if (check_findings(blocking, v, err) < 0)
+	if (batch_check_findings(blocking, v, err) < 0)
 		return -1;
 	vm = inventory_find(b->inventory, &v->run.pvm->ref, &ambiguous);
 	if (!vm)
@@ -365,7 +324,7 @@ settle_all(struct batch *b, const struct batch_opts *opts)
 	CLEANUP(strmap_done) struct strmap blocking = {0};
 	struct err err;
 
-	find_blocking(b, opts, &blocking);
+	batch_find_blocking(b, opts, &blocking);
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
@@ -412,12 +371,12 @@ settle_handed_over(struct batch *b, const struct batch_opts *opts)
 	CLEANUP(strmap_done) struct strmap blocking = {0};
 	struct err err;
 
-	find_blocking(b, opts, &blocking);
+	batch_find_blocking(b, opts, &blocking);
 	for (size_t i = 0; i < b->nvms; i++) {
 		struct batch_vm *v = &b->vms[i];
 
 		if (batch_is_handed_over(v) &&
-		    (check_findings(&blocking, v, &err) < 0 ||
+		    (batch_check_findings(&blocking, v, &err) < 0 ||
 		     batch_check_schedule(v, &err) < 0))
 			keep_back(v, &err);
 	}

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "batch.h"
+#include "batch_findings.h"
 #include "batch_waves.h"
 #include "command.h"
 #include "plan_draw.h"
@@ -218,6 +219,7 @@ plan_one(const struct globals *g, const struct options *o,
 	}
 	if (!o->offline && batch_check(b, false, &err) < 0)
 		complain("%s", err.text);
+	batch_heed_findings(b);
 	findings_print(&b->findings);
 	print_as(o->output, b, &s->findings);
 	code = exit_code_of(b, o);

@@ -84,6 +84,10 @@ check 'what was handed over is taken over by nobody' '
 	exits 6 b run m.yaml 2>said; cat said; grep -q "handed over" said &&
 	refute grep -q "to accept" said && claimed_by web a
 '
+check 'and plan says so, too' '
+	exits 3 b plan --detailed-exitcode m.yaml >plan 2>&1; cat plan
+	grep -A 1 "^web: kept back" plan | grep "TargetHandedOver"
+'
 check 'as long as somebody works on it, nobody takes it over' '
 	begin; digest b >licence
 	flock -F -x target/web/palletjack.json.lock sh -c ": >held; exec sleep 600" &
