@@ -120,6 +120,16 @@ vm_look_wave(struct run *r, struct vm_run *vm)
 	react(r);
 }
 
+/* A warm vm is copied while it runs: that its cutover does not come in this run
+ * is no reason not to copy the others, too. */
+static bool
+only_rests(const struct run *r, const struct vm_run *vm)
+{
+	return plan_is_warm(r->opts->plan) &&
+	       !history_is_cut_over(vm->state->history) &&
+	       (vm->outcome == ERR_NONE || vm->outcome == ERR_WAITING);
+}
+
 void
 vm_leave_wave(struct run *r, struct vm_run *vm, bool done)
 {
@@ -134,6 +144,8 @@ vm_leave_wave(struct run *r, struct vm_run *vm, bool done)
 		end = done ? WAVE_MOVED : WAVE_UNDONE;
 		why = "stopped where --until says";
 	}
+	if (end == WAVE_UNDONE && only_rests(r, vm))
+		end = WAVE_RESTS;
 	waves_ended(r->opts->waves, vm->pvm, end, why);
 	react(r);
 }

@@ -15,9 +15,10 @@ struct blame {
 
 struct wave_state {
 	const struct wave *def;
-	size_t n, nended, nfailed, nundone;
+	size_t n, nended, nfailed;
+	size_t nundone, nresting; /* nundone counts those that rest, too */
 	size_t nready[WAVE_NBARRIERS];
-	struct blame failed, undone;
+	struct blame failed, undone, resting;
 };
 
 struct member {
@@ -61,6 +62,7 @@ waves_free(struct waves *ws)
 	for (size_t i = 0; i < ws->nwaves; i++) {
 		free(ws->waves[i].failed.why);
 		free(ws->waves[i].undone.why);
+		free(ws->waves[i].resting.why);
 	}
 	free(ws->waves);
 	free(ws->members);
@@ -132,11 +134,14 @@ waves_ended(struct waves *ws, const struct plan_vm *vm, enum wave_end end,
 		for (int b = 0; b < WAVE_NBARRIERS; b++)
 			waves_ready(ws, vm, (enum wave_barrier)b);
 	w->nfailed += end == WAVE_FAILED;
-	w->nundone += end == WAVE_UNDONE;
+	w->nundone += end == WAVE_UNDONE || end == WAVE_RESTS;
+	w->nresting += end == WAVE_RESTS;
 	if (end == WAVE_FAILED)
 		blame(&w->failed, vm, why);
 	if (end == WAVE_UNDONE)
 		blame(&w->undone, vm, why);
+	if (end == WAVE_RESTS)
+		blame(&w->resting, vm, why);
 	if (end != WAVE_MOVED || w->nended == w->n)
 		ws->changed = true;
 }
@@ -157,6 +162,13 @@ why_failed(const struct wave_state *w)
 			  w->failed.why);
 }
 
+/* Rather one that is more than a matter of time. */
+static const struct blame *
+undone_of(const struct wave_state *w)
+{
+	return w->undone.vm ? &w->undone : &w->resting;
+}
+
 static enum wave_door
 after(const struct wave_state *w, char **ret_why)
 {
@@ -165,10 +177,10 @@ after(const struct wave_state *w, char **ret_why)
 		return WAVE_SHUT;
 	}
 	if (w->nundone > 0) {
-		*ret_why =
-		    mem_printf("waits for wave '%s', which has not "
-			       "ended: '%s' (%s)",
-			       w->def->name, w->undone.vm, w->undone.why);
+		*ret_why = mem_printf("waits for wave '%s', which has not "
+				      "ended: '%s' (%s)",
+				      w->def->name, undone_of(w)->vm,
+				      undone_of(w)->why);
 		return WAVE_SHUT;
 	}
 	if (w->nended == w->n)
@@ -182,7 +194,7 @@ after(const struct wave_state *w, char **ret_why)
 static char *
 why_broken(const struct wave_state *w)
 {
-	const struct blame *b = w->nfailed ? &w->failed : &w->undone;
+	const struct blame *b = w->nfailed ? &w->failed : undone_of(w);
 
 	return mem_printf("its wave '%s' goes together or not at all, and '%s' "
 			  "does not: %s",
@@ -218,7 +230,7 @@ waves_may_begin(const struct waves *ws, const struct plan_vm *vm,
 		*ret_why = why_failed(w);
 		return WAVE_SHUT;
 	}
-	if (!is_broken(w))
+	if (!is_broken(w) || w->nfailed + w->nundone == w->nresting)
 		return WAVE_OPEN;
 	*ret_why = why_broken(w);
 	return WAVE_SHUT;

@@ -3,7 +3,9 @@
  *
  * A wave has ended when each of its vms has: moved (in whatever run), failed,
  * or undone for another reason than a failure.  Cancelled and rolled back are
- * failed: they are not where the waves after want them. */
+ * failed: they are not where the waves after want them.  Undone, too, is who
+ * only rests: of a warm plan, not cut over yet, to be copied on by a later run;
+ * it keeps none of its wave from being begun and copied likewise. */
 #ifndef RUNNER_WAVE_H
 #define RUNNER_WAVE_H
 
@@ -11,7 +13,7 @@
 
 #include "manifests/model.h"
 
-enum wave_end { WAVE_MOVED, WAVE_FAILED, WAVE_UNDONE };
+enum wave_end { WAVE_MOVED, WAVE_FAILED, WAVE_UNDONE, WAVE_RESTS };
 
 enum wave_door {
 	WAVE_OPEN,

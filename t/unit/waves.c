@@ -98,7 +98,8 @@ check_begin(size_t n)
 		for (size_t i = 0; i < plan.nvms; i++) {
 			if (vms[i].wave != before)
 				continue;
-			if (phases[i] != ENDED || ends[i] == WAVE_UNDONE)
+			if (phases[i] != ENDED || ends[i] == WAVE_UNDONE ||
+			    ends[i] == WAVE_RESTS)
 				note("begun before a wave has ended");
 			failed += phases[i] == ENDED && ends[i] == WAVE_FAILED;
 		}
@@ -106,6 +107,31 @@ check_begin(size_t n)
 		    (before->max_failures < 0 ? 0 : before->max_failures))
 			note("begun after a wave that failed");
 	}
+}
+
+static bool
+is_there(const struct wave *w, enum wave_end how)
+{
+	for (size_t i = 0; i < plan.nvms; i++)
+		if (vms[i].wave == w && phases[i] == ENDED && ends[i] == how)
+			return true;
+	return false;
+}
+
+/* Nobody is refused only because others of its wave rest. */
+static void
+check_refusal(size_t n)
+{
+	const struct wave *w = vms[n].wave;
+	bool why =
+	    is_there(w, WAVE_FAILED) || (w->atomic && is_there(w, WAVE_UNDONE));
+
+	for (size_t k = 0; k < w->nafter; k++)
+		for (int e = WAVE_FAILED; e <= WAVE_RESTS; e++)
+			why |= is_there(&defs[w->after_waves[k]],
+					(enum wave_end)e);
+	if (!why)
+		note("not begun since others rest");
 }
 
 /* One vm makes one move; false: it can make none now. */
@@ -133,11 +159,17 @@ move(size_t n)
 	if (door == WAVE_WAIT)
 		return false;
 	if (door == WAVE_SHUT) {
+		if (phases[n] == OUT)
+			check_refusal(n);
 		end(n, WAVE_UNDONE);
 		return true;
 	}
 	if (phases[n] == OUT)
 		check_begin(n);
+	if (phases[n] == WORKS && dice(25) == 0) {
+		end(n, WAVE_RESTS);
+		return true;
+	}
 	if (phases[n] != OUT && dice(25) == 0) {
 		end(n, WAVE_FAILED);
 		return true;
@@ -158,7 +190,8 @@ check_atomic(size_t i)
 		if (vms[i].wave && vms[i].wave->atomic &&
 		    vms[k].wave == vms[i].wave && !started[k] &&
 		    phases[k] != PASSED_COMMIT &&
-		    !(phases[k] == ENDED && ends[k] != WAVE_UNDONE))
+		    !(phases[k] == ENDED && ends[k] != WAVE_UNDONE &&
+		      ends[k] != WAVE_RESTS))
 			note("an atomic wave started in part");
 }
 
@@ -169,7 +202,7 @@ trial(void)
 	ws = waves_new(&plan);
 	for (size_t i = 0; i < plan.nvms; i++)
 		if (dice(10) == 0)
-			end(i, (enum wave_end)dice(3));
+			end(i, (enum wave_end)dice(4));
 	for (bool moved = true; moved && !wrong;) {
 		size_t from = dice((unsigned)plan.nvms);
 
