@@ -190,14 +190,8 @@ is_next(const struct step_run *s)
 static bool
 is_before_time(const struct step_run *s)
 {
-	struct warm_next next;
-
-	if (strcmp(s->step->id, "cutover") != 0)
-		return false;
-	if (!vm_is_warm(s->vm))
-		return due_waits(&s->vm->due);
-	vm_warm_next(s->run, s->vm, &next);
-	return next.move != WARM_CUT_OVER;
+	return strcmp(s->step->id, "cutover") == 0 &&
+	       vm_is_before_time(s->run, s->vm);
 }
 
 /* Its time has not come, or others of its wave have not. */

@@ -172,6 +172,9 @@ int run_catch_signals(struct run *r, struct err *err);
 bool vm_is_warm(const struct vm_run *vm);
 void vm_warm_next(const struct run *r, const struct vm_run *vm,
 		  struct warm_next *ret);
+/* Its cutover: another generation is due first, or its time has not come, or
+ * its downtime would not keep to its budget. */
+bool vm_is_before_time(const struct run *r, const struct vm_run *vm);
 char *vm_warm_text(const struct vm_run *vm, const struct warm_next *next);
 /* Lets it wait, or be copied once more, when it would be down for too long. */
 void vm_heed_budget(const struct run *r, const struct vm_run *vm,

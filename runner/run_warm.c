@@ -33,6 +33,17 @@ vm_warm_next(const struct run *r, const struct vm_run *vm,
 		vm_heed_budget(r, vm, ret);
 }
 
+bool
+vm_is_before_time(const struct run *r, const struct vm_run *vm)
+{
+	struct warm_next next;
+
+	if (!vm_is_warm(vm))
+		return due_waits(&vm->due);
+	vm_warm_next(r, vm, &next);
+	return next.move != WARM_CUT_OVER;
+}
+
 char *
 vm_warm_text(const struct vm_run *vm, const struct warm_next *next)
 {

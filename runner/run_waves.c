@@ -110,10 +110,10 @@ vm_look_wave(struct run *r, struct vm_run *vm)
 	if (!ws || !vm->pvm->wave->atomic)
 		return;
 	for (int b = 0; b < WAVE_NBARRIERS; b++) {
-		if (b == WAVE_CUTOVER && due_waits(&vm->due) &&
-		    !history_is_cut_over(vm->state->history))
-			break;
 		if (!is_as_far(vm, barriers[b]))
+			break;
+		if (b == WAVE_CUTOVER && vm_is_before_time(r, vm) &&
+		    !history_is_cut_over(vm->state->history))
 			break;
 		waves_ready(ws, vm->pvm, (enum wave_barrier)b);
 	}

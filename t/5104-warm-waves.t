@@ -68,4 +68,13 @@ check 'one that fails still keeps them from the cutover' '
 check_exit 7 'and one that --vm leaves out' '
 	fresh; run_it --cutover now --vm vm-00001 || { s=$?; no_source_is_off || exit 99; exit $s; }
 '
+check 'one that cannot keep its downtime has no other stopped' '
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest "vms: \"2\", power: \"on\", diskSize: 4Mi, faults: \"vm-00002:precopy/disk-0:slow=600\"" \
+		"{waves: [{name: all, atomic: true, vms: [vm-00001, vm-00002]}],
+		precopy: {interval: 1h}, cutover: {maxDowntime: 500ms}, retry: {attempts: 1}}" \
+		vm-00001 vm-00002
+	exits 7 run_it --cutover now; no_source_is_off
+	grep "vm-00002.*predicted .*, budget 500 ms" err
+'
 test_end
