@@ -183,6 +183,10 @@ close_output(int code, bool changes)
 	errno = 0;
 	if (fflush(stdout) == 0 && !failed)
 		return code;
+	/* what stopped an earlier piece is forgotten by now; most often it is
+	 * there still */
+	if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1)
+		errno = 0;
 	if (changes && errno == EPIPE)
 		return code;
 	complain("standard output cannot be written%s%s: what was printed "

@@ -87,6 +87,11 @@ else
 	skip 'clang-format is not installed' 'clang-format would change nothing'
 fi
 
+check 'every test can be run' '
+	find "$TOP/t" -name "*.t" ! -perm -u+x >not
+	cat not
+	test ! -s not
+'
 check 'shell scripts parse' '
 	cd "$TOP"
 	for script in $(grep -E "\.(sh|t)$" "$HOME/list"); do
