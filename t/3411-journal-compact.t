@@ -127,7 +127,7 @@ for op in open fsync rename; do
 done
 
 if test -n "$LONG"; then
-	manifest commit:retry
+	manifest commit:retry 1700
 	for fault in open:before write:torn fsync:before fsync:after rename:before rename:after; do
 		check "killed in the middle of a run: $fault" '
 			rm -rf "$PALLETJACK_STATE"; file=journal.new
@@ -136,7 +136,7 @@ if test -n "$LONG"; then
 				FAULT_WHEN=${fault#*:} palletjack run m.yaml
 			palletjack journal check "$vm"; remembered >then
 			manifest; palletjack run m.yaml; fake_log | sort | cmp_ok steps -
-			manifest commit:retry
+			manifest commit:retry 1700
 		'
 	done
 fi
