@@ -18,16 +18,19 @@ inputs_set(json_t *ret, const char *name, const char *value)
 #define SOURCE_DISK "source disk "
 
 static void
-add_disk(const struct inv_disk *disk, const struct volume *volume, json_t *ret)
+add_disk(const struct view *v, const struct place *p, size_t n, json_t *ret)
 {
+	const struct inv_disk *disk = &v->vm->disks[n];
 	CLEANUP(mem_freep) char *name = mem_printf(SOURCE_DISK "%s", disk->id);
+	/* a fake target has no volumes */
+	CLEANUP(mem_freep)
+	char *volume = p->ops ? p->ops->name(&p->vm, n) : mem_strdup("");
 
 	json_object_set_new(
 	    ret, name,
 	    json_pack("{s:s, s:I, s:s, s:s}", "name", disk->name, "capacity",
-		      (json_int_t)disk->capacity_bytes, "volume",
-		      volume ? volume->path : "", "format",
-		      volume ? volume->format : ""));
+		      (json_int_t)disk->capacity_bytes, "volume", volume,
+		      "format", p->ops ? v->shape->disks[n].format : ""));
 }
 
 const char *
@@ -54,15 +57,13 @@ stages_replica(const struct view *v)
 	json_t *replica = json_object();
 	struct err ignored;
 
-	/* a fake target has no volumes */
-	(void)place_open(v, &p, &ignored);
+	(void)place_name(v, &p, &ignored);
 	json_object_set_new(replica, "format version",
 			    json_integer(INPUTS_FORMAT));
 	inputs_set(replica, "source vm", v->vm->id);
 	inputs_set(replica, INPUTS_EPOCH, epoch);
 	for (size_t i = 0; i < v->vm->ndisks; i++)
-		add_disk(&v->vm->disks[i], p.volumes ? &p.volumes[i] : NULL,
-			 replica);
+		add_disk(v, &p, i, replica);
 	return replica;
 }
 

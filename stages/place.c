@@ -32,7 +32,7 @@ fill(const struct view *v, const struct target_ops *ops, struct place *ret)
 }
 
 int
-place_open(const struct view *v, struct place *ret, struct err *err)
+place_name(const struct view *v, struct place *ret, struct err *err)
 {
 	const struct target_ops *ops = target_find(v->plan->target->type);
 
@@ -41,9 +41,22 @@ place_open(const struct view *v, struct place *ret, struct err *err)
 			       "this build has no target of type '%s'",
 			       v->plan->target->type);
 	fill(v, ops, ret);
+	return 0;
+}
+
+int
+place_open(const struct view *v, struct place *ret, struct err *err)
+{
+	struct target_at *at = NULL;
+
+	if (place_name(v, ret, err) < 0)
+		return -1;
+	if (ret->ops->open && ret->ops->open(&ret->vm, &at, err) < 0)
+		return -1;
+	ret->vm.at = at;
 	ret->volumes = mem_new((v->shape->ndisks + 1) * sizeof(*ret->volumes));
 	for (size_t i = 0; i < v->shape->ndisks; i++)
-		ops->volume(&ret->vm, i, &ret->volumes[i]);
+		ret->ops->volume(&ret->vm, i, &ret->volumes[i]);
 	return 0;
 }
 
@@ -74,6 +87,7 @@ place_open_claim(const struct view *v, struct place *ret, struct err *err)
 			     v->plan->target_namespace);
 	s->endpoint = *v->plan->target;
 	s->endpoint.path = s->path;
+	s->endpoint.type = target_local.type;
 	s->shape = *v->shape;
 	s->shape.ndisks = 0;
 	fill(v, &target_local, ret);
@@ -93,6 +107,9 @@ place_done(struct place *p)
 		volume_done(&p->volumes[i]);
 	free(p->volumes);
 	p->volumes = NULL;
+	if (p->vm.at)
+		p->ops->close(p->vm.at);
+	p->vm.at = NULL;
 }
 
 int

@@ -13,7 +13,10 @@ struct place {
 	struct place_stand_in *stand_in; /* what vm points to, or NULL; owned */
 };
 
-/* ERR_USER when no target of the plan's type is built in. */
+/* For what is pure alone, in the parent, too: no volumes, nobody is asked.
+ * ERR_USER when no target of the plan's type is built in. */
+int place_name(const struct view *v, struct place *ret, struct err *err);
+/* Asks the target where it all is: for children. */
 int place_open(const struct view *v, struct place *ret, struct err *err);
 /* Only to claim it and to ask whose it is, and of targets that have claims: a
  * fake one has no volumes of this kind, but the very same claim. */

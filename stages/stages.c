@@ -87,13 +87,13 @@ stages_aside_text(const struct view *v)
 
 	if (fake_is(v->plan->target->type))
 		return fake_aside_text(v);
-	if (place_open(v, &p, &ignored) < 0)
+	if (place_name(v, &p, &ignored) < 0)
 		return mem_strdup("");
 	for (size_t i = 0; i < v->shape->ndisks; i++) {
+		CLEANUP(mem_freep) char *name = p.ops->name(&p.vm, i);
 		CLEANUP(mem_freep) char *aside = p.ops->aside(&p.vm, i);
 
-		buf_printf(&b, "%s%s as %s", i ? ", " : "", p.volumes[i].path,
-			   fs_basename(aside));
+		buf_printf(&b, "%s%s as %s", i ? ", " : "", name, aside);
 	}
 	return buf_steal(&b);
 }
@@ -306,8 +306,14 @@ check_target(const struct view *v, struct findings *findings, struct err *err)
 	CLEANUP(place_done) struct place p = {0};
 	CLEANUP(mem_freep) struct target_vm *ahead = NULL;
 
-	if (place_open(v, &p, err) < 0)
-		return -1;
+	if (place_open(v, &p, err) < 0) {
+		if (err->class != ERR_USER)
+			return -1;
+		findings_add(findings, FINDING_ERROR, "TargetNotValid", "%s",
+			     err->text)
+		    ->vm = v->pvm->key;
+		return 0;
+	}
 	ahead = mem_new((v->nahead + 1) * sizeof(*ahead));
 	for (size_t i = 0; i < v->nahead; i++) {
 		ahead[i] = p.vm;

@@ -8,72 +8,24 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-char *
-local_home(const struct target_vm *t)
+static char *
+home(const struct target_vm *t)
 {
 	return fs_path(t->endpoint->path, t->shape->name);
 }
 
-char *
-local_path(const struct target_vm *t, const char *name)
-{
-	return mem_printf("%s/%s/%s", t->endpoint->path, t->shape->name, name);
-}
-
-char *
-local_disk_dir(const struct target_vm *t, size_t n)
+static char *
+disk_dir(const struct target_vm *t, size_t n)
 {
 	const char *class = t->shape->disks[n].storage_class;
 
 	if (!*class)
-		return local_home(t);
+		return home(t);
 	return mem_printf("%s/%s/%s", t->endpoint->path, class, t->shape->name);
 }
 
-static bool
-has_dir(const struct local_dirs *d, const char *dir)
-{
-	for (size_t i = 0; i < d->list.n; i++)
-		if (strcmp(d->list.v[i], dir) == 0)
-			return true;
-	return false;
-}
-
-void
-local_dirs_of(const struct target_vm *t, struct local_dirs *ret)
-{
-	*vec_push(&ret->list) = local_home(t);
-	for (size_t i = 0; i < t->shape->ndisks; i++) {
-		char *dir = local_disk_dir(t, i);
-
-		if (has_dir(ret, dir))
-			free(dir);
-		else
-			*vec_push(&ret->list) = dir;
-	}
-}
-
-void
-local_dirs_done(struct local_dirs *d)
-{
-	for (size_t i = 0; i < d->list.n; i++)
-		free(d->list.v[i]);
-	vec_done(&d->list);
-}
-
-/* One component of a path that nobody has to quote, and no hidden file. */
-static bool
-is_safe_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 0 && len <= 200 && name[0] != '.' && name[0] != '-' &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyz"
-			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len;
-}
-
-int
-local_check_names(const struct target_vm *t, struct err *err)
+static int
+check_names(const struct target_vm *t, struct err *err)
 {
 	const struct shape *s = t->shape;
 
@@ -81,57 +33,74 @@ local_check_names(const struct target_vm *t, struct err *err)
 		return err_set(err, ERR_USER,
 			       "endpoint '%s' needs a directory as its url",
 			       t->endpoint->o.name);
-	if (!is_safe_name(s->name))
-		return err_set(err, ERR_USER,
-			       "'%s' cannot be the name of a directory: set "
-			       "targetName",
-			       s->name);
 	for (size_t i = 0; i < s->ndisks; i++) {
-		const struct shape_disk *d = &s->disks[i];
+		const char *class = s->disks[i].storage_class;
 
-		if (*d->storage_class && !is_safe_name(d->storage_class))
+		if (*class && !files_is_safe_name(class))
 			return err_set(err, ERR_USER,
 				       "storageClass '%s' cannot be the name "
 				       "of a directory at endpoint '%s'",
-				       d->storage_class, t->endpoint->o.name);
-		if (!is_safe_name(d->volume))
-			return err_set(err, ERR_BUG,
-				       "'%s' cannot be the name of a volume",
-				       d->volume);
+				       class, t->endpoint->o.name);
 	}
-	return 0;
+	return files_check_vm_names(t, err);
+}
+
+static int
+withdraw(const struct target_vm *t, struct err *err)
+{
+	CLEANUP(mem_freep) char *start = files_path(t, LOCAL_START);
+
+	return fs_remove(start, err);
 }
 
 static char *
-local_scratch(const struct target_vm *t)
+name(const struct target_vm *t, size_t n)
 {
-	return local_path(t, "overlays");
+	CLEANUP(volume_done) struct volume v = {0};
+
+	files_volume(t, n, &v);
+	return mem_strdup(v.path);
 }
+
+static const char *const made[] = {
+    LOCAL_START,   LOCAL_CONSOLE,     LOCAL_LOG,  LOCAL_QMP,
+    LOCAL_PROCESS, LOCAL_PIDFILE,     LOCAL_LOCK, LOCAL_STARTING,
+    LOCAL_PIPE,	   LOCAL_CONSOLE_OLD, NULL};
+
+static const struct files_layout layout = {
+    .home = home,
+    .disk_dir = disk_dir,
+    .check_names = check_names,
+    .withdraw = withdraw,
+    .made = made,
+};
 
 const struct target_ops target_local = {
     .type = "local",
+    .files = &layout,
     .check = local_check,
-    .guard = local_guard,
-    .claim = local_claim,
-    .note_power = local_note_power,
-    .claimant = local_claimant,
-    .hold = local_hold,
-    .volume = local_volume,
-    .create_volume = local_create_volume,
-    .grow_volume = local_grow_volume,
-    .volume_is = local_volume_is,
-    .seal = local_seal,
-    .aside = local_aside,
-    .set_aside = local_set_aside,
-    .scratch = local_scratch,
+    .guard = files_guard,
+    .claim = files_claim,
+    .note_power = files_note_power,
+    .claimant = files_claimant,
+    .hold = files_hold,
+    .name = name,
+    .volume = files_volume,
+    .create_volume = files_create_volume,
+    .grow_volume = files_grow_volume,
+    .volume_is = files_volume_is,
+    .seal = files_seal,
+    .aside = files_aside,
+    .set_aside = files_set_aside,
+    .scratch = files_scratch,
     .create_vm = local_create_vm,
     .is_defined = local_is_defined,
-    .mark = local_mark,
-    .marked = local_marked,
+    .mark = files_mark,
+    .marked = files_marked,
     .start = local_start,
     .power_state = local_power_state,
     .stop = local_stop,
-    .owned = local_owned,
-    .undefine = local_undefine,
-    .remove = local_remove,
+    .owned = files_owned,
+    .undefine = files_undefine,
+    .remove = files_remove,
 };

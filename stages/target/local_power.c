@@ -27,7 +27,7 @@ int
 local_power_state(const struct target_vm *t, enum power_state *ret,
 		  struct err *err)
 {
-	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_LOCK);
+	CLEANUP(mem_freep) char *path = files_path(t, LOCAL_LOCK);
 	CLEANUP(mem_closep) int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0 && errno != ENOENT)
@@ -60,7 +60,7 @@ wait_until_off(const struct target_vm *t, int64_t until, bool *ret_off,
 int
 local_recorded_process(const struct target_vm *t, struct process_id *ret)
 {
-	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_PROCESS);
+	CLEANUP(mem_freep) char *path = files_path(t, LOCAL_PROCESS);
 	CLEANUP(buf_done) struct buf text = {0};
 	struct err ignored;
 	json_t *json;
@@ -82,12 +82,12 @@ local_stop(const struct target_vm *t, int64_t grace_ms, struct err *err)
 		const char *command;
 		int64_t wait_ms;
 	} ways[] = {{"system_powerdown", grace_ms}, {"quit", QUIT_DEADLINE_MS}};
-	CLEANUP(mem_freep) char *home = local_home(t);
+	CLEANUP(mem_freep) char *home = files_home(t);
 	struct process_id id;
 	struct err ignored;
 	bool off = false;
 
-	if (local_check_names(t, err) < 0 ||
+	if (files_check_names(t, err) < 0 ||
 	    wait_until_off(t, 0, &off, err) < 0)
 		return -1;
 	for (size_t i = grace_ms > 0 ? 0 : 1; !off && i < 2; i++) {

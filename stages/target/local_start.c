@@ -102,7 +102,7 @@ static int
 record_process(const struct target_vm *t, const struct process_id *id,
 	       struct err *err)
 {
-	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_PROCESS);
+	CLEANUP(mem_freep) char *path = files_path(t, LOCAL_PROCESS);
 	json_t *json = process_id_to_json(id);
 	char *text = json_dumps(json, JSON_INDENT(2));
 	int rc = fs_write(path, text, strlen(text), 0644, err);
@@ -115,7 +115,7 @@ record_process(const struct target_vm *t, const struct process_id *id,
 static json_t *
 start_facts(const struct target_vm *t)
 {
-	CLEANUP(mem_freep) char *home = local_home(t);
+	CLEANUP(mem_freep) char *home = files_home(t);
 	json_t *facts = json_pack("{s:s, s:s, s:s+, s:s+}", "power", "on",
 				  "home", home, "monitor", home, "/" LOCAL_QMP,
 				  "console", home, "/" LOCAL_CONSOLE);
@@ -163,7 +163,7 @@ static int
 start_script(struct starting *s, const char *home, const char *log,
 	     struct err *err)
 {
-	CLEANUP(mem_freep) char *script = local_path(s->t, LOCAL_START);
+	CLEANUP(mem_freep) char *script = files_path(s->t, LOCAL_START);
 	CLEANUP(mem_closep)
 	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	const char *argv[] = {script, NULL};
@@ -195,7 +195,7 @@ static int
 run_script(const struct target_vm *t, const char *home, bool *ret_ended,
 	   struct err *err)
 {
-	CLEANUP(mem_freep) char *log = local_path(t, LOCAL_LOG);
+	CLEANUP(mem_freep) char *log = files_path(t, LOCAL_LOG);
 	CLEANUP(mem_freep) char *said = NULL;
 	struct starting s = {t, {.pidfd = -1}};
 	int rc;
@@ -222,8 +222,8 @@ may_start(const struct target_vm *t, struct err *err)
 {
 	enum handover mark = HANDOVER_NONE;
 
-	if (local_check_names(t, err) < 0 || local_must_own(t, err) < 0 ||
-	    local_marked(t, &mark, err) < 0)
+	if (files_check_names(t, err) < 0 || files_must_own(t, err) < 0 ||
+	    files_marked(t, &mark, err) < 0)
 		return -1;
 	if (mark == HANDOVER_STARTED || mark == HANDOVER_LEFT_OFF)
 		return 0;
@@ -238,7 +238,7 @@ may_start(const struct target_vm *t, struct err *err)
 static int
 take_turn(const struct target_vm *t, int *ret, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = local_path(t, LOCAL_STARTING);
+	CLEANUP(mem_freep) char *path = files_path(t, LOCAL_STARTING);
 	CLEANUP(mem_closep)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int64_t until = clock_mono_ms() + TURN_DEADLINE_MS;
@@ -289,7 +289,7 @@ make_it_run(const struct target_vm *t, const char *home, struct err *err)
 int
 local_start(const struct target_vm *t, json_t **ret_facts, struct err *err)
 {
-	CLEANUP(mem_freep) char *home = local_home(t);
+	CLEANUP(mem_freep) char *home = files_home(t);
 	CLEANUP(mem_closep) int turn = -1;
 
 	if (may_start(t, err) < 0 || take_turn(t, &turn, err) < 0 ||

@@ -53,12 +53,12 @@ static const char script_guard[] =
     "\techo \"$0: this vm is running already\" >&2\n"
     "\texit 1\n"
     "}\n"
-    "if grep -q '\"state\": \"rolled-back\"' " LOCAL_MARK " 2>/dev/null; then\n"
+    "if grep -q '\"state\": \"rolled-back\"' " FILES_MARK " 2>/dev/null; then\n"
     "\techo \"$0: this vm was rolled back: its source has it again, and\"\n"
     "\techo \"both must never run at once\"\n"
     "\texit 1\n"
     "fi >&2\n"
-    "grep -q '\"state\": \"\\(started\\|left-off\\)\"' " LOCAL_MARK
+    "grep -q '\"state\": \"\\(started\\|left-off\\)\"' " FILES_MARK
     " 2>/dev/null || {\n"
     "\techo \"$0: this vm was not handed over yet: its source may still\"\n"
     "\techo \"run, or its disks may be incomplete; let 'palletjack run'\"\n"
@@ -101,7 +101,7 @@ script_text(const struct target_vm *t, const char *home, char **argv)
 	buf_printf(&b, " || exit\n%s%s", script_guard, script_console);
 	/* a mark that says "left off" is made to say that it may have run */
 	buf_adds(&b, "sed -i 's/\"state\": \"left-off\"/\"state\": "
-		     "\"started\"/' " LOCAL_MARK " && sync . " LOCAL_MARK
+		     "\"started\"/' " FILES_MARK " && sync . " FILES_MARK
 		     " || exit\n"
 		     "exec");
 	for (size_t i = 0; argv[i]; i++) {
@@ -157,14 +157,14 @@ definition_of(const struct target_vm *t, struct definition *ret)
 	struct accel_info accel;
 	struct qemu_machine m = {.shape = t->shape, .volumes = volumes};
 
-	ret->home = local_home(t);
-	ret->domain = local_path(t, LOCAL_DOMAIN);
-	ret->start = local_path(t, LOCAL_START);
-	ret->nvram = local_path(t, LOCAL_NVRAM);
-	ret->console = local_path(t, LOCAL_CONSOLE);
+	ret->home = files_home(t);
+	ret->domain = files_path(t, FILES_DOMAIN);
+	ret->start = files_path(t, LOCAL_START);
+	ret->nvram = files_path(t, FILES_NVRAM);
+	ret->console = files_path(t, LOCAL_CONSOLE);
 	ret->uuid = qemu_uuid(t);
 	for (size_t i = 0; i < n; i++)
-		local_volume(t, i, &volumes[i]);
+		files_volume(t, i, &volumes[i]);
 	accel_probe(&accel);
 	ret->accel = m.accel = accel.accel;
 	m.uuid = ret->uuid;
@@ -191,7 +191,7 @@ local_create_vm(const struct target_vm *t, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(definition_done) struct definition d = {0};
 
-	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+	if (files_guard(t, err) < 0 || files_must_own(t, err) < 0)
 		return -1;
 	definition_of(t, &d);
 	if (make_nvram(t, d.nvram, err) < 0 ||
@@ -220,7 +220,7 @@ local_is_defined(const struct target_vm *t, bool *ret, json_t **ret_facts,
 	CLEANUP(definition_done) struct definition d = {0};
 
 	*ret = false;
-	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+	if (files_guard(t, err) < 0 || files_must_own(t, err) < 0)
 		return -1;
 	definition_of(t, &d);
 	if (!holds(d.domain, d.xml) || !holds(d.start, d.script) ||

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where vms go.  One file (or family) per endpoint type exports one
  * `const struct target_ops`; target.c lists them.  Runs in step children,
- * except volume(), which is pure. */
+ * except what is said to be pure, which asks nobody and touches nothing: that
+ * is for the parent, too. */
 #ifndef STAGES_TARGET_H
 #define STAGES_TARGET_H
 
@@ -14,6 +15,9 @@
 #include "manifests/model.h"
 #include "manifests/shape.h"
 
+struct target_at;    /* what a target's open() found out; its own */
+struct files_layout; /* files.h */
+
 /* What a target needs to know; the stages fill it from their view. */
 struct target_vm {
 	const struct endpoint *endpoint;
@@ -25,6 +29,8 @@ struct target_vm {
 	const char *state_dir;	/* the same, for people; may be NULL */
 	/* The claim, by its id, that may be taken over; or NULL. */
 	const char *takeover;
+	/* As open() left it; NULL where there is none, and in the parent. */
+	struct target_at *at;
 	int aside; /* the number its disks are set aside under; 0: none */
 	/* For check() alone: the vms that are moved to the same endpoint and
 	 * come before this one. */
@@ -57,6 +63,17 @@ void volume_done(struct volume *v);
 
 struct target_ops {
 	const char *type;
+	/* Where it is files, how they are laid out; else NULL. */
+	const struct files_layout *files;
+
+	/* Can this endpoint be written to at all?  Pure; NULL: any. */
+	bool (*accepts)(const struct endpoint *ep, struct err *err);
+	/* Asks the endpoint where the vm's things are, before anything else of
+	 * what is not pure, and lets go of it; NULL: nothing has to be asked.
+	 * ERR_USER where the maps name what is not there. */
+	int (*open)(const struct target_vm *t, struct target_at **ret,
+		    struct err *err);
+	void (*close)(struct target_at *at);
 
 	/* Findings before anything is copied: writable, space for all disks,
 	 * name free, claimed or handed over already. */
@@ -89,7 +106,10 @@ struct target_ops {
 	int (*hold)(const struct target_vm *t, int held, int *ret_fd,
 		    struct err *err);
 
-	/* Where disk number `n` goes; pure. */
+	/* What the volume of disk number `n` is called, for people and as an
+	 * input of what is done with it; pure, caller frees. */
+	char *(*name)(const struct target_vm *t, size_t n);
+	/* Where it goes. */
 	void (*volume)(const struct target_vm *t, size_t n, struct volume *ret);
 
 	/* Makes the volume unless it is there with this size and *ret_id; new
@@ -114,7 +134,7 @@ struct target_ops {
 	 * then on create_volume refuses them; it ends with their ids. */
 	int (*seal)(const struct target_vm *t, struct err *err);
 
-	/* Where set_aside puts that disk; pure, caller frees. */
+	/* What it is called once it is set aside; pure, caller frees. */
 	char *(*aside)(const struct target_vm *t, size_t n);
 	/* Takes disks, definition and overlays out of the way, so that all can
 	 * be made anew; they stay until remove().  Needs our claim, no mark,

@@ -10,7 +10,7 @@
 static char *
 in_home(const char *name)
 {
-	return local_path(&place.vm, name);
+	return files_path(&place.vm, name);
 }
 
 static bool
@@ -58,8 +58,8 @@ committed(void)
 	reopen(1);
 	put("disk-0.raw", "committed 0");
 	put("disk-1.raw", "committed 1");
-	put(LOCAL_DOMAIN, "definition");
-	put(LOCAL_NVRAM, "variables");
+	put(FILES_DOMAIN, "definition");
+	put(FILES_NVRAM, "variables");
 	put(LOCAL_START, "script");
 	overlays = in_home("overlays/ov.1");
 	(void)fs_mkdirs(overlays, 0700, &err);
@@ -84,7 +84,7 @@ test_all(void)
 		       holds("nvram.aside-1.fd", "variables") &&
 		       holds("overlays.aside-1/ov.1/disk-0.qcow2", "overlay"),
 		   "and so is what belonged to them");
-		ok(!there(LOCAL_START) && !there(LOCAL_DOMAIN),
+		ok(!there(LOCAL_START) && !there(FILES_DOMAIN),
 		   "nothing starts it");
 	}
 	is_int(place.ops->create_volume(&place.vm, 0, &id, &fresh, &err), 0,
@@ -148,7 +148,7 @@ test_removed(void)
 	ok(!there("disk-0.aside-1.raw") && !there("overlays.aside-1"),
 	   "removes what is aside");
 	ok(there("disk-0.aside-x.raw"), "and nothing that only looks like it");
-	home = local_home(&place.vm);
+	home = files_home(&place.vm);
 	(void)fs_remove_tree(home, &err);
 }
 

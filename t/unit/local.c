@@ -69,7 +69,7 @@ fresh_target(void)
 static char *
 in_home(const char *name)
 {
-	return local_path(&mine, name);
+	return files_path(&mine, name);
 }
 
 static void
@@ -108,7 +108,7 @@ test_claim(void)
 	is_int(ops->guard(&mine, &err), 0, "an unclaimed place is fine");
 	is_int(ops->claim(&mine, &err), 0, "claim it");
 	is_int(ops->claim(&mine, &err), 0, "claim it again");
-	class_dir = mem_printf("%s/fast/web/" LOCAL_CLAIM, endpoint.path);
+	class_dir = mem_printf("%s/fast/web/" FILES_CLAIM, endpoint.path);
 	ok(fs_exists(class_dir), "the storage class's directory is claimed");
 	other.state_uuid = "uuid-other";
 	is_int(ops->guard(&other, &err), -1, "another state is refused");
@@ -125,7 +125,7 @@ test_foreign_files(void)
 	CLEANUP(mem_freep) char *home = NULL, *file = NULL;
 
 	fresh_target();
-	home = local_home(&mine);
+	home = files_home(&mine);
 	file = in_home("holiday.jpg");
 	(void)fs_mkdirs(home, 0755, &err);
 	put(file, "picture");
@@ -169,7 +169,7 @@ test_damaged_claim(void)
 
 	fresh_target();
 	(void)ops->claim(&mine, &err);
-	claim = in_home(LOCAL_CLAIM);
+	claim = in_home(FILES_CLAIM);
 	put(claim, "{\"uuid\": ");
 	is_int(ops->guard(&mine, &err), -1, "a damaged claim is no claim");
 	like(err.text, "damaged", "nor is it ours");
@@ -555,7 +555,7 @@ test_check(void)
 	inv_disks[0].capacity_bytes = 2 * MIB;
 	inv_disks[0].allocated_bytes = MIB;
 
-	home = local_home(&mine);
+	home = files_home(&mine);
 	file = in_home("holiday.jpg");
 	(void)fs_mkdirs(home, 0755, &err);
 	put(file, "picture");

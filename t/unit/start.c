@@ -155,7 +155,7 @@ test_source_comes_back(void)
 static pid_t
 recorded(void)
 {
-	CLEANUP(mem_freep) char *path = local_path(&place.vm, LOCAL_PROCESS);
+	CLEANUP(mem_freep) char *path = files_path(&place.vm, LOCAL_PROCESS);
 	json_t *json = json_load_file(path, 0, NULL);
 	struct process_id id = {0};
 	bool alive =
@@ -192,7 +192,7 @@ test_many_starters(void)
 	hand = fork();
 	if (hand == 0) {
 		CLEANUP(mem_freep)
-		char *script = local_path(&place.vm, LOCAL_START);
+		char *script = files_path(&place.vm, LOCAL_START);
 
 		/* a terminal's job; its words go to nobody */
 		(void)setpgid(0, 0);

@@ -37,7 +37,7 @@ power_off(const struct endpoint *ep, const struct inv_vm *of,
 static int
 power_on(const struct endpoint *ep, const struct inv_vm *of, struct err *e)
 {
-	CLEANUP(mem_freep) char *script = local_path(&place.vm, LOCAL_START);
+	CLEANUP(mem_freep) char *script = files_path(&place.vm, LOCAL_START);
 
 	(void)ep, (void)of, (void)e;
 	nswitched++;
@@ -226,7 +226,7 @@ test_target_runs(void)
 	CLEANUP(mem_closep) int fd = -1;
 
 	cut_over(POWER_STATE_ON);
-	lock = local_path(&place.vm, LOCAL_LOCK);
+	lock = files_path(&place.vm, LOCAL_LOCK);
 	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ok(fd >= 0 && flock(fd, LOCK_EX) == 0, "somebody runs the target");
 	is_int(run_stage(stage_cutover.undo), -1, "the source is not started");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whose a vm's directories are, and whether its disks were handed over. */
-#include "stages/target/local.h"
+#include "stages/target/files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -85,18 +85,18 @@ is_takeable(const struct target_vm *t, const json_t *claim)
 }
 
 int
-local_claimed(const struct target_vm *t, const char *dir, struct err *err)
+files_claimed(const struct target_vm *t, const char *dir, struct err *err)
 {
 	CLEANUP(mem_freep) char *who = NULL;
 	json_t *claim = NULL;
 	int rc;
 
-	if (read_json(dir, LOCAL_CLAIM, &claim, err) < 0)
+	if (read_json(dir, FILES_CLAIM, &claim, err) < 0)
 		return -1;
 	if (!claim)
 		return 0;
 	rc = strcmp(text_of(claim, "uuid"), t->state_uuid) == 0 ? 1
-	     : is_takeable(t, claim)				? LOCAL_TAKEABLE
+	     : is_takeable(t, claim)				? FILES_TAKEABLE
 								: -1;
 	if (rc < 0) {
 		who = claim_words(claim);
@@ -111,27 +111,27 @@ local_claimed(const struct target_vm *t, const char *dir, struct err *err)
 }
 
 int
-local_claimant(const struct target_vm *t, json_t **ret, struct err *err)
+files_claimant(const struct target_vm *t, json_t **ret, struct err *err)
 {
 	enum handover mark = HANDOVER_NONE;
-	struct local_dirs d = {0};
+	struct files_dirs d = {0};
 	json_t *claim = NULL;
 	int rc = 0;
 
 	/* what is handed over is nobody's to take */
-	if (local_check_names(t, err) < 0 || local_marked(t, &mark, err) < 0)
+	if (files_check_names(t, err) < 0 || files_marked(t, &mark, err) < 0)
 		return -1;
 	if (mark != HANDOVER_NONE)
 		return 0;
-	local_dirs_of(t, &d);
+	files_dirs_of(t, &d);
 	for (size_t i = 0; rc == 0 && !*ret && i < d.list.n; i++) {
-		rc = read_json(d.list.v[i], LOCAL_CLAIM, &claim, err);
+		rc = read_json(d.list.v[i], FILES_CLAIM, &claim, err);
 		if (rc == 0 && claim &&
 		    strcmp(text_of(claim, "uuid"), t->state_uuid) != 0) {
 			CLEANUP(mem_freep) char *id = claim_id(claim);
 			CLEANUP(mem_freep) char *who = claim_words(claim);
 			CLEANUP(mem_freep)
-			char *holder = local_holder(d.list.v[i]);
+			char *holder = files_holder(d.list.v[i]);
 
 			*ret = json_pack("{s:s, s:s, s:s, s:s*, s:O}", "id", id,
 					 "who", who, "where", d.list.v[i],
@@ -140,19 +140,19 @@ local_claimant(const struct target_vm *t, json_t **ret, struct err *err)
 		json_decref(claim);
 		claim = NULL;
 	}
-	local_dirs_done(&d);
+	files_dirs_done(&d);
 	return rc;
 }
 
 int
-local_must_own(const struct target_vm *t, struct err *err)
+files_must_own(const struct target_vm *t, struct err *err)
 {
-	struct local_dirs d = {0};
+	struct files_dirs d = {0};
 	int rc = 0, claimed;
 
-	local_dirs_of(t, &d);
+	files_dirs_of(t, &d);
 	for (size_t i = 0; rc == 0 && i < d.list.n; i++) {
-		claimed = local_claimed(t, d.list.v[i], err);
+		claimed = files_claimed(t, d.list.v[i], err);
 		if (claimed == 0)
 			rc = err_set(err, ERR_HELD,
 				     "'%s' bears no claim of this vm: somebody "
@@ -164,7 +164,7 @@ local_must_own(const struct target_vm *t, struct err *err)
 						   "'%s' is not taken over yet",
 						   d.list.v[i]);
 	}
-	local_dirs_done(&d);
+	files_dirs_done(&d);
 	return rc;
 }
 
@@ -175,7 +175,7 @@ read_mark(const char *dir, enum handover *ret, struct err *err)
 	const char *state;
 
 	*ret = HANDOVER_NONE;
-	if (read_json(dir, LOCAL_MARK, &mark, err) < 0)
+	if (read_json(dir, FILES_MARK, &mark, err) < 0)
 		return -1;
 	if (!mark)
 		return 0;
@@ -191,19 +191,19 @@ read_mark(const char *dir, enum handover *ret, struct err *err)
 
 /* The severest of all directories: a power cut may have kept one mark only. */
 int
-local_marked(const struct target_vm *t, enum handover *ret, struct err *err)
+files_marked(const struct target_vm *t, enum handover *ret, struct err *err)
 {
 	enum handover here, worst = HANDOVER_NONE;
-	struct local_dirs d = {0};
+	struct files_dirs d = {0};
 	int rc = 0;
 
-	local_dirs_of(t, &d);
+	files_dirs_of(t, &d);
 	for (size_t i = 0; rc == 0 && i < d.list.n; i++) {
 		rc = read_mark(d.list.v[i], &here, err);
 		if (here > worst)
 			worst = here;
 	}
-	local_dirs_done(&d);
+	files_dirs_done(&d);
 	if (rc == 0)
 		*ret = worst;
 	return rc;
@@ -212,7 +212,7 @@ local_marked(const struct target_vm *t, enum handover *ret, struct err *err)
 static int
 refuse_marked(const struct target_vm *t, enum handover state, struct err *err)
 {
-	CLEANUP(mem_freep) char *home = local_home(t);
+	CLEANUP(mem_freep) char *home = files_home(t);
 
 	switch (state) {
 	case HANDOVER_NONE:
@@ -223,7 +223,7 @@ refuse_marked(const struct target_vm *t, enum handover state, struct err *err)
 			       "disks are kept: nothing writes them while "
 			       "'%s' is there; 'palletjack gc --disks' "
 			       "removes them",
-			       home, LOCAL_MARK);
+			       home, FILES_MARK);
 	default:
 		return err_set(
 		    err, ERR_FAIL,
@@ -231,29 +231,29 @@ refuse_marked(const struct target_vm *t, enum handover state, struct err *err)
 		    "nothing writes its disks while '%s' is there; "
 		    "'palletjack rollback' gives the source back, after it "
 		    "'palletjack gc --disks' removes the disks",
-		    home, LOCAL_MARK);
+		    home, FILES_MARK);
 	}
 }
 
 int
-local_guard(const struct target_vm *t, struct err *err)
+files_guard(const struct target_vm *t, struct err *err)
 {
 	enum handover state = HANDOVER_NONE;
-	struct local_dirs d = {0};
+	struct files_dirs d = {0};
 	int rc = 0;
 
-	if (local_check_names(t, err) < 0 || local_marked(t, &state, err) < 0 ||
+	if (files_check_names(t, err) < 0 || files_marked(t, &state, err) < 0 ||
 	    refuse_marked(t, state, err) < 0)
 		return -1;
-	local_dirs_of(t, &d);
+	files_dirs_of(t, &d);
 	for (size_t i = 0; rc == 0 && i < d.list.n; i++)
-		rc = local_claimed(t, d.list.v[i], err) < 0 ? -1 : 0;
-	local_dirs_done(&d);
+		rc = files_claimed(t, d.list.v[i], err) < 0 ? -1 : 0;
+	files_dirs_done(&d);
 	return rc;
 }
 
 bool
-local_is_occupied(const char *dir)
+files_is_occupied(const char *dir)
 {
 	struct dirent *entry;
 	bool found = false;
@@ -262,8 +262,8 @@ local_is_occupied(const char *dir)
 	while (d && !found && (entry = readdir(d)))
 		found = strcmp(entry->d_name, ".") != 0 &&
 			strcmp(entry->d_name, "..") != 0 &&
-			strncmp(entry->d_name, LOCAL_CLAIM,
-				strlen(LOCAL_CLAIM)) != 0;
+			strncmp(entry->d_name, FILES_CLAIM,
+				strlen(FILES_CLAIM)) != 0;
 	if (d)
 		closedir(d);
 	return found;
@@ -294,19 +294,19 @@ static int
 claim_dir(const struct target_vm *t, const char *dir, const char *text,
 	  struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_CLAIM);
+	CLEANUP(mem_freep) char *path = fs_path(dir, FILES_CLAIM);
 	CLEANUP(mem_freep)
 	char *aside = mem_printf("%s.%s", path, t->state_uuid);
 	int claimed, linked;
 
 	if (fs_mkdirs(dir, 0755, err) < 0)
 		return -1;
-	claimed = local_claimed(t, dir, err);
-	if (claimed == LOCAL_TAKEABLE)
-		return local_take_over(t, dir, text, err);
+	claimed = files_claimed(t, dir, err);
+	if (claimed == FILES_TAKEABLE)
+		return files_take_over(t, dir, text, err);
 	if (claimed == 1 || claimed < 0)
 		return claimed < 0 ? -1 : 0;
-	if (claimed == 0 && local_is_occupied(dir))
+	if (claimed == 0 && files_is_occupied(dir))
 		return err_set(err, ERR_FAIL,
 			       "'%s' holds files that no run made: move them "
 			       "away, or set targetName",
@@ -321,24 +321,24 @@ claim_dir(const struct target_vm *t, const char *dir, const char *text,
 	unlink(aside);
 	if (linked < 0 || fs_sync_dir(dir, err) < 0)
 		return -1;
-	return local_claimed(t, dir, err) == 1 ? 0 : -1;
+	return files_claimed(t, dir, err) == 1 ? 0 : -1;
 }
 
 int
-local_claim(const struct target_vm *t, struct err *err)
+files_claim(const struct target_vm *t, struct err *err)
 {
 	/* one text for all of them: they are one claim */
 	CLEANUP(mem_freep) char *text = claim_text(t);
-	struct local_dirs d = {0};
-	int rc = local_guard(t, err);
+	struct files_dirs d = {0};
+	int rc = files_guard(t, err);
 
 	if (rc == 0 && !text)
 		rc = err_set(err, ERR_BUG, "the names of vm '%s' are not UTF-8",
 			     t->pvm->key);
-	local_dirs_of(t, &d);
+	files_dirs_of(t, &d);
 	for (size_t i = 0; rc == 0 && i < d.list.n; i++)
 		rc = claim_dir(t, d.list.v[i], text, err);
-	local_dirs_done(&d);
+	files_dirs_done(&d);
 	return rc;
 }
 
@@ -347,12 +347,12 @@ local_claim(const struct target_vm *t, struct err *err)
 static int
 note_power_in(const char *dir, const char *was, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_CLAIM);
+	CLEANUP(mem_freep) char *path = fs_path(dir, FILES_CLAIM);
 	CLEANUP(mem_freep) char *text = NULL;
 	json_t *claim = NULL;
 	const char *said;
 
-	if (read_json(dir, LOCAL_CLAIM, &claim, err) < 0)
+	if (read_json(dir, FILES_CLAIM, &claim, err) < 0)
 		return -1;
 	said = json_string_value(json_object_get(claim, TARGET_CLAIM_POWER));
 	if (said ? was && strcmp(said, was) == 0 : !was) {
@@ -370,15 +370,15 @@ note_power_in(const char *dir, const char *was, struct err *err)
 }
 
 int
-local_note_power(const struct target_vm *t, const char *was, struct err *err)
+files_note_power(const struct target_vm *t, const char *was, struct err *err)
 {
-	struct local_dirs d = {0};
-	int rc = local_must_own(t, err);
+	struct files_dirs d = {0};
+	int rc = files_must_own(t, err);
 
-	local_dirs_of(t, &d);
+	files_dirs_of(t, &d);
 	for (size_t i = 0; rc == 0 && i < d.list.n; i++)
 		rc = note_power_in(d.list.v[i], was, err);
-	local_dirs_done(&d);
+	files_dirs_done(&d);
 	return rc;
 }
 
@@ -386,7 +386,7 @@ static int
 write_mark(const struct target_vm *t, const char *dir, enum handover state,
 	   struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_MARK);
+	CLEANUP(mem_freep) char *path = fs_path(dir, FILES_MARK);
 	CLEANUP(mem_freep) char *plan = plan_name(t);
 	CLEANUP(mem_freep) char *text = NULL;
 	char now[CLOCK_TEXT_SIZE];
@@ -406,22 +406,22 @@ write_mark(const struct target_vm *t, const char *dir, enum handover state,
 }
 
 int
-local_mark(const struct target_vm *t, enum handover state, struct err *err)
+files_mark(const struct target_vm *t, enum handover state, struct err *err)
 {
 	enum handover now = HANDOVER_NONE;
-	struct local_dirs d = {0};
+	struct files_dirs d = {0};
 	int rc = 0;
 
-	if (local_must_own(t, err) < 0 || local_marked(t, &now, err) < 0)
+	if (files_must_own(t, err) < 0 || files_marked(t, &now, err) < 0)
 		return -1;
 	if (now == HANDOVER_ROLLED_BACK && state != now)
 		return refuse_marked(t, now, err);
 	if (now > state)
 		state = now; /* it may have run: nothing takes that back */
-	local_dirs_of(t, &d);
+	files_dirs_of(t, &d);
 	/* the home last: it is the one the start script looks at */
 	for (size_t i = d.list.n; rc == 0 && i > 0; i--)
 		rc = write_mark(t, d.list.v[i - 1], state, err);
-	local_dirs_done(&d);
+	files_dirs_done(&d);
 	return rc;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Setting a local vm's disks aside: "disk-0.raw" becomes "disk-0.aside-1.raw",
+/* Setting a vm's disks aside: "disk-0.raw" becomes "disk-0.aside-1.raw",
  * and what belongs to it goes along.  Nothing is overwritten, nothing lost. */
 #include <ctype.h>
 #include <dirent.h>
@@ -8,28 +8,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stages/target/local.h"
+#include "stages/target/files.h"
 
 #define ASIDE ".aside-"
 
-char *
-local_aside(const struct target_vm *t, size_t n)
+static char *
+own_aside(const struct target_vm *t, size_t n)
 {
 	const struct shape_disk *d = &t->shape->disks[n];
-	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
+	CLEANUP(mem_freep) char *dir = files_disk_dir(t, n);
 
 	return mem_printf("%s/%s" ASIDE "%d.%s", dir, d->volume, t->aside,
 			  d->format);
 }
 
-bool
-local_is_to_set_aside(const struct target_vm *t, size_t n)
+char *
+files_aside(const struct target_vm *t, size_t n)
 {
-	CLEANUP(mem_freep) char *aside = local_aside(t, n);
+	CLEANUP(mem_freep) char *own = own_aside(t, n);
+	CLEANUP(mem_freep) char *seen = files_seen(t, own);
+
+	return mem_strdup(fs_basename(seen));
+}
+
+bool
+files_is_to_set_aside(const struct target_vm *t, size_t n)
+{
+	CLEANUP(mem_freep) char *aside = own_aside(t, n);
 
 	return t->aside > 0 && !fs_exists(aside);
 }
@@ -47,27 +57,52 @@ move_aside(const char *from, const char *to, struct err *err)
 	return err_sys(err, "cannot rename '%s' to '%s'", from, to);
 }
 
+/* The name that all see first: as long as the other is where it was, both are
+ * provably ours. */
+static int
+move_seen(const struct target_vm *t, const char *own, const char *own_to,
+	  struct err *err)
+{
+	CLEANUP(mem_freep) char *seen = files_seen(t, own);
+	CLEANUP(mem_freep) char *to = files_seen(t, own_to);
+	CLEANUP(mem_freep) char *dir = fs_dirname(to);
+	struct stat st_own, st_to;
+
+	if (strcmp(seen, own) == 0 || files_whose(t, own) != FILES_OURS)
+		return 0;
+	if (move_aside(seen, to, err) < 0 || fs_sync_dir(dir, err) < 0)
+		return -1;
+	if (lstat(own, &st_own) < 0 || lstat(to, &st_to) < 0 ||
+	    st_own.st_dev != st_to.st_dev || st_own.st_ino != st_to.st_ino)
+		return err_set(err, ERR_FAIL,
+			       "'%s' is another's file, and '%s' should get "
+			       "that name: move it away",
+			       to, seen);
+	return 0;
+}
+
 /* The id goes last: a volume without one would be taken for a cut-short
  * attempt and removed. */
 static int
 set_volume_aside(const struct target_vm *t, size_t n, struct err *err)
 {
-	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
-	CLEANUP(mem_freep) char *id = local_volume_id(t, n);
-	CLEANUP(mem_freep) char *aside = local_aside(t, n);
-	CLEANUP(volume_done) struct volume v = {0};
+	CLEANUP(mem_freep) char *dir = files_disk_dir(t, n);
+	CLEANUP(mem_freep) char *id = files_volume_id(t, n);
+	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
+	CLEANUP(mem_freep) char *aside = own_aside(t, n);
 
-	local_volume(t, n, &v);
-	if (move_aside(v.path, aside, err) < 0 || fs_sync_dir(dir, err) < 0)
+	if (!fs_exists(aside) && move_seen(t, own, aside, err) < 0)
 		return -1;
-	return fs_exists(v.path) ? 0 : fs_remove(id, err);
+	if (move_aside(own, aside, err) < 0 || fs_sync_dir(dir, err) < 0)
+		return -1;
+	return fs_exists(own) ? 0 : fs_remove(id, err);
 }
 
 static int
 set_file_aside(const struct target_vm *t, const char *stem, const char *suffix,
 	       struct err *err)
 {
-	CLEANUP(mem_freep) char *home = local_home(t);
+	CLEANUP(mem_freep) char *home = files_home(t);
 	CLEANUP(mem_freep)
 	char *from = mem_printf("%s/%s%s", home, stem, suffix);
 	CLEANUP(mem_freep)
@@ -79,13 +114,12 @@ set_file_aside(const struct target_vm *t, const char *stem, const char *suffix,
 
 /* First what could start it: its disks are about to be others. */
 int
-local_set_aside(const struct target_vm *t, struct err *err)
+files_set_aside(const struct target_vm *t, struct err *err)
 {
-	CLEANUP(mem_freep) char *home = local_home(t);
-	CLEANUP(mem_freep) char *start = local_path(t, LOCAL_START);
+	CLEANUP(mem_freep) char *home = files_home(t);
 
-	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0 ||
-	    local_must_be_off(t, err) < 0 || fs_remove(start, err) < 0)
+	if (files_guard(t, err) < 0 || files_must_own(t, err) < 0 ||
+	    files_must_be_off(t, err) < 0 || files_of(t)->withdraw(t, err) < 0)
 		return -1;
 	for (size_t i = 0; i < t->shape->ndisks; i++)
 		if (set_volume_aside(t, i, err) < 0)
@@ -110,8 +144,16 @@ is_aside(const char *name)
 	return end > at && (!*end || *end == '.');
 }
 
+static bool
+is_directory(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int
-local_remove_aside(const char *dir, struct err *err)
+files_remove_aside(const struct target_vm *t, const char *dir, struct err *err)
 {
 	struct dirent *entry;
 	DIR *d = opendir(dir);
@@ -127,7 +169,8 @@ local_remove_aside(const char *dir, struct err *err)
 		if (!is_aside(entry->d_name))
 			continue;
 		path = fs_path(dir, entry->d_name);
-		rc = fs_remove_tree(path, err);
+		rc = is_directory(path) ? fs_remove_tree(path, err)
+					: files_remove_both(t, path, err);
 	}
 	closedir(d);
 	return rc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who works on a local vm, and taking it over from a state that is given up.
+/* Who works on a vm, and taking it over from a state that is given up.
  *
  * Whoever works holds the lock beside the claim, alone, from its first step to
  * its end.  A run's steps and every helper that may write have the very open
@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stages/target/local.h"
+#include "stages/target/files.h"
 
 #define WHO_SIZE 256
 /* What an earlier run left may still be about to end. */
@@ -66,7 +66,7 @@ read_who(int fd)
 static int
 open_lock(const char *dir, int *ret, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_HELD);
+	CLEANUP(mem_freep) char *path = fs_path(dir, FILES_HELD);
 
 	*ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	return *ret < 0 ? err_sys(err, "cannot open lock '%s'", path) : 0;
@@ -82,7 +82,7 @@ lock_patiently(int fd, const char *dir, struct err *err)
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
 			return err_sys(err, "cannot lock '%s/%s'", dir,
-				       LOCAL_HELD);
+				       FILES_HELD);
 		if (clock_mono_ms() > until) {
 			CLEANUP(mem_freep) char *who = read_who(fd);
 
@@ -99,21 +99,21 @@ lock_patiently(int fd, const char *dir, struct err *err)
 }
 
 int
-local_hold(const struct target_vm *t, int held, int *ret_fd, struct err *err)
+files_hold(const struct target_vm *t, int held, int *ret_fd, struct err *err)
 {
-	CLEANUP(mem_freep) char *home = local_home(t);
-	CLEANUP(mem_freep) char *path = fs_path(home, LOCAL_HELD);
+	CLEANUP(mem_freep) char *home = files_home(t);
+	CLEANUP(mem_freep) char *path = fs_path(home, FILES_HELD);
 	CLEANUP(mem_closep) int fd = -1;
 	struct err ignored;
 
 	*ret_fd = -1;
-	if (local_claimed(t, home, &ignored) != 1 ||
+	if (files_claimed(t, home, &ignored) != 1 ||
 	    (held > 0 && is_still(held, path)))
 		return 0;
 	if (open_lock(home, &fd, err) < 0 || lock_patiently(fd, home, err) < 0)
 		return -1;
 	/* whose it became meanwhile is for the guard to say */
-	if (!is_still(fd, path) || local_claimed(t, home, &ignored) != 1)
+	if (!is_still(fd, path) || files_claimed(t, home, &ignored) != 1)
 		return 0;
 	say_who(fd);
 	*ret_fd = fd;
@@ -122,9 +122,9 @@ local_hold(const struct target_vm *t, int held, int *ret_fd, struct err *err)
 }
 
 char *
-local_holder(const char *dir)
+files_holder(const char *dir)
 {
-	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_HELD);
+	CLEANUP(mem_freep) char *path = fs_path(dir, FILES_HELD);
 	CLEANUP(mem_closep) int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	/* shared: two may look at once */
@@ -136,7 +136,7 @@ local_holder(const char *dir)
 static int
 lock_alone(const char *dir, int *ret, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_HELD);
+	CLEANUP(mem_freep) char *path = fs_path(dir, FILES_HELD);
 	CLEANUP(mem_closep) int fd = -1;
 
 	if (open_lock(dir, &fd, err) < 0)
@@ -161,17 +161,14 @@ lock_alone(const char *dir, int *ret, struct err *err)
 static int
 forget_contents(const struct target_vm *t, const char *dir, struct err *err)
 {
-	static const char *const names[] = {LOCAL_START, LOCAL_DOMAIN,
-					    LOCAL_NVRAM};
+	CLEANUP(mem_freep) char *domain = fs_path(dir, FILES_DOMAIN);
+	CLEANUP(mem_freep) char *nvram = fs_path(dir, FILES_NVRAM);
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		CLEANUP(mem_freep) char *path = fs_path(dir, names[i]);
-
-		if (fs_remove(path, err) < 0)
-			return -1;
-	}
+	if (files_of(t)->withdraw(t, err) < 0 || fs_remove(domain, err) < 0 ||
+	    fs_remove(nvram, err) < 0)
+		return -1;
 	for (size_t i = 0; i < t->shape->ndisks; i++) {
-		CLEANUP(mem_freep) char *id = local_volume_id(t, i);
+		CLEANUP(mem_freep) char *id = files_volume_id(t, i);
 		CLEANUP(mem_freep) char *of = fs_dirname(id);
 
 		if (strcmp(of, dir) == 0 && fs_remove(id, err) < 0)
@@ -183,28 +180,28 @@ forget_contents(const struct target_vm *t, const char *dir, struct err *err)
 /* The claim goes last: until then it is the other's, who finds no volume it
  * knows and copies anew. */
 int
-local_take_over(const struct target_vm *t, const char *dir, const char *text,
+files_take_over(const struct target_vm *t, const char *dir, const char *text,
 		struct err *err)
 {
-	CLEANUP(mem_freep) char *path = fs_path(dir, LOCAL_CLAIM);
+	CLEANUP(mem_freep) char *path = fs_path(dir, FILES_CLAIM);
 	enum handover mark = HANDOVER_NONE;
 	CLEANUP(mem_closep) int lock = -1;
 	int claimed;
 
 	if (lock_alone(dir, &lock, err) < 0)
 		return -1;
-	claimed = local_claimed(t, dir, err);
-	if (claimed != LOCAL_TAKEABLE)
+	claimed = files_claimed(t, dir, err);
+	if (claimed != FILES_TAKEABLE)
 		return claimed == 1 ? 0
 		       : claimed < 0
 			   ? -1
 			   : err_set(err, ERR_RETRY,
 				     "the claim in '%s' is gone", dir);
-	if (local_marked(t, &mark, err) < 0)
+	if (files_marked(t, &mark, err) < 0)
 		return -1;
 	if (mark != HANDOVER_NONE)
-		return local_guard(t, err);
-	if (local_must_be_off(t, err) < 0 || forget_contents(t, dir, err) < 0)
+		return files_guard(t, err);
+	if (files_must_be_off(t, err) < 0 || forget_contents(t, dir, err) < 0)
 		return -1;
 	/* written aside and renamed, all of it synced */
 	return fs_write(path, text, strlen(text), 0644, err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Volumes at `local`: a sparse file, and beside it the id of its contents. */
+/* Volumes that are files, sparse, and beside each the id of its contents. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,31 +14,103 @@
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/process.h"
-#include "stages/target/local.h"
+#include "stages/target/files.h"
 
 #define ID_BYTES 16
 #define SEAL "committed\n" /* its second line, from the commit's begin on */
 #define QEMU_IMG_DEADLINE_MS 60000
 
-void
-local_volume(const struct target_vm *t, size_t n, struct volume *ret)
+char *
+files_volume_own(const struct target_vm *t, size_t n)
 {
 	const struct shape_disk *d = &t->shape->disks[n];
-	CLEANUP(mem_freep) char *dir = local_disk_dir(t, n);
+	CLEANUP(mem_freep) char *dir = files_disk_dir(t, n);
 
-	ret->path = mem_printf("%s/%s.%s", dir, d->volume, d->format);
-	ret->format = d->format;
+	return mem_printf("%s/%s.%s", dir, d->volume, d->format);
+}
+
+char *
+files_seen(const struct target_vm *t, const char *own)
+{
+	const struct files_layout *layout = files_of(t);
+
+	return layout->shared ? layout->shared(own) : mem_strdup(own);
+}
+
+void
+files_volume(const struct target_vm *t, size_t n, struct volume *ret)
+{
+	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
+
+	ret->path = files_seen(t, own);
+	ret->format = t->shape->disks[n].format;
 }
 
 /* Named after the file, format and all: volumes of two formats are two. */
 char *
-local_volume_id(const struct target_vm *t, size_t n)
+files_volume_id(const struct target_vm *t, size_t n)
 {
-	CLEANUP(volume_done) struct volume v = {0};
+	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
 
-	local_volume(t, n, &v);
-	return mem_printf("%s.id", v.path);
+	return mem_printf("%s.id", own);
 }
+
+/* --- whose it is -------------------------------------------------------- */
+
+enum files_whose
+files_whose(const struct target_vm *t, const char *own)
+{
+	CLEANUP(mem_freep) char *seen = files_seen(t, own);
+	struct stat st_own, st_seen;
+
+	if (lstat(seen, &st_seen) < 0)
+		return errno == ENOENT ? FILES_NOBODYS : FILES_ANOTHERS;
+	if (strcmp(own, seen) == 0 ||
+	    (lstat(own, &st_own) == 0 && st_own.st_dev == st_seen.st_dev &&
+	     st_own.st_ino == st_seen.st_ino))
+		return FILES_OURS;
+	return FILES_ANOTHERS;
+}
+
+/* As long as the name that is ours alone is there, the other is provably ours:
+ * it goes last. */
+int
+files_remove_both(const struct target_vm *t, const char *own, struct err *err)
+{
+	CLEANUP(mem_freep) char *seen = files_seen(t, own);
+
+	if (strcmp(own, seen) != 0 && files_whose(t, own) == FILES_OURS &&
+	    fs_remove(seen, err) < 0)
+		return -1;
+	return fs_remove(own, err);
+}
+
+static int
+refuse_anothers(const struct volume *v, struct err *err)
+{
+	return err_set(err, ERR_FAIL,
+		       "'%s' is there and is not the file that was made for "
+		       "this vm: nothing touches it; move it away, or set "
+		       "targetName",
+		       v->path);
+}
+
+/* Nobody's file gives way to it. */
+static int
+show(const char *own, const struct volume *v, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = fs_dirname(v->path);
+
+	if (strcmp(own, v->path) == 0)
+		return 0;
+	if (link(own, v->path) < 0)
+		return errno == EEXIST
+			   ? refuse_anothers(v, err)
+			   : err_sys(err, "cannot make '%s'", v->path);
+	return fs_sync_dir(dir, err);
+}
+
+/* --- ids ---------------------------------------------------------------- */
 
 /* *ret stays NULL where there is none. */
 static int
@@ -173,58 +245,63 @@ create_qcow2(const char *path, uint64_t size, struct err *err)
 /* The id goes last: a volume without one was never handed to anybody, so in a
  * directory that is claimed by us it is a cut-short attempt. */
 static int
-create_anew(const struct volume *v, const struct shape_disk *d, const char *id,
+create_anew(const struct target_vm *t, size_t n, const struct volume *v,
 	    char **ret_id, struct err *err)
 {
-	CLEANUP(mem_freep) char *dir = fs_dirname(v->path);
+	uint64_t size = rounded(v, t->shape->disks[n].source->capacity_bytes);
+	CLEANUP(mem_freep) char *id = files_volume_id(t, n);
+	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
+	CLEANUP(mem_freep) char *dir = fs_dirname(own);
 	bool qcow2 = strcmp(v->format, "qcow2") == 0;
-	uint64_t size = rounded(v, d->source->capacity_bytes);
 
-	if (fs_remove(id, err) < 0 || fs_remove(v->path, err) < 0)
+	if (files_whose(t, own) == FILES_ANOTHERS)
+		return refuse_anothers(v, err);
+	if (fs_remove(id, err) < 0 || files_remove_both(t, own, err) < 0)
 		return -1;
-	if ((qcow2 ? create_qcow2(v->path, size, err)
-		   : create_raw(v->path, size, err)) < 0 ||
-	    fs_sync_dir(dir, err) < 0)
+	if ((qcow2 ? create_qcow2(own, size, err)
+		   : create_raw(own, size, err)) < 0 ||
+	    fs_sync_dir(dir, err) < 0 || show(own, v, err) < 0)
 		return -1;
 	return write_id(id, ret_id, err);
 }
 
+static int
+refuse_sealed(const struct volume *v, struct err *err)
+{
+	return err_set(err, ERR_FAIL,
+		       "'%s' has been committed, at least in part: nothing is "
+		       "copied to it; 'palletjack plan' says how to set it "
+		       "aside and copy anew",
+		       v->path);
+}
+
 int
-local_create_volume(const struct target_vm *t, size_t n, char **ret_id,
+files_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 		    bool *ret_fresh, struct err *err)
 {
-	const struct shape_disk *d = &t->shape->disks[n];
-	CLEANUP(mem_freep) char *path = local_volume_id(t, n), *id = NULL;
 	CLEANUP(volume_done) struct volume v = {0};
+	CLEANUP(mem_freep) char *id = NULL;
 	bool sealed = false;
 
-	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+	if (files_guard(t, err) < 0 || files_must_own(t, err) < 0 ||
+	    files_volume_is(t, n, &id, &sealed, err) < 0)
 		return -1;
-	local_volume(t, n, &v);
-	if (read_id(path, &id, &sealed, err) < 0)
-		return -1;
-	if (id && fs_exists(v.path)) {
-		if (sealed)
-			return err_set(err, ERR_FAIL,
-				       "'%s' has been committed, at least in "
-				       "part: nothing is copied to it; "
-				       "'palletjack plan' says how to set it "
-				       "aside and copy anew",
-				       v.path);
-		if (check_existing(&v, d, err) < 0)
-			return -1;
-		*ret_fresh = false;
-		*ret_id = steal(&id);
-		return 0;
+	files_volume(t, n, &v);
+	if (!id) {
+		*ret_fresh = true;
+		return create_anew(t, n, &v, ret_id, err);
 	}
-	if (create_anew(&v, d, path, ret_id, err) < 0)
+	if (sealed)
+		return refuse_sealed(&v, err);
+	if (check_existing(&v, &t->shape->disks[n], err) < 0)
 		return -1;
-	*ret_fresh = true;
+	*ret_fresh = false;
+	*ret_id = steal(&id);
 	return 0;
 }
 
 int
-local_grow_volume(const struct target_vm *t, size_t n, uint64_t was,
+files_grow_volume(const struct target_vm *t, size_t n, uint64_t was,
 		  struct err *err)
 {
 	uint64_t size, wanted = t->shape->disks[n].source->capacity_bytes;
@@ -232,12 +309,12 @@ local_grow_volume(const struct target_vm *t, size_t n, uint64_t was,
 	CLEANUP(volume_done) struct volume v = {0};
 	bool sealed = false;
 
-	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0 ||
-	    local_volume_is(t, n, &id, &sealed, err) < 0)
+	if (files_guard(t, err) < 0 || files_must_own(t, err) < 0 ||
+	    files_volume_is(t, n, &id, &sealed, err) < 0)
 		return -1;
 	if (!id || sealed)
 		return 0;
-	local_volume(t, n, &v);
+	files_volume(t, n, &v);
 	if (volume_size(&v, &size, err) < 0)
 		return -1;
 	if (size != rounded(&v, was) || size >= wanted)
@@ -246,26 +323,27 @@ local_grow_volume(const struct target_vm *t, size_t n, uint64_t was,
 }
 
 int
-local_volume_is(const struct target_vm *t, size_t n, char **ret_id,
+files_volume_is(const struct target_vm *t, size_t n, char **ret_id,
 		bool *ret_sealed, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = local_volume_id(t, n);
-	CLEANUP(volume_done) struct volume v = {0};
+	CLEANUP(mem_freep) char *path = files_volume_id(t, n);
+	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
 
 	*ret_id = NULL;
 	*ret_sealed = false;
-	local_volume(t, n, &v);
-	return fs_exists(v.path) ? read_id(path, ret_id, ret_sealed, err) : 0;
+	return files_whose(t, own) == FILES_OURS
+		   ? read_id(path, ret_id, ret_sealed, err)
+		   : 0;
 }
 
 static int
 seal_volume(const struct target_vm *t, size_t n, struct err *err)
 {
-	CLEANUP(mem_freep) char *path = local_volume_id(t, n);
+	CLEANUP(mem_freep) char *path = files_volume_id(t, n);
 	CLEANUP(mem_freep) char *id = NULL, *text = NULL;
 	bool sealed;
 
-	if (local_volume_is(t, n, &id, &sealed, err) < 0)
+	if (files_volume_is(t, n, &id, &sealed, err) < 0)
 		return -1;
 	if (!id)
 		return err_set(err, ERR_FAIL,
@@ -278,9 +356,9 @@ seal_volume(const struct target_vm *t, size_t n, struct err *err)
 }
 
 int
-local_seal(const struct target_vm *t, struct err *err)
+files_seal(const struct target_vm *t, struct err *err)
 {
-	if (local_guard(t, err) < 0 || local_must_own(t, err) < 0)
+	if (files_guard(t, err) < 0 || files_must_own(t, err) < 0)
 		return -1;
 	for (size_t i = 0; i < t->shape->ndisks; i++)
 		if (seal_volume(t, i, err) < 0)
