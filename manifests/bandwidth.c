@@ -22,9 +22,8 @@ say_bandwidth(struct reader *r, const struct run_policy *policy, struct pos pos,
 	    pos.file ? pos : policy->o.pos, field, "%s", text);
 }
 
-/* "08:00" to minutes; -1. */
-static int
-minutes_of(const char *text)
+int
+minutes_of_day(const char *text)
 {
 	int hour, minute;
 
@@ -50,16 +49,16 @@ check_rate(struct reader *r, const struct run_policy *policy, struct pos pos,
 			      "there is no limit");
 }
 
-static unsigned
-days_of(const struct bandwidth_time *t)
+unsigned
+days_of_week(const char *const *written, size_t n)
 {
 	static const char *const names[] = {"sun", "mon", "tue", "wed",
 					    "thu", "fri", "sat"};
 	unsigned days = 0;
 
-	for (size_t i = 0; i < t->ndays; i++)
-		for (unsigned day = 0; t->days[i] && day < 7; day++)
-			if (strcmp(t->days[i], names[day]) == 0)
+	for (size_t i = 0; i < n; i++)
+		for (unsigned day = 0; written[i] && day < 7; day++)
+			if (strcmp(written[i], names[day]) == 0)
 				days |= 1u << day;
 	return days ? days : ALL_DAYS;
 }
@@ -72,9 +71,9 @@ finish_time(struct reader *r, struct run_policy *policy, size_t i,
 	CLEANUP(mem_freep)
 	char *field = mem_printf("spec.limits.bandwidthByTime[%zu]", i);
 
-	t->on_days = days_of(t);
-	t->from_min = t->from ? minutes_of(t->from) : 0;
-	t->to_min = t->to ? minutes_of(t->to) : DAY_MIN;
+	t->on_days = days_of_week(t->days, t->ndays);
+	t->from_min = t->from ? minutes_of_day(t->from) : 0;
+	t->to_min = t->to ? minutes_of_day(t->to) : DAY_MIN;
 	if (t->from_min < 0 || t->to_min < 0)
 		say_bandwidth(r, policy, t->pos, field,
 			      "has a time that is none: write \"08:00\", "

@@ -479,6 +479,7 @@ finish_run_policy(struct reader *r, struct run_policy *policy)
 	check_pattern(r, policy);
 	finish_waves(r, policy);
 	finish_bandwidth(r, policy);
+	finish_window(r, policy);
 	for (size_t i = 0; i < policy->nwaive; i++)
 		if (policy->waive[i])
 			check_waived(r, policy, i);

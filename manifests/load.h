@@ -48,6 +48,11 @@ void resolve_vms(struct reader *r, struct plan *plan);
  * plans are, whether there is anybody that nobody knows. */
 void finish_waves(struct reader *r, struct run_policy *policy);
 void finish_bandwidth(struct reader *r, struct run_policy *policy);
+void finish_window(struct reader *r, struct run_policy *policy);
+/* "08:00" to minutes, up to "24:00"; -1: it is no time of day. */
+int minutes_of_day(const char *text);
+/* As written, to bits: Sunday is the first; of none all are meant. */
+unsigned days_of_week(const char *const *days, size_t n);
 void resolve_waves(struct reader *r, struct plan *plan);
 void check_waves(struct reader *r, const struct run_policy *policy);
 

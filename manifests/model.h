@@ -187,6 +187,23 @@ struct bandwidth_time {
 	struct pos pos;
 };
 
+/* A time in which vms may be cut over: once, or on days of the week. */
+struct cutover_time {
+	const char *from, *to; /* as written; NULL: midnight */
+	const char *zone;      /* as written; base/zone.h */
+	const char **days;     /* as written; 0: all of them */
+	size_t ndays;
+	unsigned on_days;	/* bit 0: Sunday; 0: once */
+	int from_min, to_min;	/* of the day; to_min is behind from_min */
+	int64_t from_ms, to_ms; /* wall; of one that comes once */
+	struct pos pos;
+};
+
+/* Wall milliseconds, from one to before the other; to_ms 0: there is none. */
+struct window_span {
+	int64_t from_ms, to_ms;
+};
+
 enum priority { PRIORITY_NORMAL, PRIORITY_LOW };
 
 /* design: section 4.  Durations in milliseconds, 0 = none. */
@@ -222,8 +239,11 @@ struct run_policy {
 	} precopy;
 	struct {
 		enum gate gate;
-		int64_t backout_ms;	 /* 0: never */
-		int64_t max_downtime_ms; /* 0: whatever it takes */
+		int64_t backout_ms;	     /* 0: never */
+		int64_t max_downtime_ms;     /* 0: whatever it takes */
+		struct cutover_time *window; /* any of them; 0: always */
+		size_t nwindow;
+		struct window_asked *asked; /* run_policy_window's own */
 		enum hard_power_off hard_power_off;
 		enum fence fence;
 	} cutover;
@@ -252,6 +272,12 @@ bool run_policy_limits_bandwidth(const struct run_policy *policy);
 uint64_t run_policy_bandwidth(const struct run_policy *policy, int64_t wall_ms);
 uint64_t run_policy_bandwidth_per_endpoint(const struct run_policy *policy,
 					   int64_t wall_ms);
+
+/* The window in which vms may be cut over at this moment or, else, next; where
+ * times meet or overlap they are one.  False: none is left.  Only of a policy
+ * that has any. */
+bool run_policy_window(const struct run_policy *policy, int64_t wall_ms,
+		       struct window_span *ret);
 
 struct migration {
 	struct object o;

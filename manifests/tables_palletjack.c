@@ -291,6 +291,35 @@ static const struct field precopy_fields[] = {
 static const char *const fences[] = {"none", "rename", "disconnect-nics", NULL};
 static const char *const gates[] = {"none", "manual", NULL};
 
+static const struct field window_fields[] = {
+    {.name = "from",
+     .type = FIELD_STRING,
+     .at = AT(struct cutover_time, from),
+     .doc = "time of day, quoted: `\"22:00\"`, without it midnight; or a time "
+	    "that comes once: `2026-12-24T22:00:00+01:00`"},
+    {.name = "to",
+     .type = FIELD_STRING,
+     .at = AT(struct cutover_time, to),
+     .doc = "its end, written likewise; a time of day before `from` is on the "
+	    "next day; without it midnight"},
+    {.name = "days",
+     .type = FIELD_LIST,
+     .item = &week_day,
+     LIST_AT(struct cutover_time, days, ndays),
+     .doc = "`sun` to `sat`, on which it begins; without it all"},
+    {.name = "timeZone",
+     .type = FIELD_STRING,
+     .at = AT(struct cutover_time, zone),
+     .doc = "of times of day: `Europe/Berlin`, `+01:00`, `UTC`; without it the "
+	    "run's own"},
+    {.name = NULL},
+};
+
+static const struct field window_item = {
+    .type = FIELD_OBJECT,
+    .sub = window_fields,
+    .pos_at = AT(struct cutover_time, pos)};
+
 static const struct field cutover_fields[] = {
     {.name = "maxDowntime",
      .type = FIELD_DURATION,
@@ -298,9 +327,12 @@ static const struct field cutover_fields[] = {
      .doc = "of a warm plan: the source is not stopped when it would be down "
 	    "for longer, see below"},
     {.name = "window",
-     .type = FIELD_ANY,
-     LATER("start the run in it instead"),
-     .doc = "when the source may be stopped"},
+     .type = FIELD_LIST,
+     .item = &window_item,
+     .dflt = "[]",
+     LIST_AT(struct run_policy, cutover.window, cutover.nwindow),
+     .doc = "vms are cut over in any of these times only, see below; without "
+	    "any at all times"},
     {.name = "backoutBy",
      .type = FIELD_DURATION,
      POLICY(cutover.backout_ms),

@@ -88,6 +88,8 @@ vm_to_json(const struct batch_vm *v, const struct waves *ws)
 				    json_string(v->run.pvm->wave->name));
 	if (wait)
 		json_object_set_new(vm, "waits", json_string(wait));
+	if (v->verdict == BATCH_READY && v->due.window.to_ms)
+		json_object_set_new(vm, "window", due_window_json(&v->due));
 	return vm;
 }
 

@@ -360,6 +360,28 @@ skip_archived(const struct session *s, const char *root, const char *args)
 	return matters ? err_exit_code(ERR_RETRY) : 0;
 }
 
+/* Somebody stands beside it: what is passed over is said. */
+static void
+say_window_passed(const struct options *o, const struct run_policy *policy)
+{
+	int64_t at = o->cutover_ms > 0 ? o->cutover_ms : clock_wall_ms();
+	struct window_span window;
+	char opens[CLOCK_TEXT_SIZE];
+
+	if (o->cutover_ms == DUE_AS_ASKED || o->cutover_ms == DUE_NEVER ||
+	    policy->cutover.nwindow == 0)
+		return;
+	if (!run_policy_window(policy, at, &window))
+		complain("--cutover %s passes over cutover.window, whose last "
+			 "time is over",
+			 o->cutover);
+	else if (window.from_ms > at)
+		complain("--cutover %s passes over cutover.window, which opens "
+			 "at %.10s %.8s UTC",
+			 o->cutover, clock_format(window.from_ms, opens),
+			 opens + 11);
+}
+
 static int
 run_plan(const struct globals *g, const struct options *o,
 	 const struct session *s)
@@ -388,6 +410,7 @@ run_plan(const struct globals *g, const struct options *o,
 		return complain_err(&err);
 	if (s->plan->archived)
 		return skip_archived(s, root, args);
+	say_window_passed(o, s->plan->policy);
 	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0)
 		code = complain_err(&err);
 	else
@@ -552,10 +575,10 @@ const struct command command_run = {
 	"  --jobs N        at most N steps at once\n"
 	"  --cutover WHEN  now, never or a time: when sources may be "
 	"stopped, whatever the\n"
-	"                  manifest and requests say\n"
+	"                  manifest, its cutover.window and requests say\n"
 	"  --wait DUR      stay for cutovers that are due within 90m, 12h, "
 	"... and for gates\n"
-	"                  that are opened by then\n"
+	"                  and windows that open by then\n"
 	"  --waiting-exit N  end with N instead of 7 when only cutovers "
 	"are left to wait for\n"
 	"  --events FILE   each journal record as it is confirmed, with "

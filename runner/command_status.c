@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "batch_waves.h"
 #include "command.h"
+#include "downtime.h"
 #include "due.h"
 #include "leftover.h"
 #include "state.h"
@@ -139,6 +140,27 @@ waiting_to_json(const struct standing *s)
 	return waiting;
 }
 
+/* What was predicted of its cutover, and what it came to. */
+static void
+add_downtime(json_t *vm, const struct history *h)
+{
+	struct downtime_told t;
+	json_t *told;
+
+	downtime_told(h, &t);
+	if (!t.is_predicted && t.took_ms < 0)
+		return;
+	told = json_object();
+	if (t.took_ms >= 0)
+		json_object_set_new(told, "ms", json_integer(t.took_ms));
+	if (t.is_predicted)
+		json_object_set_new(
+		    told, "predicted",
+		    json_pack("{s:I, s:I, s:s?}", "lowMs", (json_int_t)t.low_ms,
+			      "highMs", (json_int_t)t.high_ms, "why", t.why));
+	json_object_set_new(vm, "downtime", told);
+}
+
 static json_t *
 vm_to_json(const struct view_of_vm *v)
 {
@@ -158,6 +180,8 @@ vm_to_json(const struct view_of_vm *v)
 		json_object_set_new(vm, "finished", json_string(h->finished));
 	if (wait)
 		json_object_set_new(vm, "waits", json_string(wait));
+	if (!h->finished && v->due.window.to_ms)
+		json_object_set_new(vm, "window", due_window_json(&v->due));
 	if (v->pvm->wave)
 		json_object_set_new(vm, "wave",
 				    json_string(v->pvm->wave->name));
@@ -167,6 +191,7 @@ vm_to_json(const struct view_of_vm *v)
 		json_object_set_new(vm, "entry", json_false());
 	if (v->left)
 		json_object_set_new(vm, "next", json_string(v->left));
+	add_downtime(vm, h);
 	if (v->due.cancelled[0])
 		json_object_set_new(vm, "cancelled",
 				    json_string(v->due.cancelled));
@@ -187,6 +212,19 @@ print_step(const struct step_history *s, struct buf *to)
 	if (s->used_up)
 		buf_printf(to, "  (its retries are used up)");
 	buf_printf(to, "\n");
+}
+
+static void
+print_downtime(const struct history *h, struct buf *to)
+{
+	CLEANUP(mem_freep) char *down = downtime_text(h);
+	struct downtime_told t;
+
+	downtime_told(h, &t);
+	if (down)
+		buf_printf(to, "  %s\n", down);
+	else if (t.is_predicted && t.why)
+		buf_printf(to, "  when it was cut over: %s\n", t.why);
 }
 
 static void
@@ -214,6 +252,7 @@ print_vm(const struct view_of_vm *v, struct buf *to)
 		buf_printf(to,
 			   "  the source was stopped on %.10s at %.8s UTC\n",
 			   h->source_stopped, h->source_stopped + 11);
+	print_downtime(h, to);
 	for (int i = 0; i < NREQUESTS; i++)
 		if (v->standing.waits[i])
 			buf_printf(

@@ -112,9 +112,63 @@ tell_cutover(const struct vm_asked *asked, const struct plan *plan,
 }
 
 bool
+due_is_begun(const struct history *h, const struct inv_vm *vm)
+{
+	const struct step_history *cutover = history_step(h, "cutover");
+
+	return history_is_cut_over(h) && (cutover->state == HISTORY_DONE ||
+					  !vm || vm->power != POWER_STATE_ON);
+}
+
+/* The first moment within the window: now, when it was asked for, or when it
+ * opens next. */
+static void
+tell_window(const struct run_policy *policy, struct due *due)
+{
+	int64_t now = clock_wall_ms();
+	int64_t from = due->cutover_ms > now ? due->cutover_ms : now;
+	CLEANUP(mem_freep) char *by = mem_strdup(due->cutover);
+	char to[CLOCK_TEXT_SIZE];
+
+	if (!run_policy_window(policy, from, &due->window)) {
+		due->window = (struct window_span){0};
+		due->cutover_ms = DUE_NEVER;
+		snprintf(due->cutover, sizeof(due->cutover),
+			 "the last time of cutover.window is over: add one, or "
+			 "run --cutover now");
+		return;
+	}
+	if (due->window.from_ms <= from)
+		return;
+	due->cutover_ms = due->window.from_ms;
+	clock_format(due->window.to_ms, to);
+	snprintf(due->cutover, sizeof(due->cutover),
+		 "cutover.window, until %.10s %.8s%s%s", to, to + 11,
+		 *by ? "; " : "", by);
+}
+
+bool
+due_is_stale(const struct due *due)
+{
+	return due->window.to_ms && due->window.to_ms <= clock_wall_ms();
+}
+
+bool
 due_waits(const struct due *due)
 {
-	return due->cutover_ms > clock_wall_ms();
+	return due->cutover_ms > clock_wall_ms() || due_is_stale(due);
+}
+
+json_t *
+due_window_json(const struct due *due)
+{
+	char from[CLOCK_TEXT_SIZE], to[CLOCK_TEXT_SIZE];
+
+	if (!due->window.to_ms)
+		return NULL;
+	return json_pack("{s:s, s:s}", "opens",
+			 clock_format(due->window.from_ms, from), "closes",
+			 clock_format(due->window.to_ms, to));
 }
 
 char *
@@ -144,4 +198,8 @@ due_of(const struct plan *plan, const struct plan_vm *pvm,
 		      vm ? vm->name : NULL, &asked);
 	tell_cancelled(&asked, h, standing, ret);
 	tell_cutover(&asked, plan, pvm, standing, ret);
+	ret->window = (struct window_span){0};
+	if (plan->policy->cutover.nwindow && !due_is_begun(h, vm) &&
+	    ret->cutover_ms < DUE_ON_REQUEST)
+		tell_window(plan->policy, ret);
 }

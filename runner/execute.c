@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "backout.h"
+#include "downtime.h"
 #include "io/interrupt.h"
 #include "io/loop.h"
 #include "step.h"
@@ -136,7 +137,7 @@ static void
 vm_end(struct run *r, struct vm_run *vm)
 {
 	bool done = is_all_done(vm), failed = vm->outcome != ERR_NONE;
-	CLEANUP(mem_freep) char *down = vm_downtime_text(vm);
+	CLEANUP(mem_freep) char *down = downtime_text(vm->state->history);
 	struct event e = {.vm = vm->pvm->key};
 	json_t *fields = json_object();
 
@@ -337,20 +338,17 @@ early_step(const struct vm_run *vm)
 static enum wave_door
 wait_of(const struct run *r, const struct step_run *s, char **ret_text)
 {
-	int64_t until = r->opts->wait_until_ms, at = s->vm->due.cutover_ms;
+	int64_t until = r->opts->wait_until_ms;
 	struct warm_next next;
 
 	if (!is_before_time(s))
 		return step_may_pass(s, ret_text);
-	if (vm_is_warm(s->vm)) {
-		vm_warm_next(r, s->vm, &next);
-		*ret_text = vm_warm_text(s->vm, &next);
-		if (next.move == WARM_COPY)
-			return WAVE_OPEN;
-		at = next.until_ms;
-	} else
-		*ret_text = due_text(&s->vm->due);
-	return clock_wall_ms() < until && (at <= until || at == DUE_ON_REQUEST)
+	vm_next(r, s->vm, &next);
+	*ret_text = vm_next_text(s->vm, &next);
+	if (next.move == WARM_COPY)
+		return WAVE_OPEN;
+	return clock_wall_ms() < until && (next.until_ms <= until ||
+					   next.until_ms == DUE_ON_REQUEST)
 		   ? WAVE_WAIT
 		   : WAVE_SHUT;
 }
@@ -440,6 +438,9 @@ vm_go_on(struct run *r, struct vm_run *vm)
 
 	if (w->ended)
 		return;
+	vm_refresh_due(r, vm);
+	if (!ends && w->parked)
+		vm_look_wave(r, vm);
 	if (!ends && stays_parked(r, vm))
 		return;
 	if (!ends && vm_may_begin(r, vm) == WAVE_WAIT)

@@ -288,6 +288,18 @@ window_of(const struct predict_input *in)
 }
 
 void
+predict_parts(const struct predict_part *const *parts, size_t n,
+	      struct predict_range *ret)
+{
+	*ret = (struct predict_range){0};
+	for (size_t i = 0; i < n; i++) {
+		struct predict_range part = part_range(parts[i]);
+
+		add_range(ret, &part);
+	}
+}
+
+void
 predict_downtime(const struct predict_input *in, struct prediction *ret)
 {
 	struct past past;
@@ -370,6 +382,17 @@ say_span(struct buf *why, const char *what, const struct predict_range *r)
 	    why, "%s %s to %s", what,
 	    clock_format_duration((int64_t)fmin(r->low, MOST_MS), low),
 	    clock_format_duration((int64_t)fmin(r->high, MOST_MS), high));
+}
+
+void
+predict_say_window(const struct predict_range *down, int64_t left_ms,
+		   struct buf *why)
+{
+	char left[CLOCK_TEXT_SIZE];
+
+	say_span(why, "predicted", down);
+	buf_printf(why, ", window %s: it ends before that",
+		   clock_format_duration(left_ms > 0 ? left_ms : 0, left));
 }
 
 static void

@@ -110,4 +110,11 @@ void predict_downtime(const struct predict_input *in, struct prediction *ret);
 void predict_decide(const struct predict_input *in,
 		    struct predict_decision *ret, struct buf *why);
 
+/* Of parts alone, one after the other. */
+void predict_parts(const struct predict_part *const *parts, size_t n,
+		   struct predict_range *ret);
+/* "predicted 41.0 s to 1 min 3 s, window 20.0 s: it ends before that" */
+void predict_say_window(const struct predict_range *down, int64_t left_ms,
+			struct buf *why);
+
 #endif

@@ -159,6 +159,8 @@ enum wave_door vm_may_begin(struct run *r, struct vm_run *vm);
  * frees. */
 enum wave_door step_may_pass(const struct step_run *s, char **ret_why);
 bool step_is_barred(const struct step_run *s);
+/* Has its atomic wave begun its cutover? */
+bool vm_goes_with_wave(const struct vm_run *vm);
 /* How far it has come; how it ended. */
 void vm_look_wave(struct run *r, struct vm_run *vm);
 void vm_leave_wave(struct run *r, struct vm_run *vm, bool done);
@@ -170,21 +172,28 @@ int run_catch_signals(struct run *r, struct err *err);
 /* run_warm.c */
 /* Copied while it runs, and not cut over. */
 bool vm_is_warm(const struct vm_run *vm);
-void vm_warm_next(const struct run *r, const struct vm_run *vm,
-		  struct warm_next *ret);
+/* Of any vm that is not cut over; one that is not warm has no generations. */
+void vm_next(const struct run *r, const struct vm_run *vm,
+	     struct warm_next *ret);
 /* Its cutover: another generation is due first, or its time has not come, or
- * its downtime would not keep to its budget. */
+ * it would not keep to its downtime's budget or its window.  What was begun is
+ * held back by nothing. */
 bool vm_is_before_time(const struct run *r, const struct vm_run *vm);
-char *vm_warm_text(const struct vm_run *vm, const struct warm_next *next);
-/* Lets it wait, or be copied once more, when it would be down for too long. */
+char *vm_next_text(const struct vm_run *vm, const struct warm_next *next);
+
+/* run_budget.c */
+/* Lets it wait, or be copied once more, when it would be down for too long, or
+ * beyond its window's end. */
 void vm_heed_budget(const struct run *r, const struct vm_run *vm,
+		    struct warm_next *next);
+/* The same for one whose disks are copied with its source off: only its window
+ * counts, and only where a copy of all of it was measured before. */
+void vm_heed_window(const struct run *r, const struct vm_run *vm,
 		    struct warm_next *next);
 /* How long it is thought to be down, on record before its source is stopped. */
 int vm_write_prediction(struct run *r, struct vm_run *vm);
-#define RUN_PREDICTED "predicted"
-/* "down for 41 s (...)" of one whose source ran and whose target was started;
- * else NULL; caller frees. */
-char *vm_downtime_text(const struct vm_run *vm);
+
+/* run_warm.c */
 /* Takes the vm through another generation when one is due. */
 bool vm_begin_round(struct run *r, struct vm_run *vm);
 
@@ -193,6 +202,8 @@ bool vm_begin_round(struct run *r, struct vm_run *vm);
 void run_watch_requests(struct run *r);
 /* What migrations and requests say of the vm as things are now. */
 void vm_look_due(struct run *r, struct vm_run *vm);
+/* The same where what was told does not hold any more. */
+void vm_refresh_due(struct run *r, struct vm_run *vm);
 
 /* step_run.c */
 /* Behind its child's end: ends what its helpers left, whoever that may be; -1

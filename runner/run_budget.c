@@ -1,56 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a warm vm may be cut over now: by how long it would be down. */
+/* Whether a vm may be cut over now: by how long it would be down, within its
+ * budget and before the end of its window. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/sample.h"
+#include "downtime.h"
 #include "predict.h"
 #include "run.h"
 
-static int64_t
-ms_of(const json_t *o, const char *key)
+#define BLOCK_BYTES ((uint64_t)1024 * 1024)
+
+static const struct run_policy *
+policy_of(const struct run *r)
 {
-	return json_integer_value(json_object_get(o, key));
-}
-
-/* The generations on record, and what each cost. */
-static size_t
-read_generations(const struct history *h,
-		 struct generation_seen ret[PREDICT_GENERATIONS])
-{
-	const struct step_history *s = history_step(h, "precopy-release");
-	const json_t *all = s ? json_object_get(s->facts, "generations") : NULL;
-	size_t n = json_array_size(all);
-	size_t from = n > PREDICT_GENERATIONS ? n - PREDICT_GENERATIONS : 0;
-
-	for (size_t i = from; i < n; i++) {
-		const json_t *g = json_array_get(all, i);
-
-		ret[i - from] = (struct generation_seen){
-		    .point_ms = ms_of(g, "at"),
-		    .ended_ms = ms_of(g, "ended"),
-		    .whole = json_is_true(json_object_get(g, "whole")),
-		    .changed = (uint64_t)ms_of(g, "changed"),
-		    .moved = (uint64_t)ms_of(g, "read"),
-		    .copying_ms = ms_of(g, "ended") - ms_of(g, "begun"),
-		};
-	}
-	return n - from;
-}
-
-/* How long the step took when it was done last, in this vm's life. */
-static void
-add_measured(const struct history *h, const char *step,
-	     struct predict_part *part)
-{
-	const struct step_history *s = history_step(h, step);
-	int64_t begun, ended;
-
-	if (s && s->facts && s->begun && s->ended &&
-	    clock_parse(s->begun, &begun) == 0 &&
-	    clock_parse(s->ended, &ended) == 0 && ended >= begun)
-		part->seen_ms[part->nseen++] = ended - begun;
+	return r->opts->plan->policy;
 }
 
 static struct predict_part
@@ -58,6 +24,77 @@ part_of(const struct span_ms *s)
 {
 	return (struct predict_part){.low_ms = s->low_ms,
 				     .high_ms = s->high_ms};
+}
+
+/* What takes time whatever is copied. */
+static void
+add_parts(const struct vm_run *vm, struct predict_input *in)
+{
+	struct downtime parts;
+
+	stages_downtime(&vm->view, &parts);
+	in->stop = part_of(&parts.stop);
+	in->convert = part_of(&parts.convert);
+	in->start = part_of(&parts.start);
+	in->reread = parts.reread;
+	if (parts.convert.high_ms > 0)
+		downtime_conversions(vm->state->history, &in->convert);
+}
+
+static uint64_t
+sample_bytes(const struct run_policy *policy, const struct inv_vm *vm)
+{
+	struct sample_want want;
+	struct err ignored;
+	uint64_t sum = 0;
+
+	if (sample_parse(policy->verify_sample, &want, &ignored) < 0)
+		return 0;
+	for (size_t i = 0; i < vm->ndisks; i++)
+		sum += sample_size(&want, (vm->disks[i].capacity_bytes +
+					   BLOCK_BYTES - 1) /
+					      BLOCK_BYTES) *
+		       BLOCK_BYTES;
+	return sum;
+}
+
+/* What was copied and not read back, which is done behind the stop, too. */
+static uint64_t
+unread_bytes(const struct history *h, const struct inv_vm *vm,
+	     const struct predict_input *in)
+{
+	const struct step_history *s = history_step(h, "precopy-release");
+	const json_t *all = s ? json_object_get(s->facts, "generations") : NULL;
+	uint32_t upto = downtime_read_back(h, vm);
+	uint64_t sum = 0;
+	json_t *g;
+	size_t i;
+
+	json_array_foreach(all, i, g)
+	{
+		if (json_integer_value(json_object_get(g, "number")) <=
+		    (json_int_t)upto)
+			continue;
+		if (json_is_true(json_object_get(g, "whole")))
+			return in->size;
+		sum += (uint64_t)json_integer_value(json_object_get(g, "read"));
+	}
+	return sum < in->size ? sum : in->size;
+}
+
+static void
+add_verify(const struct run_policy *policy, const struct vm_run *vm,
+	   struct predict_input *in)
+{
+	if (policy->verify == VERIFY_NONE || policy->proof == PROOF_NONE)
+		return;
+	in->verify_before = true;
+	in->verify_delta = policy->verify != VERIFY_SAMPLE;
+	if (policy->verify == VERIFY_SAMPLE)
+		in->verify_behind = sample_bytes(policy, vm->view.vm);
+	else
+		in->verify_behind =
+		    unread_bytes(vm->state->history, vm->view.vm, in);
 }
 
 static uint64_t
@@ -74,29 +111,52 @@ static void
 decide(const struct run *r, const struct vm_run *vm,
        struct predict_decision *ret, struct buf *why)
 {
-	const struct run_policy *policy = r->opts->plan->policy;
+	const struct run_policy *policy = policy_of(r);
 	struct generation_seen seen[PREDICT_GENERATIONS];
-	struct downtime parts;
 	struct predict_input in = {
 	    .generations = seen,
-	    .ngenerations = read_generations(vm->state->history, seen),
-	    .verify_before = policy->verify != VERIFY_NONE,
-	    .verify_delta = policy->verify != VERIFY_NONE,
+	    .ngenerations = downtime_generations(vm->state->history, seen),
 	    .max_downtime_ms = policy->cutover.max_downtime_ms,
+	    .window_end_ms = vm->due.window.to_ms,
 	    .generations_left = generations_left(policy, vm->view.round),
 	    .now_ms = clock_wall_ms(),
 	};
 
-	stages_downtime(&vm->view, &parts);
-	in.stop = part_of(&parts.stop);
-	in.convert = part_of(&parts.convert);
-	in.start = part_of(&parts.start);
-	in.reread = parts.reread;
-	if (parts.convert.high_ms > 0)
-		add_measured(vm->state->history, "convert", &in.convert);
 	for (size_t i = 0; i < vm->view.vm->ndisks; i++)
 		in.size += vm->view.vm->disks[i].capacity_bytes;
+	add_parts(vm, &in);
+	add_verify(policy, vm, &in);
 	predict_decide(&in, ret, why);
+}
+
+/* It rests, until another generation or another window. */
+static void
+rest(const struct run *r, const struct vm_run *vm, struct warm_next *next,
+     struct buf *why)
+{
+	const struct run_policy *policy = policy_of(r);
+	char at[CLOCK_TEXT_SIZE], span[CLOCK_TEXT_SIZE];
+	int64_t now = clock_wall_ms();
+	struct window_span later;
+
+	next->move = WARM_REST;
+	if (vm_is_warm(vm) && generations_left(policy, vm->view.round) == 0)
+		next->copy_ms = DUE_NEVER;
+	next->until_ms = next->copy_ms;
+	if (next->copy_ms <= now && now < r->opts->wait_until_ms)
+		next->move = WARM_COPY;
+	if (!vm->due.window.to_ms)
+		return;
+	if (!run_policy_window(policy, vm->due.window.to_ms, &later)) {
+		buf_adds(why, "; no other time of cutover.window is left");
+		return;
+	}
+	if (later.from_ms < next->until_ms)
+		next->until_ms = later.from_ms;
+	clock_format(later.from_ms, at);
+	buf_printf(why, "; the next one opens at %.10s %.8s UTC for %s", at,
+		   at + 11,
+		   clock_format_duration(later.to_ms - later.from_ms, span));
 }
 
 void
@@ -107,16 +167,40 @@ vm_heed_budget(const struct run *r, const struct vm_run *vm,
 	struct predict_decision d;
 
 	if (next->move != WARM_CUT_OVER ||
-	    r->opts->plan->policy->cutover.max_downtime_ms == 0)
+	    (policy_of(r)->cutover.max_downtime_ms == 0 &&
+	     !vm->due.window.to_ms))
 		return;
 	decide(r, vm, &d, &why);
-	snprintf(next->why, sizeof(next->why), "%s", why.data ? why.data : "");
 	if (d.verdict == PREDICT_ANOTHER_GENERATION)
 		next->move = WARM_COPY;
-	else if (d.verdict != PREDICT_CUT_OVER) {
-		next->move = WARM_REST;
-		next->until_ms = next->copy_ms;
-	}
+	else if (d.verdict != PREDICT_CUT_OVER)
+		rest(r, vm, next, &why);
+	snprintf(next->why, sizeof(next->why), "%s", why.data ? why.data : "");
+}
+
+void
+vm_heed_window(const struct run *r, const struct vm_run *vm,
+	       struct warm_next *next)
+{
+	CLEANUP(buf_done) struct buf why = {0};
+	struct predict_part copy = {0}, verify = {0};
+	struct predict_input in = {0};
+	struct predict_range down;
+	int64_t left_ms = vm->due.window.to_ms - clock_wall_ms();
+
+	if (!vm->due.window.to_ms || history_is_cut_over(vm->state->history) ||
+	    !downtime_cold_copy(vm->state->history, vm->view.vm, &copy,
+				&verify))
+		return;
+	add_parts(vm, &in);
+	predict_parts((const struct predict_part *[]){&in.stop, &copy, &verify,
+						      &in.convert, &in.start},
+		      5, &down);
+	if (down.high <= (double)left_ms)
+		return;
+	predict_say_window(&down, left_ms, &why);
+	rest(r, vm, next, &why);
+	snprintf(next->why, sizeof(next->why), "%s", why.data);
 }
 
 int
@@ -132,31 +216,8 @@ vm_write_prediction(struct run *r, struct vm_run *vm)
 	return run_write_down(
 	    r, vm, "record",
 	    json_pack("{s:s, s:s, s:{s:I, s:I, s:I, s:s}}", "step", "cutover",
-		      "key", RUN_PREDICTED, "value", "lowMs",
+		      "key", DOWNTIME_PREDICTED, "value", "lowMs",
 		      (json_int_t)down->low, "likelyMs",
 		      (json_int_t)down->likely, "highMs",
 		      (json_int_t)down->high, "why", why.data ? why.data : ""));
-}
-
-char *
-vm_downtime_text(const struct vm_run *vm)
-{
-	const struct history *h = vm->state->history;
-	const struct step_history *cutover = history_step(h, "cutover");
-	const struct step_history *start = history_step(h, "start");
-	const json_t *p =
-	    cutover ? json_object_get(cutover->recorded, RUN_PREDICTED) : NULL;
-	char down[CLOCK_TEXT_SIZE], low[CLOCK_TEXT_SIZE], high[CLOCK_TEXT_SIZE];
-	int64_t stopped, started;
-
-	if (!h->source_stopped || !start || !start->ended ||
-	    clock_parse(h->source_stopped, &stopped) < 0 ||
-	    clock_parse(start->ended, &started) < 0)
-		return NULL;
-	clock_format_duration(started - stopped, down);
-	if (!p)
-		return mem_printf("down for %s", down);
-	return mem_printf("down for %s (%s to %s were predicted)", down,
-			  clock_format_duration(ms_of(p, "lowMs"), low),
-			  clock_format_duration(ms_of(p, "highMs"), high));
 }

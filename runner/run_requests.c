@@ -51,7 +51,15 @@ vm_look_due(struct run *r, struct vm_run *vm)
 	if (r->opts->cutover_ms != DUE_AS_ASKED) {
 		vm->due.cutover_ms = r->opts->cutover_ms;
 		snprintf(vm->due.cutover, sizeof(vm->due.cutover), "--cutover");
+		vm->due.window = (struct window_span){0};
 	}
+}
+
+void
+vm_refresh_due(struct run *r, struct vm_run *vm)
+{
+	if (due_is_stale(&vm->due))
+		vm_look_due(r, vm);
 }
 
 /* True when there was something to hear.  What is being given back or cleaned

@@ -3,6 +3,7 @@
  * generation, and when its time has come and the last one is fresh, through
  * its cutover. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -16,21 +17,49 @@ vm_is_warm(const struct vm_run *vm)
 	       !history_is_cut_over(vm->state->history);
 }
 
+/* All of it, or what is missing, is copied once its source is off. */
+static void
+cold_next(const struct run *r, const struct vm_run *vm, struct warm_next *ret)
+{
+	*ret = (struct warm_next){.move = WARM_CUT_OVER,
+				  .until_ms = vm->due.cutover_ms,
+				  .copy_ms = DUE_NEVER};
+	if (due_waits(&vm->due))
+		ret->move = WARM_REST;
+	else
+		vm_heed_window(r, vm, ret);
+}
+
 void
-vm_warm_next(const struct run *r, const struct vm_run *vm,
-	     struct warm_next *ret)
+vm_next(const struct run *r, const struct vm_run *vm, struct warm_next *ret)
 {
 	struct warm_run run = {r->begun_ms, r->opts->wait_until_ms,
 			       clock_wall_ms()};
 	struct warm_past past;
 
+	/* once it is off there is nothing more to copy while it runs */
+	if (!vm_is_warm(vm) || vm->view.vm->power == POWER_STATE_OFF) {
+		cold_next(r, vm, ret);
+		return;
+	}
 	warm_past_of(vm->state->history, &past);
 	warm_next_of(r->opts->plan->policy, &past, &vm->due, &run, ret);
-	/* once it is off there is nothing more to copy while it runs */
-	if (vm->view.vm->power == POWER_STATE_OFF && ret->move == WARM_COPY)
-		ret->move = due_waits(&vm->due) ? WARM_REST : WARM_CUT_OVER;
-	else
-		vm_heed_budget(r, vm, ret);
+	vm_heed_budget(r, vm, ret);
+}
+
+/* In this run, too, whatever came of it so far. */
+static bool
+is_under_way(const struct vm_run *vm)
+{
+	const struct vm_work *w = vm->work;
+
+	if (due_is_begun(vm->state->history, vm->view.vm))
+		return true;
+	for (size_t i = 0; i < w->nsteps; i++)
+		if (w->steps[i].begun_ms > 0 &&
+		    strcmp(w->steps[i].step->id, "cutover") == 0)
+			return true;
+	return false;
 }
 
 bool
@@ -38,18 +67,19 @@ vm_is_before_time(const struct run *r, const struct vm_run *vm)
 {
 	struct warm_next next;
 
-	if (!vm_is_warm(vm))
-		return due_waits(&vm->due);
-	vm_warm_next(r, vm, &next);
+	if (is_under_way(vm) || vm_goes_with_wave(vm))
+		return false;
+	vm_next(r, vm, &next);
 	return next.move != WARM_CUT_OVER;
 }
 
 char *
-vm_warm_text(const struct vm_run *vm, const struct warm_next *next)
+vm_next_text(const struct vm_run *vm, const struct warm_next *next)
 {
-	struct warm_past past;
+	struct warm_past past = {0};
 
-	warm_past_of(vm->state->history, &past);
+	if (vm_is_warm(vm))
+		warm_past_of(vm->state->history, &past);
 	return warm_text(&past, next, &vm->due);
 }
 
@@ -62,7 +92,7 @@ vm_begin_round(struct run *r, struct vm_run *vm)
 
 	if (!vm_is_warm(vm))
 		return false;
-	vm_warm_next(r, vm, &next);
+	vm_next(r, vm, &next);
 	if (next.move != WARM_COPY)
 		return false;
 	vm->view.round++;

@@ -48,6 +48,12 @@ step_may_pass(const struct step_run *s, char **ret_why)
 }
 
 bool
+vm_goes_with_wave(const struct vm_run *vm)
+{
+	return waves_are_past(waves_of(vm), vm->pvm, WAVE_CUTOVER);
+}
+
+bool
 step_is_barred(const struct step_run *s)
 {
 	CLEANUP(mem_freep) char *why = NULL;
@@ -112,9 +118,10 @@ vm_look_wave(struct run *r, struct vm_run *vm)
 	for (int b = 0; b < WAVE_NBARRIERS; b++) {
 		if (!is_as_far(vm, barriers[b]))
 			break;
-		if (b == WAVE_CUTOVER && vm_is_before_time(r, vm) &&
-		    !history_is_cut_over(vm->state->history))
+		if (b == WAVE_CUTOVER && vm_is_before_time(r, vm)) {
+			waves_unready(ws, vm->pvm, WAVE_CUTOVER);
 			break;
+		}
 		waves_ready(ws, vm->pvm, (enum wave_barrier)b);
 	}
 	react(r);

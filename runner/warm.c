@@ -58,8 +58,9 @@ warm_next_of(const struct run_policy *policy, const struct warm_past *past,
 		return;
 	ret->copy_ms = past->ended_ms + policy->precopy.interval_ms;
 	if (cutover <= run->now_ms) {
-		/* what is copied with the source off shall be little */
-		if (past->begun_ms >= cutover &&
+		/* what is copied with the source off shall be little; in a
+		 * window it is told whether another fits in, too */
+		if ((past->begun_ms >= cutover || due->window.to_ms) &&
 		    (begun || ret->copy_ms > run->now_ms))
 			ret->move = WARM_CUT_OVER;
 		return;

@@ -29,8 +29,8 @@ enum warm_move {
 struct warm_next {
 	enum warm_move move;
 	int64_t until_ms; /* WARM_REST: wall, or one of DUE_* */
-	int64_t copy_ms;  /* when the next generation is due; DUE_NEVER */
-	char why[400];	  /* what the downtime's budget says; "" */
+	int64_t copy_ms;  /* when the next generation is due; DUE_NEVER: none */
+	char why[500];	  /* what its budget or its window says; "" */
 };
 
 /* A run, begun at `run_ms`, takes one generation that is due by its interval,

@@ -117,6 +117,29 @@ waves_ready(struct waves *ws, const struct plan_vm *vm,
 }
 
 void
+waves_unready(struct waves *ws, const struct plan_vm *vm,
+	      enum wave_barrier barrier)
+{
+	struct wave_state *w = wave_of(ws, vm);
+	struct member *m;
+
+	if (!w || is_past(w, barrier))
+		return;
+	m = &ws->members[vm->index];
+	w->nready[barrier] -= m->ready[barrier];
+	m->ready[barrier] = false;
+}
+
+bool
+waves_are_past(const struct waves *ws, const struct plan_vm *vm,
+	       enum wave_barrier barrier)
+{
+	const struct wave_state *w = wave_of(ws, vm);
+
+	return w && w->def->atomic && is_past(w, barrier);
+}
+
+void
 waves_ended(struct waves *ws, const struct plan_vm *vm, enum wave_end end,
 	    const char *why)
 {

@@ -39,6 +39,13 @@ void waves_ended(struct waves *ws, const struct plan_vm *vm, enum wave_end end,
 void waves_ready(struct waves *ws, const struct plan_vm *vm,
 		 enum wave_barrier barrier);
 
+/* It was, and is not any more; nothing once all of its wave were. */
+void waves_unready(struct waves *ws, const struct plan_vm *vm,
+		   enum wave_barrier barrier);
+/* Were all vms of its wave, an atomic one, ready for that stage? */
+bool waves_are_past(const struct waves *ws, const struct plan_vm *vm,
+		    enum wave_barrier barrier);
+
 /* *ret_why for people when it is not open; caller frees. */
 enum wave_door waves_may_begin(const struct waves *ws, const struct plan_vm *vm,
 			       char **ret_why);

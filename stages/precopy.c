@@ -201,12 +201,45 @@ sum_up(const struct work *w, const struct precopy_point *p)
 			 keys[0], sums[0], keys[1], sums[1], keys[2], sums[2]);
 }
 
+/* What reading back the generation before cost, which was done behind its
+ * release. */
+static void
+add_reading(const struct work *w, json_t *generation)
+{
+	json_int_t blocks = 0, begun = 0, ended = 0;
+
+	for (size_t i = 0; i < w->view->vm->ndisks; i++) {
+		CLEANUP(mem_freep)
+		char *step =
+		    mem_printf("precopy-verify/%s", w->view->vm->disks[i].id);
+		const json_t *facts = work_fact(w, step);
+		json_int_t from =
+		    json_integer_value(json_object_get(facts, "begun"));
+		json_int_t to =
+		    json_integer_value(json_object_get(facts, "ended"));
+
+		if (!from || number_of(facts, "generation") !=
+				 number_of(generation, "number"))
+			continue;
+		blocks += json_integer_value(json_object_get(facts, "blocks"));
+		begun = !begun || from < begun ? from : begun;
+		ended = to > ended ? to : ended;
+	}
+	if (!begun)
+		return;
+	json_object_set_new(
+	    generation, "readBack",
+	    json_integer(blocks * (json_int_t)LEDGER_BLOCK_SIZE));
+	json_object_set_new(generation, "readBackMs",
+			    json_integer(ended - begun));
+}
+
 json_t *
 precopy_release_facts(const struct work *w, const struct precopy_point *p)
 {
 	const json_t *last = work_fact(w, stage_precopy_release.name);
 	const json_t *before = json_object_get(last, "generations");
-	json_t *all = before ? json_copy((json_t *)before) : json_array();
+	json_t *all = before ? json_deep_copy(before) : json_array();
 	json_t *facts;
 
 	if (!p->name[0]) {
@@ -214,6 +247,8 @@ precopy_release_facts(const struct work *w, const struct precopy_point *p)
 		return last ? json_copy((json_t *)last) : json_object();
 	}
 	facts = precopy_facts(p);
+	if (json_array_size(all) > 0)
+		add_reading(w, json_array_get(all, json_array_size(all) - 1));
 	json_array_append_new(all, sum_up(w, p));
 	while (json_array_size(all) > GENERATIONS_KEPT)
 		json_array_remove(all, 0);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/sample.h"
@@ -146,6 +147,7 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 	    .progress = show_progress,
 	    .arg = w,
 	};
+	int64_t begun_ms = clock_wall_ms();
 	struct verify_result result;
 	char root[65] = "";
 
@@ -156,8 +158,11 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 	if (ledger_root(ledger, root, err) < 0)
 		return -1;
 	*ret_facts = json_pack(
-	    "{s:I, s:s, s:s}", "blocks", (json_int_t)result.nchecked, "proof",
-	    ledger_digest_name(ledger_identity(ledger)->digest), "root", root);
+	    "{s:I, s:s, s:s, s:I, s:I, s:I}", "blocks",
+	    (json_int_t)result.nchecked, "proof",
+	    ledger_digest_name(ledger_identity(ledger)->digest), "root", root,
+	    "generation", (json_int_t)ledger_applied(ledger), "begun",
+	    (json_int_t)begun_ms, "ended", (json_int_t)clock_wall_ms());
 	if (opts.which == VERIFY_SAMPLED)
 		json_object_set_new(
 		    *ret_facts, "missOne",

@@ -56,6 +56,9 @@ static const char base_text[] =
     "           'limits': {'bandwidthByTime': ["
     "             {'from': '08:00', 'to': '18:00', 'days': ['mon'],"
     "              'bandwidth': '10M', 'bandwidthPerEndpoint': '5M'}]},"
+    "           'cutover': {'window': ["
+    "             {'from': '22:00', 'to': '23:00', 'days': ['sat'],"
+    "              'timeZone': 'UTC'}]},"
     "           'waves': [{'name': 'first', 'vms': ['web']}]}},"
     " {'apiVersion': 'forklift.konveyor.io/v1beta1', 'kind': 'Plan',"
     "  'metadata': {'name': 'web', 'namespace': 'demo'},"
@@ -114,7 +117,9 @@ static const struct {
     {"spec.deadlines.stage", "{'cutover': '3h'}"},
     {"spec.limits.bandwidthByTime[].from", "'07:30'"},
     {"spec.limits.bandwidthByTime[].to", "'24:00'"},
-    {"spec.cutover.window", "'Sat 22:00-04:00'"},
+    {"spec.cutover.window[].from", "'21:30'"},
+    {"spec.cutover.window[].to", "'24:00'"},
+    {"spec.cutover.window[].timeZone", "'+01:00'"},
     {"spec.verifySample", "'20%'"},
     {"spec.bootProbe.serial", "'login:'"},
     {"spec.waves[].vms", "['web']"},

@@ -113,10 +113,6 @@ static const struct {
 	       "onFailure: hold, precopy: {interval: 1m, maxSnapshots: 2}, "
 	       "cutover: {hardPowerOff: always}}"),
      ""},
-    {VM POLICY("{cutover: {window: {a: b}}}"),
-     "Error NotHonoured m.yaml:37:26: RunPolicy default/default: "
-     "spec.cutover.window is not honoured yet"},
-    {VM POLICY("{cutover: {window: {a: b}}, waive: [spec.cutover]}"), ""},
     {VM POLICY("{limits: {bandwidth: 10M, bandwidthPerEndpoint: 5M, "
 	       "priority: low, bandwidthByTime: [{from: '08:00', to: '18:00', "
 	       "days: [mon], bandwidth: 1M}]}}"),
@@ -132,7 +128,10 @@ static const struct {
      "spec.verifySample a sample is a share such as 10%"},
     {VM POLICY("{onFailure: rollback}"), ""},
     {VM POLICY("{cutover: {maxDowntime: 5m}}"), ""},
-    {VM POLICY("{cutover: {window: {from: x}}}"), "spec.cutover.window"},
+    {VM POLICY("{cutover: {window: [{days: [sat], from: '22:00', to: '04:00', "
+	       "timeZone: UTC}]}}"),
+     ""},
+    {VM POLICY("{cutover: {window: [{from: x}]}}"), "spec.cutover.window[0]"},
     {VM POLICY("{cutover: {backoutBy: 5m}}"), ""},
     {VM POLICY("{cutover: {gate: manual}}"), ""},
     {VM POLICY("{cutover: {gate: none, fence: none}}"), ""},

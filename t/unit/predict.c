@@ -129,6 +129,11 @@ test_parts(void)
 	ok(more.convert.high - more.convert.low <
 	       (p.convert.high - p.convert.low) / 2,
 	   "measured once, a conversion is known better");
+	predict_parts((const struct predict_part *[]){&in.convert, &in.stop}, 2,
+		      &p.downtime);
+	ok(p.downtime.low == more.convert.low &&
+	       p.downtime.high == more.convert.high,
+	   "parts alone: what does not happen adds nothing");
 	g[1].changed = g[2].changed = 0;
 	g[1].point_ms = g[2].point_ms;
 	g[2].copying_ms = 0;

@@ -108,6 +108,25 @@ test_times(void)
 	       "without a cutover generations go on");
 }
 
+/* Its opening is no moment that anything was asked for: whether another
+ * generation fits into a window is for the prediction to say. */
+static void
+test_window(void)
+{
+	begin(NOW - MINUTE);
+	due.window = (struct window_span){NOW - MINUTE, NOW + 9 * MINUTE};
+	is_int(move_at(NOW), WARM_CUT_OVER,
+	       "in its window a generation is fresh while its interval lasts");
+	is_int(move_at(NOW + 40 * MINUTE), WARM_COPY, "and no longer");
+	past.whole = false;
+	is_int(move_at(NOW), WARM_COPY, "one that is cut short is finished");
+	begin(NOW + 10 * MINUTE);
+	due.window = (struct window_span){NOW + 10 * MINUTE, NOW + 20 * MINUTE};
+	is_int(move_at(NOW), WARM_REST, "before it, it rests");
+	is_int(next.until_ms, NOW + 10 * MINUTE, "until it opens");
+	due.window = (struct window_span){0};
+}
+
 int
 main(void)
 {
@@ -115,5 +134,6 @@ main(void)
 	test_one_a_run();
 	test_cutover();
 	test_times();
+	test_window();
 	return tap_done();
 }

@@ -238,6 +238,37 @@ trials(uint64_t seed, int n)
 	   (unsigned long long)seed, wrong ? wrong : "all as it should be");
 }
 
+/* Time passes while the others are not ready: nobody goes with a generation
+ * that was fresh then, nor beyond a window's end. */
+static void
+test_unready(void)
+{
+	CLEANUP(mem_freep) char *why = NULL;
+
+	memset(defs, 0, sizeof(defs));
+	memset(vms, 0, sizeof(vms));
+	policy = (struct run_policy){.waves = defs, .nwaves = 1};
+	plan = (struct plan){.policy = &policy, .vms = vms, .nvms = 2};
+	defs[0] = (struct wave){
+	    .name = "all", .nvms = 2, .atomic = true, .max_failures = -1};
+	for (size_t i = 0; i < 2; i++)
+		vms[i] =
+		    (struct plan_vm){.key = "vm", .index = i, .wave = &defs[0]};
+	ws = waves_new(&plan);
+	waves_ready(ws, &vms[0], WAVE_CUTOVER);
+	waves_unready(ws, &vms[0], WAVE_CUTOVER);
+	waves_unready(ws, &vms[0], WAVE_CUTOVER);
+	waves_ready(ws, &vms[1], WAVE_CUTOVER);
+	ok(!waves_are_past(ws, &vms[1], WAVE_CUTOVER) &&
+	       waves_may_pass(ws, &vms[1], WAVE_CUTOVER, &why) == WAVE_WAIT,
+	   "who was ready and is not any more keeps the others waiting");
+	waves_ready(ws, &vms[0], WAVE_CUTOVER);
+	waves_unready(ws, &vms[1], WAVE_CUTOVER);
+	ok(waves_are_past(ws, &vms[0], WAVE_CUTOVER),
+	   "once all were, it is all of them");
+	waves_free(ws);
+}
+
 int
 main(void)
 {
@@ -248,5 +279,6 @@ main(void)
 
 	trials(1, ntrials);
 	trials(random, ntrials);
+	test_unready();
 	return tap_done();
 }
