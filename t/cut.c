@@ -8,12 +8,14 @@
 #include <libgen.h>
 #include <libnbd.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -240,6 +242,22 @@ copy_file_range(int from, off_t *in, int to, off_t *out, size_t len,
 	if (!watched(to, path))
 		return REAL(copy_file_range)(from, in, to, out, len, flags);
 	errno = EXDEV;
+	return -1;
+}
+
+int
+ioctl(int fd, unsigned long request, ...)
+{
+	char path[PATH_MAX];
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (request != FICLONERANGE || !watched(fd, path))
+		return REAL(ioctl)(fd, request, arg);
+	errno = EOPNOTSUPP;
 	return -1;
 }
 

@@ -374,7 +374,7 @@ open_tools(struct engine *e, struct worker *workers, struct err *err)
 				      ? ledger_identity(e->opts->ledger)->digest
 				      : LEDGER_NO_DIGEST;
 
-	e->can_take =
+	e->can_share =
 	    e->opts->source_file && e->out.is_file && kind == LEDGER_NO_DIGEST;
 	/* other passes read the target, through the page cache */
 	if (e->opts->pass == COPY_ALL)

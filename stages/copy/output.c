@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -185,41 +187,29 @@ write_file(struct output *o, int lane, const void *data, size_t len,
 }
 
 static bool
-is_not_for_the_kernel(int sys)
+cannot_be_shared(int sys)
 {
 	return sys == EXDEV || sys == EINVAL || sys == EOPNOTSUPP ||
-	       sys == ENOSYS || sys == EBADF || sys == EPERM;
+	       sys == ENOTTY || sys == ENOSYS || sys == EBADF || sys == EPERM ||
+	       sys == EISDIR || sys == ETXTBSY;
 }
 
 int
-output_take(struct output *o, int lane, int from, uint64_t len, uint64_t at,
-	    struct err *err)
+output_share(struct output *o, int lane, int from, uint64_t len, uint64_t at,
+	     struct err *err)
 {
-	uint64_t done = 0;
+	struct file_clone_range range = {.src_fd = from,
+					 .src_offset = at,
+					 .src_length = len,
+					 .dest_offset = at};
 
-	while (done < len) {
-		off_t in = (off_t)(at + done), out = in;
-		ssize_t n =
-		    copy_file_range(from, &in, o->fd, &out, len - done, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && done == 0 && is_not_for_the_kernel(errno))
-			return 1;
-		if (n < 0)
-			return err_sys(err,
-				       "cannot copy %llu bytes at byte %llu "
-				       "to target '%s'",
-				       (unsigned long long)(len - done),
-				       (unsigned long long)(at + done),
-				       o->target->file);
-		if (n == 0)
-			return err_set(err, ERR_RETRY,
-				       "the source ends early, at byte %llu",
-				       (unsigned long long)(at + done));
-		done += (uint64_t)n;
-	}
-	return pass_on(o, lane, at, len, err);
+	if (ioctl(o->fd, FICLONERANGE, &range) == 0)
+		return pass_on(o, lane, at, len, err);
+	if (cannot_be_shared(errno))
+		return 1;
+	return err_sys(
+	    err, "cannot share %llu bytes at byte %llu with target '%s'",
+	    (unsigned long long)len, (unsigned long long)at, o->target->file);
 }
 
 /* A request on a connection that is another's, too. */

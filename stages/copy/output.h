@@ -74,10 +74,10 @@ int output_read(struct output *o, int lane, void *data, size_t len, uint64_t at,
 /* What begins and ends of writes and zeroes must be multiples of. */
 uint32_t output_align(const struct output *o);
 
-/* Has the kernel copy from a file, at the same place: 1 when it will not and
- * the bytes must be written. */
-int output_take(struct output *o, int lane, int from, uint64_t len, uint64_t at,
-		struct err *err);
+/* Has the file system share what another file has at the same place, so that no
+ * byte moves: 1 when it will not and the bytes must be written. */
+int output_share(struct output *o, int lane, int from, uint64_t len,
+		 uint64_t at, struct err *err);
 int output_zero(struct output *o, int lane, uint64_t len, uint64_t at,
 		struct err *err);
 /* When this returns 0, every write that had ended before it was called is

@@ -396,7 +396,7 @@ worker_await_turn(struct worker *w, uint64_t bytes, struct err *err)
 static size_t
 run_of_data(const struct worker *w, size_t i)
 {
-	size_t most = engine_batch(w->e, ENGINE_TAKE), n = 0;
+	size_t most = engine_batch(w->e, ENGINE_SHARE), n = 0;
 
 	while (n < most && i + n < w->n && !w->is_hole[i + n] &&
 	       is_to_be_copied(w, i + n))
@@ -404,9 +404,9 @@ run_of_data(const struct worker *w, size_t i)
 	return n;
 }
 
-/* 1: the kernel would not. */
+/* 1: the file system would not. */
 static int
-take_data(struct worker *w, size_t i, size_t n, struct err *err)
+share_data(struct worker *w, size_t i, size_t n, struct err *err)
 {
 	static const uint8_t none[LEDGER_DIGEST_SIZE];
 	struct engine *e = w->e;
@@ -417,13 +417,13 @@ take_data(struct worker *w, size_t i, size_t n, struct err *err)
 
 	if (worker_take_in_hand(w, len, err) < 0)
 		return -1;
-	rc = output_take(&e->out, w->lane, w->source.fd, len,
-			 first * LEDGER_BLOCK_SIZE, err);
+	rc = output_share(&e->out, w->lane, w->source.fd, len,
+			  first * LEDGER_BLOCK_SIZE, err);
 	if (rc < 0)
 		return worker_target_failed(e);
 	if (rc > 0) {
 		leave(e, len);
-		atomic_store(&e->can_take, false);
+		atomic_store(&e->can_share, false);
 		return 1;
 	}
 	pthread_mutex_lock(&e->lock);
@@ -448,14 +448,14 @@ writes_ahead(const struct worker *w)
 static int
 copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
 {
-	bool can_take = atomic_load(&w->e->can_take);
+	bool can_share = atomic_load(&w->e->can_share);
 	int rc;
 
-	*ret_n = can_take ? run_of_data(w, i) : 1;
+	*ret_n = can_share ? run_of_data(w, i) : 1;
 	if (worker_await_turn(w, *ret_n * LEDGER_BLOCK_SIZE, err) < 0)
 		return -1;
-	if (can_take) {
-		rc = take_data(w, i, *ret_n, err);
+	if (can_share) {
+		rc = share_data(w, i, *ret_n, err);
 		if (rc <= 0)
 			return rc;
 	}

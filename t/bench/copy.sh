@@ -3,18 +3,20 @@
 # How long a copy takes, with and without proof, beside those that keep none.
 # All of it in memory: what is measured is what the copying itself costs.
 #
-#	MIB=1024 t/bench/copy.sh
-#	QUICK=1 t/bench/copy.sh		three rounds
+#	MIB=2048 t/bench/copy.sh
+#	QUICK=1 t/bench/copy.sh		three rounds of half of that
 set -eu
 . "${0%/*}/figures"
 figures_begin copy "${BENCH_DIR:-/dev/shm}"
 . "$top/t/bench/pairs"
 needs nbdkit nbdcopy qemu-img
 
-mib=${MIB:-1024}
+mib=${MIB:-${QUICK:+1024}}
+mib=${mib:-2048}
 
 before_run() {
 	rm -f target target.id ledger
+	touch_memory $((mib / 2 + 256))
 	case $to in
 	*target.s*) truncate -s "${mib}M" target ;;
 	esac
@@ -63,7 +65,6 @@ compare() {
 
 echo "$mib MiB, half of it holes, in ${dir%/*}, $rounds rounds"
 make_disk source "$mib" 128
-touch_memory $((mib + 256))
 serve source file source
 source_uri=$uri
 : >target
