@@ -5,7 +5,9 @@
  * beside one another: to a new file on ext4, 1.2 s instead of 1.6 s with 0.34 s
  * of the kernel's time instead of 0.60 s; to a block device, 0.89 s instead of
  * 1.07 s with 0.28 s instead of 0.48 s.  From the threads that hash, one write
- * at a time, it is slower than the page cache: 1.8 s. */
+ * at a time, it is slower than the page cache: 1.8 s.  Without SHA-256 the
+ * processors have time for the page cache, and it costs: 0.92 s instead of
+ * 0.67 s, where nbdcopy takes 0.84 s. */
 #include "stages/copy/direct.h"
 
 #include <errno.h>

@@ -376,8 +376,10 @@ open_tools(struct engine *e, struct worker *workers, struct err *err)
 
 	e->can_share =
 	    e->opts->source_file && e->out.is_file && kind == LEDGER_NO_DIGEST;
-	/* other passes read the target, through the page cache */
-	if (e->opts->pass == COPY_ALL)
+	/* Past the page cache where the hashing wants the processor; whoever
+	 * has it to spare is faster through it.  Other passes read the
+	 * target. */
+	if (e->opts->pass == COPY_ALL && kind == LEDGER_SHA256)
 		output_go_direct(&e->out);
 	for (int i = 0; i < e->nworkers; i++)
 		if (digest_init(&workers[i].digest, kind, err) < 0)
