@@ -45,8 +45,12 @@ truncate -s $size nbd.raw
 # ("raw_send_socket: Assertion `sock >= 0' failed")
 serve from qemu-nbd -f raw -r -t -e 9 -k "$PWD/from.sock" src
 serve many qemu-nbd -f raw -t -e 9 -k "$PWD/many.sock" nbd.raw
-serve one nbdkit -f -t 1 -U "$PWD/one.sock" --filter=multi-conn \
-	file "$PWD/nbd.raw" multi-conn-mode=disable
+# and its multi-conn filter of one that does in the handshake ("h->group ==
+# NULL"): qemu-nbd offers multi-conn only where it takes more clients than one
+serve one qemu-nbd -f raw -t -e 1 -k "$PWD/one.sock" nbd.raw
+test "$(nbdinfo --can multi-conn "$(uri one)"; echo $?)" -ne 0 &&
+	nbdinfo --can multi-conn "$(uri many)" ||
+	skip_all 'this qemu-nbd does not tell both kinds apart'
 kinds='file over qcow2 many one'
 truncate -s $size device.img
 if dev=$(losetup -f --show device.img 2>/dev/null); then
