@@ -26,7 +26,7 @@ virt_needs() {
 }
 
 virt_start() {
-	libvirtd --timeout=60 >libvirtd.log 2>&1 &
+	libvirtd --timeout=1800 >libvirtd.log 2>&1 &
 	libvirtd=$!
 	at_end "end_process $libvirtd"
 	within 30 test -S "$XDG_RUNTIME_DIR/libvirt/libvirt-sock" >within || {
