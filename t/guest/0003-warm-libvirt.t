@@ -119,7 +119,7 @@ check 'the run ends well' 'wait_for() { test_is_gone '$run'; }
 check 'all files it wrote are there, each as it was written' '
 	arrived "$home/console.log"
 '
-echo "# $(grep 'down for' run)"
+sed -n 's,.*: down for,# down for,p' run
 echo "# $(jq -r 'select(.key == "predicted").value |
 	"predicted: \(.lowMs / 1000) to \(.highMs / 1000) s, likely \(.likelyMs / 1000) s"' \
 	"$state/journal" | tail -n 1)"
