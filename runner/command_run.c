@@ -10,31 +10,25 @@
 #include "base/mem.h"
 #include "batch.h"
 #include "batch_waves.h"
-#include "command.h"
+#include "command_run.h"
 #include "leftover.h"
 #include "retries.h"
 #include "review.h"
 #include "slots.h"
 #include "state.h"
 
-struct options {
-	const char *state, *plan, *selector, *until, *jobs, *events, *expect;
-	const char *cutover, *wait, *waiting_exit;
-	bool strict;
-	struct words vms, redo, accept, paths;
-	int njobs, waiting_code;
-	struct events *stream;		   /* of --events, or NULL */
-	int64_t cutover_ms, wait_until_ms; /* as in struct execute_opts */
-};
-
 static void
-say_verdict(struct printer *p, const struct batch_vm *v)
+say_verdict(struct printer *p, const struct run_options *o,
+	    const struct batch_vm *v)
 {
 	struct event e = {.vm = v->run.pvm->key};
 
 	if (v->verdict == BATCH_FINISHED) {
 		e.type = EVENT_VM_SKIPPED;
-		e.text = "finished before, nothing to do";
+		e.text = o->redo.n == 0 || v->is_archived
+			     ? "finished before, nothing to do"
+			     : "finished before: it is handed over, so --redo "
+			       "does nothing";
 	} else {
 		e.type = v->error.class == ERR_HELD ||
 				 v->error.class == ERR_CANCELLED
@@ -62,7 +56,8 @@ begun_as(const struct batch *b, const struct batch_vm *v)
 /* The vms with something to do, side by side for execute().  A vm whose
  * directory takes no log stays out, and costs nobody else anything. */
 static struct vm_run *
-pick_ready(struct batch *b, struct printer *p, size_t *ret_n)
+pick_ready(struct batch *b, const struct run_options *o, struct printer *p,
+	   size_t *ret_n)
 {
 	struct vm_run *ready = mem_new((b->nvms + 1) * sizeof(*ready));
 
@@ -76,147 +71,9 @@ pick_ready(struct batch *b, struct printer *p, size_t *ret_n)
 		if (v->verdict == BATCH_READY)
 			ready[(*ret_n)++] = begun_as(b, v);
 		else
-			say_verdict(p, v);
+			say_verdict(p, o, v);
 	}
 	return ready;
-}
-
-/* "palletjack COMMAND PATH... --plan P", without an end of line and the vms
- * it was for. */
-static void
-say_command_for_all(const struct options *o, const char *command)
-{
-	fprintf(stderr, "palletjack");
-	if (o->state)
-		fprintf(stderr, " --state '%s'", o->state);
-	fprintf(stderr, " %s", command);
-	for (size_t i = 0; i < o->paths.n; i++)
-		fprintf(stderr, " %s", o->paths.v[i]);
-	if (o->plan)
-		fprintf(stderr, " --plan %s", o->plan);
-	if (o->selector)
-		fprintf(stderr, " -l '%s'", o->selector);
-}
-
-static void
-say_command(const struct options *o, const char *command)
-{
-	say_command_for_all(o, command);
-	for (size_t i = 0; i < o->vms.n; i++)
-		fprintf(stderr, " --vm '%s'", o->vms.v[i]);
-}
-
-static bool
-has_cancelled(const struct batch *b, const struct vm_run *ready, size_t nready)
-{
-	for (size_t i = 0; i < b->nvms; i++)
-		if (b->vms[i].verdict == BATCH_BACK &&
-		    b->vms[i].due.cancelled[0])
-			return true;
-	for (size_t i = 0; i < nready; i++)
-		if (ready[i].outcome == ERR_CANCELLED &&
-		    ready[i].due.cancelled[0])
-			return true;
-	return false;
-}
-
-/* What is waited for may also be a wave: that has no time. */
-static bool
-is_waiting(const struct vm_run *ready, size_t nready)
-{
-	for (size_t i = 0; i < nready; i++)
-		if (ready[i].outcome == ERR_WAITING)
-			return true;
-	return false;
-}
-
-/* The nearest cutover that is waited for. */
-static void
-say_next_cutover(const struct options *o, const struct vm_run *ready,
-		 size_t nready)
-{
-	const struct due *next = NULL;
-	CLEANUP(mem_freep) char *text = NULL;
-
-	for (size_t i = 0; i < nready; i++)
-		if (ready[i].outcome == ERR_WAITING &&
-		    due_waits(&ready[i].due) &&
-		    (!next || ready[i].due.cutover_ms < next->cutover_ms))
-			next = &ready[i].due;
-	if (!next && is_waiting(ready, nready)) {
-		fprintf(stderr, "nothing more is due; once what it waits for "
-				"is done: ");
-		say_command_for_all(o, "run");
-		fprintf(stderr, "\n");
-	}
-	if (!next)
-		return;
-	text = due_text(next);
-	fprintf(stderr, "nothing more is due; next: %s; then: ", text);
-	say_command(o, "run");
-	fprintf(stderr, "\n");
-}
-
-static void
-say_kept_back(const struct batch_vm *v, const char *args)
-{
-	retries_say(&v->run, args);
-	backout_say_kept_back(&v->run, &v->due, args);
-}
-
-/* No failure, but its source may be off. */
-static void
-say_stopped_by_until(const struct vm_run *vm, const char *args)
-{
-	if (vm->aim == AIM_RUN && !vm->state->history->finished)
-		backout_say_kept_back(vm, &vm->due, args);
-}
-
-/* `rollback` and `gc` know plans by their names only. */
-static void
-say_where_it_stands(const struct options *o, const struct batch *b,
-		    const struct vm_run *ready, size_t nready)
-{
-	CLEANUP(mem_freep)
-	char *name = mem_printf("%s/%s", b->plan->o.namespace, b->plan->o.name);
-	CLEANUP(mem_freep)
-	char *args = words_again(&o->paths, o->selector ? name : o->plan);
-
-	for (size_t i = 0; i < b->nvms; i++) {
-		const struct batch_vm *v = &b->vms[i];
-
-		/* what another run holds is that run's to tell */
-		if (v->verdict == BATCH_BACK && v->run.state &&
-		    v->error.class != ERR_HELD)
-			say_kept_back(v, args);
-	}
-	for (size_t i = 0; i < nready; i++) {
-		if (ready[i].outcome == ERR_WAITING)
-			continue;
-		if (ready[i].outcome == ERR_NONE) {
-			say_stopped_by_until(&ready[i], args);
-			continue;
-		}
-		fprintf(stderr, "%s: log: %s/log/run.log\n", ready[i].pvm->key,
-			ready[i].state->dir);
-		retries_say(&ready[i], args);
-		backout_say(&ready[i], args);
-	}
-}
-
-/* What is on record so far is all that is known. */
-static int
-say_broken(const struct options *o, const struct batch *b,
-	   const struct vm_run *ready, size_t nready, const struct err *err)
-{
-	int code = complain_err(err);
-
-	say_where_it_stands(o, b, ready, nready);
-	fprintf(stderr, "what is on record is kept; to go on, once that is "
-			"mended: ");
-	say_command(o, "run");
-	fprintf(stderr, "\n");
-	return exit_code_worse(code, 5);
 }
 
 /* The records that begin it. */
@@ -233,46 +90,6 @@ begin_all(struct vm_run *ready, size_t nready, struct err *err)
 	return 0;
 }
 
-static void
-say_next_move(const struct options *o, const struct batch *b,
-	      const struct vm_run *ready, size_t nready, int code)
-{
-	bool interrupted = code > 128;
-
-	say_where_it_stands(o, b, ready, nready);
-	if (!interrupted && has_cancelled(b, ready, nready)) {
-		fprintf(stderr, "what is cancelled stays so until it is taken "
-				"out of spec.cancel, or by: ");
-		say_command(o, "cancel --revoke");
-		fprintf(stderr, "\n");
-	}
-	if (!interrupted && code != 5)
-		say_next_cutover(o, ready, nready);
-	else {
-		fprintf(stderr, "state is saved; to go on: ");
-		say_command(o, "run");
-		fprintf(stderr, "\n");
-	}
-}
-
-/* For each vm that wants a licence: the command that gives it. */
-static void
-say_how_to_accept(const struct options *o, const struct batch *b)
-{
-	for (size_t i = 0; i < b->nvms; i++) {
-		const struct batch_vm *v = &b->vms[i];
-
-		if (!review_wants_accept(v))
-			continue;
-		fprintf(stderr, "%s: to accept: ", v->run.pvm->key);
-		say_command_for_all(o, "run");
-		for (size_t k = 0; k < o->redo.n; k++)
-			fprintf(stderr, " --redo %s", o->redo.v[k]);
-		fprintf(stderr, " --vm %s --accept %.*s\n", v->run.pvm->key,
-			REVIEW_SHOWN, v->digest);
-	}
-}
-
 /* Before anything is touched. */
 static int
 open_slots(int *ret, struct err *err)
@@ -287,8 +104,8 @@ open_slots(int *ret, struct err *err)
 }
 
 static int
-run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
-	  size_t nready, struct printer *printer)
+run_ready(const struct run_options *o, const struct batch *b,
+	  struct vm_run *ready, size_t nready, struct printer *printer)
 {
 	struct execute_opts opts = {
 	    .plan = b->plan,
@@ -306,22 +123,22 @@ run_ready(const struct options *o, const struct batch *b, struct vm_run *ready,
 		return complain_err(&err);
 	if (begin_all(ready, nready, &err) < 0) {
 		mem_closep(&opts.slots_dir);
-		return say_broken(o, b, ready, nready, &err);
+		return run_say_broken(o, b, ready, nready, &err);
 	}
 	opts.waves = nready ? batch_waves(b) : NULL;
 	rc = nready ? execute(&opts, ready, nready, &signal, &err) : 0;
 	waves_free(opts.waves);
 	if (rc < 0)
-		return say_broken(o, b, ready, nready, &err);
+		return run_say_broken(o, b, ready, nready, &err);
 	code = exit_code_of_vms(b, ready, nready);
 	if (signal)
 		code = 128 + signal;
-	say_next_move(o, b, ready, nready, code);
+	run_say_next_move(o, b, ready, nready, code);
 	return code;
 }
 
 static int
-run_batch(const struct globals *g, const struct options *o, struct batch *b)
+run_batch(const struct globals *g, const struct run_options *o, struct batch *b)
 {
 	struct printer *printer =
 	    status_terminal_new(STDERR_FILENO, g->coloured);
@@ -330,11 +147,11 @@ run_batch(const struct globals *g, const struct options *o, struct batch *b)
 	int code;
 
 	findings_print(&b->findings);
-	ready = pick_ready(b, printer, &nready);
+	ready = pick_ready(b, o, printer, &nready);
 	code = run_ready(o, b, ready, nready, printer);
 	if (b->left_behind)
 		code = exit_code_worse(code, err_exit_code(ERR_RETRY));
-	say_how_to_accept(o, b);
+	run_say_how_to_accept(o, b);
 	for (size_t i = 0; i < nready; i++) {
 		mem_closep(&ready[i].log_fd);
 		free(ready[i].error);
@@ -360,30 +177,8 @@ skip_archived(const struct session *s, const char *root, const char *args)
 	return matters ? err_exit_code(ERR_RETRY) : 0;
 }
 
-/* Somebody stands beside it: what is passed over is said. */
-static void
-say_window_passed(const struct options *o, const struct run_policy *policy)
-{
-	int64_t at = o->cutover_ms > 0 ? o->cutover_ms : clock_wall_ms();
-	struct window_span window;
-	char opens[CLOCK_TEXT_SIZE];
-
-	if (o->cutover_ms == DUE_AS_ASKED || o->cutover_ms == DUE_NEVER ||
-	    policy->cutover.nwindow == 0)
-		return;
-	if (!run_policy_window(policy, at, &window))
-		complain("--cutover %s passes over cutover.window, whose last "
-			 "time is over",
-			 o->cutover);
-	else if (window.from_ms > at)
-		complain("--cutover %s passes over cutover.window, which opens "
-			 "at %.10s %.8s UTC",
-			 o->cutover, clock_format(window.from_ms, opens),
-			 opens + 11);
-}
-
 static int
-run_plan(const struct globals *g, const struct options *o,
+run_plan(const struct globals *g, const struct run_options *o,
 	 const struct session *s)
 {
 	struct err err;
@@ -410,7 +205,7 @@ run_plan(const struct globals *g, const struct options *o,
 		return complain_err(&err);
 	if (s->plan->archived)
 		return skip_archived(s, root, args);
-	say_window_passed(o, s->plan->policy);
+	run_say_window_passed(o, s->plan->policy);
 	if (batch_open(s->manifest, s->plan, &opts, &b, &err) < 0)
 		code = complain_err(&err);
 	else
@@ -420,7 +215,7 @@ run_plan(const struct globals *g, const struct options *o,
 }
 
 static int
-run_command(const struct globals *g, const struct options *o)
+run_command(const struct globals *g, const struct run_options *o)
 {
 	struct session s;
 	int code = session_open(&s, &o->paths, o->strict);
@@ -435,7 +230,7 @@ run_command(const struct globals *g, const struct options *o)
 }
 
 static int
-check_review(const struct options *o)
+check_review(const struct run_options *o)
 {
 	struct err err;
 
@@ -452,7 +247,7 @@ check_review(const struct options *o)
 }
 
 static int
-check_waiting(struct options *o)
+check_waiting(struct run_options *o)
 {
 	int64_t ms;
 	char *end;
@@ -490,7 +285,7 @@ check_waiting(struct options *o)
 }
 
 static int
-check_options(struct options *o)
+check_options(struct run_options *o)
 {
 	struct err err;
 	char *end;
@@ -517,7 +312,7 @@ check_options(struct options *o)
 static int
 run(const struct globals *g, int argc, char **argv)
 {
-	struct options o = {.state = g->state};
+	struct run_options o = {.state = g->state};
 	const struct option_spec specs[] = {
 	    {"--plan", OPTION_TEXT, &o.plan},
 	    {"--vm", OPTION_LIST, &o.vms},

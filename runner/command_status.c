@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "batch_waves.h"
 #include "command.h"
 #include "downtime.h"
@@ -104,9 +105,38 @@ wave_text(const struct view_of_vm *v)
 	return text;
 }
 
-static json_t *
-step_to_json(const struct step_history *s)
+/* Of a disk that is being copied, or whose copy was cut short: what is durable
+ * by its ledger, which is a few seconds behind. */
+static struct copied
+copied_of(const struct view_of_vm *v, const struct step_history *s)
 {
+	static const char *const stages[] = {"cutover/", "precopy/"};
+
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+		size_t len = strlen(stages[i]);
+
+		if (s->state != HISTORY_DONE && s->state != HISTORY_UNDONE &&
+		    strncmp(s->id, stages[i], len) == 0)
+			return stages_copied(v->state->dir, s->id + len);
+	}
+	return (struct copied){0};
+}
+
+static void
+add_copied(json_t *step, const struct copied *c)
+{
+	if (c->size > 0)
+		json_object_set_new(
+		    step, "copied",
+		    json_pack("{s:I, s:I, s:I}", "pass", (json_int_t)c->pass,
+			      "durable", (json_int_t)c->durable, "size",
+			      (json_int_t)c->size));
+}
+
+static json_t *
+step_to_json(const struct view_of_vm *v, const struct step_history *s)
+{
+	struct copied copied = copied_of(v, s);
 	json_t *step = json_pack("{s:s, s:s, s:i, s:s}", "step", s->id, "state",
 				 state_names[s->state], "attempts", s->attempts,
 				 "begun", s->begun);
@@ -123,6 +153,7 @@ step_to_json(const struct step_history *s)
 				    json_string(s->used_up));
 	if (s->facts)
 		json_object_set(step, "facts", s->facts);
+	add_copied(step, &copied);
 	return step;
 }
 
@@ -170,7 +201,7 @@ vm_to_json(const struct view_of_vm *v)
 	json_t *steps = json_array(), *vm;
 
 	for (size_t i = 0; i < h->nsteps; i++)
-		json_array_append_new(steps, step_to_json(h->steps[i]));
+		json_array_append_new(steps, step_to_json(v, h->steps[i]));
 	vm = json_pack("{s:s, s:s, s:s, s:o, s:o}", "vm", v->pvm->key, "state",
 		       vm_word(v), "stateDir", v->state->dir, "steps", steps,
 		       "requests", waiting_to_json(&v->standing));
@@ -199,14 +230,21 @@ vm_to_json(const struct view_of_vm *v)
 }
 
 static void
-print_step(const struct step_history *s, struct buf *to)
+print_step(const struct view_of_vm *v, const struct step_history *s,
+	   struct buf *to)
 {
 	const char *when = s->ended ? s->ended : s->begun;
+	char pass[UNITS_TEXT_SIZE], size[UNITS_TEXT_SIZE];
+	struct copied copied = copied_of(v, s);
 
 	buf_printf(to, "  %-20s %-7s %.10s %.8s", s->id, state_names[s->state],
 		   when, when + 11);
 	if (s->attempts > 1)
 		buf_printf(to, "  %d attempts", s->attempts);
+	if (copied.size > 0)
+		buf_printf(to, "  %s of %s",
+			   units_format_bytes(copied.pass, pass),
+			   units_format_bytes(copied.size, size));
 	if (s->error)
 		buf_printf(to, "  %s", s->error);
 	if (s->used_up)
@@ -237,7 +275,7 @@ print_vm(const struct view_of_vm *v, struct buf *to)
 	buf_printf(to, "\n%s: %s%s\n", v->pvm->key, vm_word(v),
 		   v->has_entry ? "" : ", and not in the plan any more");
 	for (size_t i = 0; i < h->nsteps; i++)
-		print_step(h->steps[i], to);
+		print_step(v, h->steps[i], to);
 	if (h->run_error)
 		buf_printf(to, "  last run: %s\n", h->run_error);
 	if (v->due.cancelled[0])

@@ -174,7 +174,7 @@ copying_run(struct work *w, struct copying *c, json_t **ret_facts,
 static void
 count_blocks(const struct ledger *l, struct copied *ret)
 {
-	uint64_t n = ledger_nblocks(l), done = 0;
+	uint64_t n = ledger_nblocks(l), done = 0, block = LEDGER_BLOCK_SIZE;
 	uint32_t applied = ledger_applied(l);
 
 	for (uint64_t i = 0; i < n; i++) {
@@ -183,14 +183,18 @@ count_blocks(const struct ledger *l, struct copied *ret)
 		ledger_get(l, i, &e);
 		done += e.state == LEDGER_DURABLE && e.generation > applied;
 	}
-	ret->any = applied > 0 || ledger_count_durable(l) > 0;
+	ret->size = ledger_identity(l)->size_bytes;
+	ret->pass = done * block < ret->size ? done * block : ret->size;
+	ret->durable = ledger_count_durable(l) * block;
+	ret->durable = ret->durable < ret->size ? ret->durable : ret->size;
+	ret->any = applied > 0 || ret->durable > 0;
 	ret->percent = n ? (unsigned)(done * 100 / n) : 0;
 }
 
 struct copied
-copying_copied(const struct view *v, const struct inv_disk *disk)
+stages_copied(const char *state_dir, const char *disk)
 {
-	CLEANUP(mem_freep) char *path = place_ledger(v, disk);
+	CLEANUP(mem_freep) char *path = place_ledger_at(state_dir, disk);
 	struct copied ret = {0};
 	struct ledger *l = NULL;
 	struct err ignored;
@@ -200,4 +204,10 @@ copying_copied(const struct view *v, const struct inv_disk *disk)
 	count_blocks(l, &ret);
 	ledger_close(l);
 	return ret;
+}
+
+struct copied
+copying_copied(const struct view *v, const struct inv_disk *disk)
+{
+	return stages_copied(v->state_dir, disk->id);
 }

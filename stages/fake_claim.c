@@ -91,6 +91,23 @@ fake_is_claimed(const struct work *w)
 	       is_forgotten(w);
 }
 
+char *
+fake_whose(const struct view *v)
+{
+	CLEANUP(place_done) struct place p = {0};
+	json_t *claim = NULL;
+	struct err ignored;
+	char *who = NULL;
+
+	if (place_has_claim(v->plan) &&
+	    place_open_claim(v, &p, &ignored) == 0 &&
+	    p.ops->claimant(&p.vm, &claim, &ignored) == 0 && claim)
+		who = mem_strdup(
+		    json_string_value(json_object_get(claim, "who")));
+	json_decref(claim);
+	return who;
+}
+
 int
 fake_look_at_claim(const struct view *v, struct err *err)
 {

@@ -12,6 +12,8 @@
 int fake_claim(struct work *w, struct err *err);
 /* Is that all done? */
 bool fake_is_claimed(const struct work *w);
+/* Who has it, if that is another; or NULL.  Caller frees. */
+char *fake_whose(const struct view *v);
 /* ERR_HELD when it is another's. */
 int fake_look_at_claim(const struct view *v, struct err *err);
 /* How the source was before it was stopped, for who takes over; NULL: it is

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "stages/fake.h"
 #include "stages/fake_claim.h"
+#include "stages/target/target.h"
 
 #define FILE_MAX ((size_t)1024 * 1024)
 
@@ -223,11 +224,31 @@ fake_is_committed(const struct view *v)
 	return fake_is_unmarked(v) && fake_is_now(v, "disks", "committed");
 }
 
+/* Handed over, by another. */
+static int
+refuse_anothers(const struct view *v, enum err_class class, struct err *err)
+{
+	CLEANUP(mem_freep)
+	char *who = fake_is_unmarked(v) ? NULL : fake_whose(v);
+	CLEANUP(mem_freep) char *where = NULL;
+
+	if (!who)
+		return 0;
+	where = dir_at(v, "target");
+	return target_is_anothers(where, who,
+				  fake_is_now(v, "mark", "rolled-back")
+				      ? HANDOVER_ROLLED_BACK
+				      : HANDOVER_STARTED,
+				  class, err);
+}
+
 int
 fake_look_at_mark(const struct view *v, struct err *err)
 {
 	if (fake_is_unmarked(v))
 		return fake_look_at_claim(v, err);
+	if (refuse_anothers(v, ERR_FAIL, err) < 0)
+		return -1;
 	return err_set(err, ERR_FAIL,
 		       "the fake target has been handed over, it may have run: "
 		       "nothing writes its disks; 'palletjack rollback' gives "
@@ -238,7 +259,8 @@ fake_look_at_mark(const struct view *v, struct err *err)
 int
 fake_may_undo(const struct view *v, struct err *err)
 {
-	if (fake_look_at_claim(v, err) < 0)
+	if (refuse_anothers(v, ERR_HELD, err) < 0 ||
+	    fake_look_at_claim(v, err) < 0)
 		return -1;
 	if (v->may_discard || fake_is_now(v, "mark", "none") ||
 	    fake_is_now(v, "mark", "rolled-back"))
@@ -252,7 +274,8 @@ fake_may_undo(const struct view *v, struct err *err)
 int
 fake_may_remove(const struct view *v, struct err *err)
 {
-	if (fake_look_at_claim(v, err) < 0)
+	if (refuse_anothers(v, ERR_HELD, err) < 0 ||
+	    fake_look_at_claim(v, err) < 0)
 		return -1;
 	if (fake_is_now(v, "mark", "none") ||
 	    fake_is_now(v, "mark", "rolled-back"))

@@ -272,7 +272,13 @@ place_is_as_copied(const struct work *w, const struct place *p, struct err *err)
 char *
 place_ledger(const struct view *v, const struct inv_disk *disk)
 {
-	return mem_printf("%s/ledger/%s.ledger", v->state_dir, disk->id);
+	return place_ledger_at(v->state_dir, disk->id);
+}
+
+char *
+place_ledger_at(const char *state_dir, const char *disk)
+{
+	return mem_printf("%s/ledger/%s.ledger", state_dir, disk);
 }
 
 int64_t

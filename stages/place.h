@@ -48,6 +48,7 @@ int place_must_be_off(const struct place *p, struct err *err);
 
 /* The ledger of one disk, in the vm's state; caller frees. */
 char *place_ledger(const struct view *v, const struct inv_disk *disk);
+char *place_ledger_at(const char *state_dir, const char *disk);
 
 /* When to stop waiting: the policy's limit from now on, but a little before
  * the step's own deadline, so that it is us who say what was waited for.

@@ -400,6 +400,13 @@ prove(struct proving *p, struct err *err)
 	if (open_ledger(p, err) < 0 || check_complete(p, err) < 0)
 		return -1;
 	tell_ledger(p);
+	if (p->opts->scope == PROOF_SINCE &&
+	    p->opts->since > ledger_applied(p->ledger))
+		return err_set(
+		    err, ERR_NOT_READY,
+		    "there is no generation %u to compare (--since): "
+		    "the last one copied is %u",
+		    p->opts->since, ledger_applied(p->ledger));
 	rc = p->opts->of_source ? check_source(p, err) : check_target(p, err);
 	if (rc != 0)
 		return rc;

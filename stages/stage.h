@@ -137,7 +137,13 @@ enum stage_pool { POOL_NONE, POOL_DISKS, POOL_CONVERSIONS, NPOOLS };
 struct copied {
 	bool any;	  /* the target holds durable data of it */
 	unsigned percent; /* of the pass that is under way */
+	/* In bytes: durable in that pass, and in any; and the disk's size, 0
+	 * when nothing is known. */
+	uint64_t pass, durable, size;
 };
+
+/* The same of any disk, by the vm's state directory alone. */
+struct copied stages_copied(const char *state_dir, const char *disk);
 
 /* The name of the input that says what stretch of the source's life a step
  * worked on. */

@@ -34,6 +34,12 @@ check 'a failure for good says what to run once it is mended' '
 	fresh vm-00001:pre-hook:fail; exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "vm-00001: it fails again until that is mended; then: palletjack run m.yaml --vm vm-00001\$" err
 '
+check '--redo of what is finished does nothing, and says what would' '
+	fresh ""; palletjack run m.yaml
+	palletjack run --redo verify m.yaml 2>err; cat err
+	grep "vm-00001.*finished before: it is handed over, so --redo does nothing" err
+	grep "vm-00002: to move it anew, and lose what the target wrote: palletjack rollback --discard-target-writes m.yaml --vm vm-00002, then: palletjack gc --disks m.yaml --vm vm-00002, then run" err
+'
 check 'a defect, too' '
 	fresh vm-00001:pre-hook:crash; exits 1 palletjack run m.yaml 2>err; cat err
 	grep -q "then: palletjack run m.yaml --vm vm-00001\$" err

@@ -48,6 +48,21 @@ check 'that of a run that was killed ends, too' '
 	palletjack status --watch m.yaml >out; cat out
 	grep -q "vm-00001: running or cut short" out
 '
+check 'of a copy that runs it tells the bytes that are durable' '
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest "vms: \"1\", diskSize: 64Mi, faults: \"cutover/disk-0:slow=60000\"" \
+		"{checkpoint: {bytes: 1Mi}}"
+	palletjack run m.yaml >run.out 2>&1 & run=$!
+	at_end "kill -KILL $run"
+	some() {
+		palletjack status -o json m.yaml >json && jq -e ".vms[0].steps[] |
+			select(.step == \"cutover/disk-0\").copied |
+			.pass > 0 and .durable == .pass and .size == 67108864" json
+	}
+	within 30 some; palletjack status m.yaml >out; cat out
+	grep "cutover/disk-0 *begun .* MiB of 64.* MiB" out
+	kill -KILL $run; wait $run || :
+'
 if command -v script >/dev/null; then
 	check 'on a terminal it redraws' '
 		script -qec "palletjack status --watch m.yaml" typescript </dev/null >drawn

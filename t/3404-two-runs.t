@@ -20,6 +20,8 @@ both() {
 	status=0
 	wait $first || status=$?
 	wait $second || status=$status$?
+	# 4: the vm was in the other's hands at that moment
+	echo $status >>statuses
 	case $status in
 	0 | 4 | 04) ;;
 	*)
@@ -39,5 +41,8 @@ check "$(rounds 20) times" '
 		both || exit 1
 		n=$((n + 1))
 	done
+'
+check 'in some of them both were at it' '
+	sort statuses | uniq -c; grep -q 4 statuses
 '
 test_end

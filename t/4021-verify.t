@@ -92,9 +92,9 @@ check 'a small one says what it is worth' '
 	test "$(told 0 .checked)" -eq 2 && test "$(told 0 .sample.missOne)" = 0.9 &&
 	test "$(told 0 .proof)" = sha256
 '
-check 'no block is of a later generation' '
-	palletjack verify --since 2 -o json m.yaml >out &&
-	test "$(told 0 .checked)" -eq 0
+check_exit 3 'a generation that was not copied cannot be compared' '
+	palletjack verify --since 2 -o json m.yaml >out 2>err; rc=$?; cat out err
+	grep "no generation 2 to compare (--since): the last one copied is 1" err && exit $rc
 '
 check_exit 4 'who works on the vm is not disturbed' '
 	echo "process $$ on $(uname -n) since noon" >"$state/lock"

@@ -85,9 +85,48 @@ is_takeable(const struct target_vm *t, const json_t *claim)
 }
 
 int
+target_is_anothers(const char *where, const char *who, enum handover state,
+		   enum err_class class, struct err *err)
+{
+	return err_set(
+	    err, class,
+	    "'%s' %s, and it belongs to %s: only a command with that state "
+	    "directory (palletjack --state) can %s, nothing else writes here; "
+	    "where that is lost, nobody else knows how the source was: see by "
+	    "yourself that the target is off before you start the source, and "
+	    "remove the target by hand",
+	    where,
+	    state == HANDOVER_ROLLED_BACK
+		? "was handed over and rolled back"
+		: "has been handed over, it may have run",
+	    who,
+	    state == HANDOVER_ROLLED_BACK
+		? "remove its disks"
+		: "give the source back, and remove its disks then");
+}
+
+/* A foreign claim that is not to be taken over. */
+static int
+refuse_claim(const struct target_vm *t, const char *dir, const json_t *claim,
+	     struct err *err)
+{
+	CLEANUP(mem_freep) char *who = claim_words(claim);
+	enum handover state = HANDOVER_NONE;
+
+	if (files_marked(t, &state, err) < 0)
+		return -1;
+	if (state != HANDOVER_NONE)
+		return target_is_anothers(dir, who, state, ERR_HELD, err);
+	return err_set(err, ERR_HELD,
+		       "'%s' belongs to %s: only a run with that state "
+		       "directory may write it; 'palletjack plan' says how to "
+		       "take it over",
+		       dir, who);
+}
+
+int
 files_claimed(const struct target_vm *t, const char *dir, struct err *err)
 {
-	CLEANUP(mem_freep) char *who = NULL;
 	json_t *claim = NULL;
 	int rc;
 
@@ -98,14 +137,8 @@ files_claimed(const struct target_vm *t, const char *dir, struct err *err)
 	rc = strcmp(text_of(claim, "uuid"), t->state_uuid) == 0 ? 1
 	     : is_takeable(t, claim)				? FILES_TAKEABLE
 								: -1;
-	if (rc < 0) {
-		who = claim_words(claim);
-		err_set(err, ERR_HELD,
-			"'%s' belongs to %s: only a run with that state "
-			"directory may write it; 'palletjack plan' says how to "
-			"take it over",
-			dir, who);
-	}
+	if (rc < 0)
+		(void)refuse_claim(t, dir, claim, err);
 	json_decref(claim);
 	return rc;
 }
@@ -209,10 +242,29 @@ files_marked(const struct target_vm *t, enum handover *ret, struct err *err)
 	return rc;
 }
 
+/* Who claims the vm's home, if that is another; caller frees. */
+static char *
+foreign_words(const struct target_vm *t, const char *home)
+{
+	json_t *claim = NULL;
+	struct err ignored;
+	char *who = NULL;
+
+	if (read_json(home, FILES_CLAIM, &claim, &ignored) == 0 && claim &&
+	    strcmp(text_of(claim, "uuid"), t->state_uuid) != 0)
+		who = claim_words(claim);
+	json_decref(claim);
+	return who;
+}
+
 static int
 refuse_marked(const struct target_vm *t, enum handover state, struct err *err)
 {
 	CLEANUP(mem_freep) char *home = files_home(t);
+	CLEANUP(mem_freep) char *who = foreign_words(t, home);
+
+	if (state != HANDOVER_NONE && who)
+		return target_is_anothers(home, who, state, ERR_FAIL, err);
 
 	switch (state) {
 	case HANDOVER_NONE:

@@ -51,6 +51,12 @@ enum handover {
 	HANDOVER_ROLLED_BACK, /* the source has it again: nobody may start it */
 };
 
+/* There is nothing to be done about a target that another's state directory
+ * handed over but by that: sets `err` (its class is the caller's) and returns
+ * -1. */
+int target_is_anothers(const char *where, const char *who, enum handover state,
+		       enum err_class class, struct err *err);
+
 /* Where a disk's replica lives. */
 struct volume {
 	char *path;	    /* raw file, qcow2 file or block device; owned */
