@@ -31,16 +31,18 @@ struct belief {
 	double slope, slope_off; /* and how far it may be off */
 	double steepest;	 /* it can be; at least it is 0 */
 	double off, dof; /* sights lie so far from the line; said by `dof` */
+	double quiet;	 /* and so far below it */
 	double width;	 /* a sight so far from what is asked counts half */
 };
 
 /* Bytes by time: from the same blocks again and again (0) to bursts, which a
- * short time mostly has nothing of, and a long one a few (over 1). */
-static const struct belief dirtying = {0.75, 0.45, 2, 0.3, 3, 1};
+ * short time mostly has nothing of, and a long one a few (over 1).  A guest
+ * that pauses writes less by far than one that hurries writes more. */
+static const struct belief dirtying = {0.75, 0.45, 2, 0.3, 3, 0.8, 1};
 /* Time by bytes: nearly as many times more, less what beginning takes. */
-static const struct belief moving = {0.95, 0.05, 1, 0.15, 4, 1.5};
+static const struct belief moving = {0.95, 0.05, 1, 0.15, 4, 0.15, 1.5};
 /* The same each time. */
-static const struct belief alike = {0, 0.001, 1, 0.12, 4, 1};
+static const struct belief alike = {0, 0.001, 1, 0.12, 4, 0.12, 1};
 
 static void
 add_sight(struct sights *s, double x, double y, double weight)
@@ -79,8 +81,8 @@ sights_near(const struct sights *s, const struct belief *b, double at)
 static struct predict_range
 look_at(const struct sights *s, const struct belief *b, double at)
 {
-	double s0 = 0, s1 = 0, s2 = 0, t0 = 0, t1 = 0, squares, pull;
-	double x0 = log(at), slope, off, here, least, most, beside;
+	double s0 = 0, s1 = 0, s2 = 0, t0 = 0, t1 = 0, seen = 0, squares, pull;
+	double x0 = log(at), slope, off, here, least, most, above, below;
 
 	for (size_t i = 0; i < s->n; i++) {
 		double x = s->all[i].x - x0, y = s->all[i].y;
@@ -97,19 +99,19 @@ look_at(const struct sights *s, const struct belief *b, double at)
 	    (t1 - s1 * t0 / s0 + pull * b->slope) / (s2 - s1 * s1 / s0 + pull);
 	slope = fmin(fmax(slope, 0), b->steepest);
 	here = (t0 - slope * s1) / s0;
-	squares = b->dof * b->off * b->off;
 	for (size_t i = 0; i < s->n; i++)
-		squares +=
-		    weight_at(&s->all[i], b, x0) *
-		    pow(s->all[i].y - here - slope * (s->all[i].x - x0), 2);
-	squares /= b->dof + s0;
+		seen += weight_at(&s->all[i], b, x0) *
+			pow(s->all[i].y - here - slope * (s->all[i].x - x0), 2);
+	squares = (b->dof * b->off * b->off + seen) / (b->dof + s0);
 	off = Z / sqrt(pow(b->slope_off, -2) + (s2 - s1 * s1 / s0) / squares);
 	least = here - (fmax(slope - off, 0) - slope) * s1 / s0;
 	most = here - (fmin(slope + off, b->steepest) - slope) * s1 / s0;
-	beside = sqrt(squares * (1 + 1 / s0)) * t_quantile(b->dof + s0);
+	above = sqrt(squares * (1 + 1 / s0)) * t_quantile(b->dof + s0);
+	squares = (b->dof * b->quiet * b->quiet + seen) / (b->dof + s0);
+	below = sqrt(squares * (1 + 1 / s0)) * t_quantile(b->dof + s0);
 	return (struct predict_range){
-	    exp(here - hypot(beside, here - fmin(least, most))), exp(here),
-	    exp(here + hypot(beside, fmax(least, most) - here))};
+	    exp(here - hypot(below, here - fmin(least, most))), exp(here),
+	    exp(here + hypot(above, fmax(least, most) - here))};
 }
 
 static struct predict_range
