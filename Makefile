@@ -53,12 +53,18 @@ say = $(if $(V),,@echo '  $(1)' $(subst $(B)/,,$@);)
 
 all: $(B)/palletjack
 
-$(B)/palletjack: $(OBJ)
-	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+# "yes" or "no"; another than what was built with: what depends on it is made anew
+BUILT_WITH = $(B)/with-libvirt
+$(BUILT_WITH): always
+	@mkdir -p $(@D); echo $(LIBVIRT) | cmp -s - $@ || echo $(LIBVIRT) >$@
+$(B)/stages/source/source.o $(B)/t/unit/libvirt.o: $(BUILT_WITH)
+
+$(B)/palletjack: $(OBJ) $(BUILT_WITH)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 
 # an archive, so that a test may bring stand-ins for what it does not test
-$(B)/palletjack.a: $(filter-out $(B)/runner/main.o,$(OBJ))
-	$(call say,AR  )rm -f $@ && $(AR) rcs $@ $^
+$(B)/palletjack.a: $(filter-out $(B)/runner/main.o,$(OBJ)) $(BUILT_WITH)
+	$(call say,AR  )rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o $(B)/palletjack.a
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -148,6 +154,6 @@ clean:
 	rm -rf build build-*
 
 -include $(OBJ:.o=.d) $(UNIT:=.d) $(wildcard $(B)/t/*.d)
-.PHONY: all units deps check check-guest check-long check-all demo \
+.PHONY: all always units deps check check-guest check-long check-all demo \
 	bench install uninstall clean
 .SECONDARY:
