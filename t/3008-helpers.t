@@ -46,7 +46,7 @@ is_asked() {
 	test $((0x$pending & 1 << 14)) -ne 0
 }
 check 'and a second one, when the first is not enough' '
-	begin "{}" && at_work && kill -STOP "$child"
+	begin "{}"; at_work; kill -STOP "$child"
 	kill -TERM "$run"; within 30 is_asked
 	refute test_is_gone "$run"; kill -TERM "$run"
 	# well before the first would have ended it by force
