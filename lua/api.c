@@ -23,6 +23,7 @@ api_init(struct api *api, const struct lua_hook_call *call)
 	    .log = call->log,
 	    .arg = call->arg,
 	    .log_left_bytes = LOG_BYTES,
+	    .probe = call->probe,
 	    .notes = json_object(),
 	};
 }
@@ -99,13 +100,9 @@ l_log(lua_State *L)
 	return 0;
 }
 
-/* fail(reason): does not return, not even through pcall. */
-static int
-l_fail(lua_State *L)
+int
+api_refuse(lua_State *L, struct api *api, const char *reason)
 {
-	struct api *api = api_of(L);
-	const char *reason = lua_tostring(L, 1);
-
 	if (!reason)
 		reason = "it gave no reason";
 	if (!api->reason[0]) {
@@ -114,6 +111,13 @@ l_fail(lua_State *L)
 	}
 	budget_stop(L, BUDGET_FAILED);
 	return luaL_error(L, "%s", reason);
+}
+
+/* fail(reason): does not return, not even through pcall. */
+static int
+l_fail(lua_State *L)
+{
+	return api_refuse(L, api_of(L), lua_tostring(L, 1));
 }
 
 static size_t
@@ -190,6 +194,8 @@ api_open(lua_State *L, int globals, struct api *api,
 	lua_pushlightuserdata(L, api);
 	luaL_setfuncs(L, functions, 1);
 	lua_pop(L, 1);
+	if (api->probe)
+		probe_open(L, globals, api);
 
 	lua_pushstring(L, call->step);
 	lua_setfield(L, globals, "step");

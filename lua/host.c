@@ -100,13 +100,20 @@ l_run(lua_State *L)
 	return host->status == LUA_OK ? 0 : 1;
 }
 
+static const char *
+what_it_is(const struct host *host)
+{
+	return host->call->probe ? "script" : "hook";
+}
+
 /* "hook 'demo/announce': announce.lua:3: ..." */
 static int
 complain(const struct host *host, const char *text, struct err *err)
 {
 	const struct object *o = &host->call->script->o;
 
-	err_set(err, ERR_FAIL, "hook '%s/%s': %s", o->namespace, o->name, text);
+	err_set(err, ERR_FAIL, "%s '%s/%s': %s", what_it_is(host), o->namespace,
+		o->name, text);
 	api_clean(err->text);
 	return -1;
 }
@@ -119,8 +126,9 @@ out_of_time(const struct host *host, struct err *err)
 	char limit[CLOCK_TEXT_SIZE];
 
 	clock_format_duration(host->call->deadline_ms, limit);
-	err_set(err, ERR_RETRY, "hook '%s/%s' ran past its deadline of %s%s%s",
-		o->namespace, o->name, limit, *where ? ", at " : "", where);
+	err_set(err, ERR_RETRY, "%s '%s/%s' ran past its deadline of %s%s%s",
+		what_it_is(host), o->namespace, o->name, limit,
+		*where ? ", at " : "", where);
 	api_clean(err->text);
 	return -1;
 }
@@ -130,8 +138,12 @@ refused(const struct host *host, struct err *err)
 {
 	const struct object *o = &host->call->script->o;
 
-	return err_set(err, ERR_FAIL, "hook '%s/%s' refused: %s", o->namespace,
-		       o->name, host->api.reason);
+	return err_set(err, ERR_FAIL, "%s '%s/%s' %s: %s", what_it_is(host),
+		       o->namespace, o->name,
+		       host->api.doubts	   ? "cannot tell"
+		       : host->call->probe ? "says"
+					   : "refused",
+		       host->api.reason);
 }
 
 /* Where the script failed goes to the log, what failed to the error. */
@@ -187,25 +199,45 @@ host_call(struct host *host, lua_State *L, struct err *err)
 	return verdict(host, lua_tostring(L, -1), err);
 }
 
-int
-lua_hook(const struct lua_hook_call *call, json_t **ret_notes, struct err *err)
+static int
+call_script(struct host *host, json_t **ret_notes, struct err *err)
 {
-	struct host host = {.call = call};
-	lua_State *L = lua_newstate(budget_alloc, &host.budget);
+	const struct lua_hook_call *call = host->call;
+	lua_State *L = lua_newstate(budget_alloc, &host->budget);
 	int result;
 
 	if (!L)
 		return err_set(err, ERR_RETRY, "no memory for a script");
 	if (call->deadline_ms)
-		host.budget.mono_deadline_ms =
+		host->budget.mono_deadline_ms =
 		    clock_mono_ms() + call->deadline_ms;
-	api_init(&host.api, call);
-	result = host_call(&host, L, err);
+	api_init(&host->api, call);
+	result = host_call(host, L, err);
 	lua_close(L);
 	if (result == 0)
-		*ret_notes = json_incref(host.api.notes);
-	api_done(&host.api);
+		*ret_notes = json_incref(host->api.notes);
+	api_done(&host->api);
 	return result;
+}
+
+int
+lua_hook(const struct lua_hook_call *call, json_t **ret_notes, struct err *err)
+{
+	struct host host = {.call = call};
+
+	return call_script(&host, ret_notes, err);
+}
+
+enum lua_said
+lua_ask(const struct lua_hook_call *call, json_t **ret_notes, struct err *err)
+{
+	struct host host = {.call = call};
+
+	if (call_script(&host, ret_notes, err) == 0)
+		return LUA_SAID_YES;
+	return host.budget.stop == BUDGET_FAILED && !host.api.doubts
+		   ? LUA_SAID_NO
+		   : LUA_SAID_NOTHING;
 }
 
 static int

@@ -58,3 +58,28 @@ end
 function need(value, reason)
 	return value or fail(reason)
 end
+
+-- In scripts of boot tests: what the console says, until the pattern (one of
+-- string.find) is in it; its captures, or all of it.  nil when it does not come
+-- in time.  The next call goes on behind it.
+local SEEN_MOST = 65536
+if read then
+	local seen = ""
+	function expect(pattern, seconds)
+		local left = seconds or 60
+		while true do
+			local from, to = string.find(seen, pattern)
+			if from then
+				local said = seen
+				seen = string.sub(seen, to + 1)
+				return string.match(said, pattern)
+			end
+			if left <= 0 then
+				return nil
+			end
+			local text, waited = read(left)
+			seen = string.sub(seen .. text, -SEEN_MOST)
+			left = left - waited
+		end
+	end
+end

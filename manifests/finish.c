@@ -370,9 +370,10 @@ finish_storage_map(struct reader *r, struct storage_map *map)
 
 /* disks are copied in the stage cutover */
 static const char *const stages[] = {
-    "inventory", "validate",  "pre-hook",  "precopy", "cutover",
-    "verify",	 "convert",   "boot-test", "commit",  "create-vm",
-    "start",	 "post-hook", "cleanup",   NULL,
+    "inventory",       "validate",	    "pre-hook", "precopy",
+    "precopy-convert", "precopy-boot-test", "cutover",	"verify",
+    "convert",	       "boot-test",	    "commit",	"create-vm",
+    "start",	       "post-hook",	    "cleanup",	NULL,
 };
 
 static void

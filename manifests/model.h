@@ -253,6 +253,9 @@ struct run_policy {
 	enum on_failure on_failure;
 	struct {
 		const char *serial; /* POSIX extended pattern, or NULL */
+		bool agent;
+		const char *script_name;     /* NULL: none */
+		const struct script *script; /* NULL: none */
 		enum inconclusive inconclusive;
 	} boot_probe;
 	struct wave *waves;

@@ -169,6 +169,23 @@ bind_policy(struct reader *r, struct plan *p)
 	p->policy = (const struct run_policy *)l->o;
 }
 
+static void
+resolve_policy(struct reader *r, struct run_policy *policy)
+{
+	const char *name = policy->boot_probe.script_name;
+	struct loaded *l;
+
+	if (!name)
+		return;
+	l = load_find(r, "Script", policy->o.namespace, name);
+	if (!l)
+		say(r, FINDING_ERROR, "ScriptNotValid", &policy->o,
+		    policy->o.pos, "spec.bootProbe.script",
+		    "names Script '%s/%s', which is not in the manifest",
+		    policy->o.namespace, name);
+	policy->boot_probe.script = l ? (const struct script *)l->o : NULL;
+}
+
 /* Forklift goes warm when either field says so. */
 static void
 settle_type(struct plan *p)
@@ -364,6 +381,8 @@ resolve_all(struct reader *r)
 		else if (!strcmp(o->kind, "Provider") ||
 			 !strcmp(o->kind, "Endpoint"))
 			resolve_secret(r, (struct endpoint *)o);
+		else if (!strcmp(o->kind, "RunPolicy"))
+			resolve_policy(r, (struct run_policy *)o);
 	}
 	for (size_t i = 0; i < r->objects.n; i++)
 		if (!strcmp(r->objects.v[i]->kind->name, "Plan"))

@@ -74,12 +74,14 @@ check_boot_probe(const struct check *c)
 
 	if (p->boot_test == BOOT_TEST_OFF)
 		return;
-	if (!p->boot_probe.serial &&
+	if (!p->boot_probe.serial && !p->boot_probe.agent &&
+	    !p->boot_probe.script_name &&
 	    p->boot_probe.inconclusive == INCONCLUSIVE_HOLD)
 		add(c, ERROR, "BootProbeMissing",
-		    "bootTest is on, and without bootProbe.serial every boot "
-		    "test is inconclusive and holds its vm: say what the "
-		    "console shall show");
+		    "bootTest is on, and without a bootProbe every boot test "
+		    "is inconclusive and holds its vm: say what the console "
+		    "shall show (serial), that the guest's agent shall answer "
+		    "(agent), or which script looks (script)");
 	if (!p->boot_probe.serial)
 		return;
 	rc = regcomp(&re, p->boot_probe.serial, REG_EXTENDED | REG_NOSUB);

@@ -111,6 +111,28 @@ inputs_converted(const struct view *v, json_t *ret)
 	inputs_set(ret, "firmware", v->shape->efi ? "efi" : "bios");
 }
 
+void
+inputs_probe(const struct view *v, json_t *ret)
+{
+	const struct run_policy *p = v->plan->policy;
+	const struct script *script = p->boot_probe.script;
+
+	json_object_set_new(ret, "bootProbe.serial",
+			    p->boot_probe.serial
+				? json_string(p->boot_probe.serial)
+				: json_null());
+	/* as they are mostly not there: tests of before stay done */
+	if (p->boot_probe.agent)
+		json_object_set_new(ret, "bootProbe.agent", json_true());
+	if (script) {
+		CLEANUP(mem_freep)
+		char *name =
+		    mem_printf("%s/%s", script->o.namespace, script->o.name);
+
+		inputs_set(ret, "bootProbe.script", name);
+	}
+}
+
 static json_t *
 nics_of(const struct shape *shape)
 {

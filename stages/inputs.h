@@ -19,6 +19,8 @@ void inputs_replica(const struct view *v, const struct inv_disk *disk,
 		    json_t *ret);
 /* The same for the disks after conversion (raw copy mode: as they are). */
 void inputs_converted(const struct view *v, json_t *ret);
+/* What a boot test asks the guest. */
+void inputs_probe(const struct view *v, json_t *ret);
 /* The target vm's shape but for its disks' contents. */
 void inputs_shape(const struct view *v, json_t *ret);
 /* What stages_epoch is of a source whose epoch is `now`; borrowed. */

@@ -59,11 +59,31 @@ overlays_sweep(const char *scratch, const char *kind, struct err *err)
 	return rc;
 }
 
+/* The converted ones come last. */
+static const char *const kinds[] = {OVERLAYS_BOOTED, OVERLAYS_REHEARSED_BOOT,
+				    OVERLAYS_REHEARSED, OVERLAYS_CONVERTED};
+
+#define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static int
+sweep_kinds(const char *scratch, size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (overlays_sweep(scratch, kinds[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int
+overlays_sweep_all(const char *scratch, struct err *err)
+{
+	return sweep_kinds(scratch, NKINDS, err);
+}
+
 int
 overlays_clear(const char *scratch, bool keep_converted, struct err *err)
 {
-	if (overlays_sweep(scratch, "bt.", err) < 0 ||
-	    (!keep_converted && overlays_sweep(scratch, "ov.", err) < 0))
+	if (sweep_kinds(scratch, keep_converted ? NKINDS - 1 : NKINDS, err) < 0)
 		return -1;
 	/* what is in there besides is not ours, and stays */
 	if (rmdir(scratch) < 0 && errno != ENOENT && errno != ENOTEMPTY)

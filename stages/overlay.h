@@ -18,9 +18,17 @@ struct overlays {
 };
 void overlays_done(struct overlays *o);
 
-/* Removes all directories of that kind ("ov.", "bt."), each with a number, and
- * nothing else.  Whoever wrote in them must be gone. */
+/* Kinds: of the conversion that is committed, of its boot test; the same of a
+ * generation that is rehearsed. */
+#define OVERLAYS_CONVERTED "ov."
+#define OVERLAYS_BOOTED "bt."
+#define OVERLAYS_REHEARSED "rehearsal."
+#define OVERLAYS_REHEARSED_BOOT "rehearsal-boot."
+
+/* Removes all directories of that kind, each with a number, and nothing else.
+ * Whoever wrote in them must be gone. */
 int overlays_sweep(const char *scratch, const char *kind, struct err *err);
+int overlays_sweep_all(const char *scratch, struct err *err);
 
 /* Removes what boot tests left, unless `keep_converted` also what conversions
  * did, and the directory itself when nothing of others is in it. */

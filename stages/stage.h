@@ -253,10 +253,18 @@ int stages_inventory(const struct endpoint *ep, struct inventory *ret,
 struct downtime {
 	struct span_ms {
 		int64_t low_ms, high_ms;
-	} stop, convert, start;
+	} stop, convert, boot, start;
 	uint64_t reread; /* of the disks that tell nothing of what changed */
 };
 void stages_downtime(const struct view *v, struct downtime *ret);
+/* In the facts of steps that convert or boot: what just that took, in ms. */
+#define STAGES_TOOK "tookMs"
+
+/* Does what came of the generation's rehearsal keep its source from being
+ * stopped?  `facts` are those of "precopy-boot-test", or NULL; borrowed from
+ * them: "failed" or "inconclusive", and why.  Pure. */
+bool stages_rehearsal_forbids(const struct view *v, const json_t *facts,
+			      const char **ret_result, const char **ret_why);
 
 /* All findings about a vm, endpoints asked; blocking, for a child.
  * `read_data`: also those that take reading all of its disks.  `checked` keeps
@@ -311,8 +319,9 @@ int proof_disk(struct work *w, const struct proof_opts *opts, json_t **ret,
 
 extern const struct stage stage_validate, stage_pre_hook, stage_set_aside,
     stage_precopy, stage_precopy_copy, stage_precopy_release,
-    stage_precopy_verify, stage_cutover, stage_copy, stage_verify,
-    stage_convert, stage_boot_test, stage_commit, stage_create_vm, stage_start,
-    stage_post_hook, stage_cleanup, stage_gc, stage_gc_disks;
+    stage_precopy_verify, stage_precopy_convert, stage_precopy_boot_test,
+    stage_cutover, stage_copy, stage_verify, stage_convert, stage_boot_test,
+    stage_commit, stage_create_vm, stage_start, stage_post_hook, stage_cleanup,
+    stage_gc, stage_gc_disks;
 
 #endif

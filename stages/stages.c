@@ -16,12 +16,25 @@
 
 /* The pipeline (design: section 1); fake.c has the same names. */
 static const struct stage *const pipeline[] = {
-    &stage_validate,	   &stage_pre_hook,	&stage_set_aside,
-    &stage_precopy,	   &stage_precopy_copy, &stage_precopy_release,
-    &stage_precopy_verify, &stage_cutover,	&stage_copy,
-    &stage_verify,	   &stage_convert,	&stage_boot_test,
-    &stage_commit,	   &stage_create_vm,	&stage_start,
-    &stage_post_hook,	   &stage_cleanup,
+    &stage_validate,
+    &stage_pre_hook,
+    &stage_set_aside,
+    &stage_precopy,
+    &stage_precopy_copy,
+    &stage_precopy_release,
+    &stage_precopy_verify,
+    &stage_precopy_convert,
+    &stage_precopy_boot_test,
+    &stage_cutover,
+    &stage_copy,
+    &stage_verify,
+    &stage_convert,
+    &stage_boot_test,
+    &stage_commit,
+    &stage_create_vm,
+    &stage_start,
+    &stage_post_hook,
+    &stage_cleanup,
 };
 
 #define NSTAGES (sizeof(pipeline) / sizeof(pipeline[0]))
@@ -279,24 +292,35 @@ stages_checked_done(struct stages_checked *checked)
 /* A post-hook's typing error would else show when the target was handed over
  * already. */
 static void
-check_scripts(const struct plan_vm *pvm, struct stages_checked *checked,
+check_script(const struct script *script, const struct plan_vm *pvm,
+	     struct stages_checked *checked, struct findings *findings)
+{
+	const char *text;
+	struct finding *f;
+
+	if (!script || !script->lua)
+		return;
+	text = script_error(checked, script);
+	if (!*text)
+		return;
+	f = findings_add(findings, FINDING_CRITICAL, "ScriptNotValid", "%s",
+			 text);
+	f->vm = pvm->key;
+	f->pos = script->o.pos;
+}
+
+static void
+check_scripts(const struct view *v, struct stages_checked *checked,
 	      struct findings *findings)
 {
-	for (size_t i = 0; i < pvm->nhooks; i++) {
-		const struct script *script = pvm->hooks[i].script;
-		const char *text;
-		struct finding *f;
+	const struct run_policy *policy = v->plan->policy;
 
-		if (!script || !script->lua)
-			continue;
-		text = script_error(checked, script);
-		if (!*text)
-			continue;
-		f = findings_add(findings, FINDING_CRITICAL, "ScriptNotValid",
-				 "%s", text);
-		f->vm = pvm->key;
-		f->pos = script->o.pos;
-	}
+	for (size_t i = 0; i < v->pvm->nhooks; i++)
+		check_script(v->pvm->hooks[i].script, v->pvm, checked,
+			     findings);
+	if (policy->boot_test != BOOT_TEST_OFF)
+		check_script(policy->boot_probe.script, v->pvm, checked,
+			     findings);
 }
 
 /* What the target has to say, who needs room there beside us included. */
@@ -342,7 +366,7 @@ stages_check(const struct view *v, bool read_data,
 	const struct source_ops *source = source_find(v->plan->source->type);
 	struct source_reader reader = {tell_reading, checked->work};
 
-	check_scripts(v->pvm, checked, findings);
+	check_scripts(v, checked, findings);
 	if (fake_is(v->plan->source->type))
 		return 0;
 	if (read_data && source->validate &&

@@ -119,7 +119,10 @@ static __attribute__((unused)) int
 run_stage(const struct stage *stage)
 {
 	json_t *facts = NULL;
-	int rc = stage->run(&work, &facts, &err);
+	int rc;
+
+	work.stage = stage;
+	rc = stage->run(&work, &facts, &err);
 
 	if (rc == 0)
 		json_object_set_new((json_t *)work.facts, stage->name,

@@ -69,8 +69,8 @@ add_board(struct args *a, const struct qemu_machine *m)
 
 	add(a, "-machine", "q35,accel=%s,smm=%s%s", accel_name(m->accel),
 	    s->efi && s->secure_boot ? "on" : "off",
-	    /* without a screen SeaBIOS and GRUB say on the console what they
-	     * would otherwise show to nobody */
+	    /* SeaBIOS and GRUB say on the console, too, what they would
+	     * otherwise only show */
 	    m->isolated ? ",graphics=off" : "");
 	add(a, "-cpu", m->accel == ACCEL_KVM ? "host" : "max");
 	add(a, "-smp", "%u,sockets=%u,cores=%u,threads=%u",
@@ -168,10 +168,26 @@ add_consoles(struct args *a, const struct qemu_machine *m)
 	CLEANUP(mem_freep) char *serial = comma_safe(m->serial);
 
 	add(a, "-display", "none");
-	if (!m->isolated)
-		add(a, "-device", "VGA");
-	add(a, "-chardev", "file,id=console,append=on,path=%s", serial);
+	add(a, "-device", "VGA");
+	if (m->console) {
+		CLEANUP(mem_freep) char *console = comma_safe(m->console);
+
+		add(a, "-chardev",
+		    "socket,id=console,server=on,wait=off,path=%s,"
+		    "logappend=on,logfile=%s",
+		    console, serial);
+	} else
+		add(a, "-chardev", "file,id=console,append=on,path=%s", serial);
 	add(a, "-serial", "chardev:console");
+	if (m->agent) {
+		CLEANUP(mem_freep) char *agent = comma_safe(m->agent);
+
+		add(a, "-chardev", "socket,id=agent,server=on,wait=off,path=%s",
+		    agent);
+		add(a, "-device", "virtio-serial-pci");
+		add(a, "-device",
+		    "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
+	}
 	if (m->qmp) {
 		CLEANUP(mem_freep) char *qmp = comma_safe(m->qmp);
 

@@ -27,6 +27,8 @@ struct qemu_machine {
 	const char *uuid;    /* NULL: none */
 	const char *nvram;   /* UEFI variables, ours to write; NULL for BIOS */
 	const char *serial;  /* file the console is written to */
+	const char *console; /* path of a socket to type on it, or NULL */
+	const char *agent;   /* path of the guest agent's socket, or NULL */
 	const char *qmp;     /* path of a monitor's unix socket, or NULL */
 	const char *pidfile; /* or NULL */
 	bool isolated; /* network cards lead nowhere, firmware speaks serial */

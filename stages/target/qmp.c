@@ -88,12 +88,16 @@ next_object(struct qmp *q, struct err *err)
 
 /* Events that come in between are nobody's here. */
 static int
-execute(struct qmp *q, const char *command, json_t **ret, struct err *err)
+execute(struct qmp *q, const char *command, json_t *arguments, json_t **ret,
+	struct err *err)
 {
-	CLEANUP(mem_freep)
-	char *line = mem_printf("{\"execute\": \"%s\"}\n", command);
+	json_t *object = json_pack("{s:s, s:O*}", "execute", command,
+				   "arguments", arguments);
+	CLEANUP(mem_freep) char *text = json_dumps(object, JSON_COMPACT);
+	CLEANUP(mem_freep) char *line = mem_printf("%s\n", text ? text : "");
 	json_t *reply, *value;
 
+	json_decref(object);
 	if (fs_write_all(q->fd, line, strlen(line), err) < 0)
 		return err_wrap(err, "QEMU's monitor");
 	while ((reply = next_object(q, err))) {
@@ -118,6 +122,15 @@ int
 qmp_execute(const char *dir, const char *name, const char *command,
 	    int64_t mono_deadline_ms, json_t **ret, struct err *err)
 {
+	return qmp_execute_with(dir, name, command, NULL, mono_deadline_ms, ret,
+				err);
+}
+
+int
+qmp_execute_with(const char *dir, const char *name, const char *command,
+		 json_t *arguments, int64_t mono_deadline_ms, json_t **ret,
+		 struct err *err)
+{
 	struct qmp q = {.until = mono_deadline_ms};
 	json_t *greeting;
 	int rc = -1;
@@ -126,8 +139,8 @@ qmp_execute(const char *dir, const char *name, const char *command,
 	if (q.fd < 0)
 		return -1;
 	greeting = next_object(&q, err);
-	if (greeting && execute(&q, "qmp_capabilities", NULL, err) == 0)
-		rc = execute(&q, command, ret, err);
+	if (greeting && execute(&q, "qmp_capabilities", NULL, NULL, err) == 0)
+		rc = execute(&q, command, arguments, ret, err);
 	json_decref(greeting);
 	close(q.fd);
 	buf_done(&q.in);

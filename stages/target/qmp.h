@@ -15,6 +15,10 @@
  * deadline is ERR_RETRY. */
 int qmp_execute(const char *dir, const char *name, const char *command,
 		int64_t mono_deadline_ms, json_t **ret, struct err *err);
+/* The same of a command with arguments, an object. */
+int qmp_execute_with(const char *dir, const char *name, const char *command,
+		     json_t *arguments, int64_t mono_deadline_ms, json_t **ret,
+		     struct err *err);
 
 /* Who answers there; 0: nobody, or nobody of this PID namespace. */
 pid_t qmp_peer(const char *dir, const char *name);

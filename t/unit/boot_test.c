@@ -8,6 +8,7 @@
 /* Finds the console's file among its arguments; say puts a line there. */
 #define FAKE                                                        \
 	"for a; do case $a in file,id=console,*) c=${a##*path=};; " \
+	"socket,id=console,*) c=${a##*logfile=};; "                 \
 	"esac; done\nprintf '%s\\n' \"$@\" >\"$T/argv\"\n"          \
 	"say() { printf '%b' \"$*\" >>\"$c\"; }\n"
 
@@ -103,6 +104,104 @@ test_inconclusive(void)
 	policy.deadlines.boot_test_ms = 20000;
 }
 
+/* The agent is a real one, of this machine. */
+#define AGENT "qemu-ga -m unix-listen -p agent.sock -f pid -t . >ga.log 2>&1\n"
+
+static void
+test_agent(void)
+{
+	if (!process_in_path("qemu-ga")) {
+		tap_diag("qemu-ga is not installed");
+		return;
+	}
+	policy.boot_probe.agent = true;
+	policy.boot_probe.serial = NULL;
+	is_int(boot(FAKE "sleep 1; " AGENT), 0, "an agent answers");
+	is_str(result("line"), "the guest's agent answers", "and passes");
+	policy.boot_probe.serial = "GUEST-UP";
+	is_int(boot(FAKE "say 'GUEST-UP\\n'; " AGENT), 0, "line and agent");
+	is_str(result("line"), "GUEST-UP", "the line is told");
+	policy.deadlines.boot_test_ms = 1500;
+	is_int(boot(FAKE AGENT), -1, "the agent alone");
+	like(err.text, "'GUEST-UP' did not come", "is not all that is asked");
+	is_int(boot(FAKE "say 'GUEST-UP\\n'; sleep 60"), -1, "the line alone");
+	like(err.text, "an answer of the guest's agent did not come",
+	     "neither");
+	policy.deadlines.boot_test_ms = 20000;
+	policy.boot_probe.agent = false;
+}
+
+static struct script script = {.o = {.namespace = "t", .name = "look"},
+			       .chunk = "look.lua"};
+
+static int
+run_script(const char *lua, const char *qemu)
+{
+	script.lua = lua;
+	return boot(qemu);
+}
+
+static void
+test_script(void)
+{
+	policy.boot_probe.serial = NULL;
+	policy.boot_probe.script = &script;
+	is_int(run_script("local name = expect('login: (%w+)\\n')\n"
+			  "note('who', name)",
+			  FAKE "say 'boot\\nlogin: ro'; sleep 1; "
+			       "say 'ot\\n'; sleep 60"),
+	       0, "a script that finds what it expects");
+	is_str(result("line"), "script 't/look' ended well", "is the verdict");
+	is_str(json_string_value(json_object_get(
+		   json_object_get(work_fact(&work, "boot-test"), "notes"),
+		   "who")),
+	       "root", "its notes are kept");
+	is_int(run_script("need(expect('login', 0.5), 'no login')",
+			  FAKE "say 'boot\\n'; sleep 60"),
+	       -1, "one that does not");
+	like(err.text, "boot test failed: script 't/look' says: no login",
+	     "says why");
+	is_int(run_script("inconclusive('who knows')", FAKE "sleep 60"), -1,
+	       "one that cannot tell");
+	like(err.text, "inconclusive: script 't/look' cannot tell: who knows",
+	     "is no verdict");
+	is_int(run_script("nothing()", FAKE "sleep 60"), -1, "a broken one");
+	like(err.text, "inconclusive: script 't/look': look.lua:1: unknown",
+	     "says nothing of the guest");
+	is_int(run_script("pcall(expect, 'login') note('a', 1)",
+			  FAKE "say 'Kernel panic - not syncing\\n'; "
+			       "sleep 60"),
+	       -1, "a panic ends it, whatever it catches");
+	like(err.text, "boot test failed: Kernel panic", "as the verdict");
+	is_int(run_script("expect('login')", FAKE "say 'bye\\n'"), -1,
+	       "so does a guest that is switched off");
+	like(err.text, "switched itself off; its last line: bye", "likewise");
+	policy.deadlines.boot_test_ms = 1500;
+	is_int(run_script("while true do end", FAKE "sleep 60"), -1,
+	       "one that never ends");
+	like(err.text, "inconclusive: script 't/look' ran past its deadline",
+	     "is ended");
+	is_int(run_script("expect('login')", FAKE "sleep 60"), -1,
+	       "one that waits too long");
+	like(err.text, "the end of the script did not come in time", "too");
+	policy.deadlines.boot_test_ms = 20000;
+	if (process_in_path("qemu-ga"))
+		is_int(
+		    run_script("need(agent('guest-info').version)\n"
+			       "local nothing, why = agent('guest-nix')\n"
+			       "need(not nothing and why:find('guest%-nix'), "
+			       "why)\n"
+			       "need(agent('guest-sync', {id = 7}) == 7)",
+			       FAKE AGENT),
+		    0, "an agent is asked");
+	is_int(run_script("local nothing, why = agent('guest-ping', nil, 0.5)\n"
+			  "need(why:find('does not answer'), why)",
+			  FAKE "sleep 60"),
+	       0, "one that is not there");
+	policy.boot_probe.script = NULL;
+	policy.boot_probe.serial = "GUEST-UP";
+}
+
 /* The replica is read, not written, and no card leads anywhere. */
 static void
 test_isolation(void)
@@ -137,6 +236,8 @@ main(void)
 	test_pass();
 	test_fail();
 	test_inconclusive();
+	test_agent();
+	test_script();
 	test_isolation();
 	forget_vm();
 	return tap_done();

@@ -122,6 +122,7 @@ static const struct {
     {"spec.cutover.window[].timeZone", "'+01:00'"},
     {"spec.verifySample", "'20%'"},
     {"spec.bootProbe.serial", "'login:'"},
+    {"spec.bootProbe.script", "'hook'"},
     {"spec.waves[].vms", "['web']"},
     {"spec.waves[].after", "[]"},
     {"spec.waive", "['spec.warm']"},
@@ -147,6 +148,8 @@ static const struct {
     {"spec.vms[].rootDisk", "convert boot-test commit"},
     {"Plan web spec.skipGuestConversion: true", "validate boot-test create-vm"},
     {"RunPolicy default spec.bootProbe.serial", "boot-test"},
+    {"RunPolicy default spec.bootProbe.agent: true", "boot-test"},
+    {"RunPolicy default spec.bootProbe.script", "boot-test"},
     {"RunPolicy default spec.bootProbe.inconclusive: 'pass'", "boot-test"},
 
     /* another machine around it */

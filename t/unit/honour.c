@@ -138,8 +138,10 @@ static const struct {
     {VM POLICY("{cutover: {fence: rename, hardPowerOff: fallback}}"), ""},
     {VM POLICY("{cutover: {fence: x}}"),
      "spec.cutover.fence must be one of none, rename, disconnect-nics"},
-    {VM POLICY("{bootProbe: {agent: true}}"), "spec.bootProbe.agent (true)"},
-    {VM POLICY("{bootProbe: {script: x}}"), "spec.bootProbe.script (x)"},
+    {VM POLICY("{bootProbe: {agent: true}}"), ""},
+    {VM POLICY("{bootProbe: {script: x}}"),
+     "spec.bootProbe.script names Script 'default/x', which is not in the "
+     "manifest"},
     {VM POLICY("{waves: [{name: a, vms: [web]}]}"), ""},
     {VM POLICY("{waves: [{name: a, vms: [web]}, {name: b, vms: [], after: "
 	       "[a], atomic: true, maxFailures: 0, gate: manual}]}"),

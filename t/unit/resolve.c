@@ -197,8 +197,8 @@ test_policy_values(void)
 			      "  proof: xxh3\n  checkpoint: {every: 10s, "
 			      "bytes: 2Gi}\n"
 			      "  verify: none\n  bootTest: every-generation\n"
-			      "  bootProbe: {serial: 'login:', inconclusive: "
-			      "pass}\n"
+			      "  bootProbe: {serial: 'login:', agent: true, "
+			      "inconclusive: pass}\n"
 			      "  waive: [spec.warm, 'spec.vms[].luks']\n",
 	    false);
 	is_str(r.text.data, "", "without findings");
@@ -228,6 +228,7 @@ test_policy_values(void)
 	is_int(p->boot_test, BOOT_TEST_EVERY, "boot test");
 	is_str(p->boot_probe.serial, "login:", "pattern");
 	is_int(p->boot_probe.inconclusive, INCONCLUSIVE_PASS, "inconclusive");
+	ok(p->boot_probe.agent && !p->boot_probe.script, "agent, no script");
 	ok(run_policy_waives(p, "spec.warm"), "waives a field");
 	ok(run_policy_waives(p, "spec.vms[12].luks.name"), "and below a list");
 	ok(!run_policy_waives(p, "spec.warmth"), "not what begins alike");
