@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "stages/stage.h"
 
 /* In blocks of the ledger. */
 #define BLOCK_BYTES ((uint64_t)1024 * 1024)
@@ -159,23 +160,32 @@ add_seen(struct predict_part *part, int64_t ms)
 		part->seen_ms[part->nseen++] = ms;
 }
 
-/* Who converts says how long that took; else it is the step's time. */
+/* As its facts say: a step that found its work done took no time. */
+static void
+add_told(const struct history *h, const char *step, struct predict_part *part)
+{
+	const struct step_history *s = history_step(h, step);
+	const json_t *ms = s ? json_object_get(s->facts, STAGES_TOOK) : NULL;
+
+	if (json_is_integer(ms))
+		add_seen(part, json_integer_value(ms));
+}
+
+/* Else it is the step's time. */
 void
 downtime_conversions(const struct history *h, struct predict_part *part)
 {
-	bool said = false;
-
-	for (size_t i = 0; i < h->nsteps; i++) {
-		const json_t *ms =
-		    json_object_get(h->steps[i]->facts, "tookMs");
-
-		if (!json_is_integer(ms))
-			continue;
-		said = true;
-		add_seen(part, json_integer_value(ms));
-	}
-	if (!said)
+	add_told(h, "convert", part);
+	add_told(h, "precopy-convert", part);
+	if (part->nseen == 0)
 		add_seen(part, took(history_step(h, "convert")));
+}
+
+void
+downtime_boots(const struct history *h, struct predict_part *part)
+{
+	add_told(h, "boot-test", part);
+	add_told(h, "precopy-boot-test", part);
 }
 
 /* Of all disks together: from the first one's beginning to the last one's

@@ -30,6 +30,8 @@ size_t downtime_generations(const struct history *h,
 			    struct generation_seen ret[PREDICT_GENERATIONS]);
 /* How long conversions of this vm took: for good, or to see. */
 void downtime_conversions(const struct history *h, struct predict_part *part);
+/* Likewise boot tests. */
+void downtime_boots(const struct history *h, struct predict_part *part);
 /* The last copy of all of the vm's disks, made with its source off, and the
  * reading back of it; false: there was none, or it was only the rest of
  * one. */

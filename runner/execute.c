@@ -375,6 +375,19 @@ vm_park(struct run *r, struct vm_run *vm, const char *text)
 	vm->work->parked = true;
 }
 
+/* Off and waiting is no state to be left in; and one whose boot test failed
+ * does not wait for a time alone. */
+static enum err_class
+class_of_wait(const struct vm_run *vm)
+{
+	CLEANUP(mem_freep) char *rehearsal = vm_rehearsal_text(vm);
+
+	if (history_is_cut_over(vm->state->history))
+		return ERR_RETRY;
+	return rehearsal && vm->view.vm->power != POWER_STATE_OFF ? ERR_FAIL
+								  : ERR_WAITING;
+}
+
 /* Nothing of it runs, and nothing can be started. */
 static void
 vm_rest(struct run *r, struct vm_run *vm)
@@ -396,12 +409,7 @@ vm_rest(struct run *r, struct vm_run *vm)
 			vm_park(r, vm, text);
 			return;
 		}
-		/* off and waiting is no state to be left in */
-		vm_note_failure(vm,
-				history_is_cut_over(vm->state->history)
-				    ? ERR_RETRY
-				    : ERR_WAITING,
-				text);
+		vm_note_failure(vm, class_of_wait(vm), text);
 	}
 	vm_leave_wave(r, vm, is_all_done(vm));
 	if (turn_back(r, vm))

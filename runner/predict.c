@@ -251,12 +251,14 @@ predict_at(const struct past *p, double age, struct prediction *ret)
 {
 	const struct predict_input *in = p->in;
 	struct predict_range none = {0};
-	const struct predict_range *parts[] = {
-	    &ret->stop, &ret->delta, &ret->verify, &ret->convert, &ret->start};
+	const struct predict_range *parts[] = {&ret->stop,   &ret->delta,
+					       &ret->verify, &ret->convert,
+					       &ret->boot,   &ret->start};
 
 	*ret = (struct prediction){0};
 	ret->stop = part_range(&in->stop);
 	ret->convert = part_range(&in->convert);
+	ret->boot = part_range(&in->boot);
 	ret->start = part_range(&in->start);
 	ret->bytes = dirty_guess(p, age + ret->stop.likely);
 	ret->delta = with_bytes(p, &ret->bytes, copy_guess, 0);

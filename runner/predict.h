@@ -2,8 +2,9 @@
 /* How long a vm would be down if it were cut over now, and whether to do it.
  *
  * The downtime is: the source stops, what changed since the last point in time
- * is copied, that much is read back, the disks are converted, the target
- * starts.  Stopping, converting and starting are ranges, believed or measured.
+ * is copied, that much is read back, the disks are converted, booted to see
+ * whether they do, the target starts.  All but copying and reading back are
+ * ranges, believed or measured.
  * The rest is told from the generations so far by one rule, a straight line
  * through logarithms:
  *
@@ -64,7 +65,7 @@ struct predict_input {
 	uint64_t size;	 /* of all disks */
 	uint64_t reread; /* of the disks that every delta reads whole, as the
 			    source does not track what changes */
-	struct predict_part stop, convert, start;
+	struct predict_part stop, convert, boot, start;
 	bool verify_before;	 /* a generation is read back before the next */
 	bool verify_delta;	 /* the last one after the stop */
 	uint64_t verify_behind;	 /* of earlier ones, still to be read back */
@@ -81,7 +82,7 @@ struct predict_range {
 /* In ms, of a cutover that begins now. */
 struct prediction {
 	struct predict_range downtime;
-	struct predict_range stop, delta, verify, convert, start;
+	struct predict_range stop, delta, verify, convert, boot, start;
 	struct predict_range bytes; /* the last delta's */
 	double dirty_rate;	    /* bytes a second, since the last point */
 	double copy_rate;	    /* bytes a second, once it runs */

@@ -180,6 +180,9 @@ void vm_next(const struct run *r, const struct vm_run *vm,
  * held back by nothing. */
 bool vm_is_before_time(const struct run *r, const struct vm_run *vm);
 char *vm_next_text(const struct vm_run *vm, const struct warm_next *next);
+/* Why its source is not stopped, though it could be: what came of booting its
+ * last generation.  NULL: nothing speaks against it; caller frees. */
+char *vm_rehearsal_text(const struct vm_run *vm);
 
 /* run_budget.c */
 /* Lets it wait, or be copied once more, when it would be down for too long, or

@@ -35,10 +35,13 @@ add_parts(const struct vm_run *vm, struct predict_input *in)
 	stages_downtime(&vm->view, &parts);
 	in->stop = part_of(&parts.stop);
 	in->convert = part_of(&parts.convert);
+	in->boot = part_of(&parts.boot);
 	in->start = part_of(&parts.start);
 	in->reread = parts.reread;
 	if (parts.convert.high_ms > 0)
 		downtime_conversions(vm->state->history, &in->convert);
+	if (parts.boot.high_ms > 0)
+		downtime_boots(vm->state->history, &in->boot);
 }
 
 static uint64_t
@@ -193,9 +196,10 @@ vm_heed_window(const struct run *r, const struct vm_run *vm,
 				&verify))
 		return;
 	add_parts(vm, &in);
-	predict_parts((const struct predict_part *[]){&in.stop, &copy, &verify,
-						      &in.convert, &in.start},
-		      5, &down);
+	predict_parts(
+	    (const struct predict_part *[]){&in.stop, &copy, &verify,
+					    &in.convert, &in.boot, &in.start},
+	    6, &down);
 	if (down.high <= (double)left_ms)
 		return;
 	predict_say_window(&down, left_ms, &why);

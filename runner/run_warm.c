@@ -2,6 +2,7 @@
 /* Warm vms within a run: when one is due, it is taken through another
  * generation, and when its time has come and the last one is fresh, through
  * its cutover. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,42 @@ cold_next(const struct run *r, const struct vm_run *vm, struct warm_next *ret)
 		vm_heed_window(r, vm, ret);
 }
 
+char *
+vm_rehearsal_text(const struct vm_run *vm)
+{
+	const struct step_history *s =
+	    history_step(vm->state->history, stage_precopy_boot_test.name);
+	const char *result, *why;
+
+	if (!vm_is_warm(vm) || !s || s->state != HISTORY_DONE ||
+	    !stages_rehearsal_forbids(&vm->view, s->facts, &result, &why))
+		return NULL;
+	return mem_printf("no cutover before a boot test passes: that of "
+			  "generation %u %s%s: %s",
+			  vm->view.round,
+			  strcmp(result, "failed") ? "was " : "", result, why);
+}
+
+/* The next generation is tested again. */
+static bool
+heed_rehearsal(const struct vm_run *vm, const struct warm_run *run,
+	       struct warm_next *next)
+{
+	CLEANUP(mem_freep) char *text = vm_rehearsal_text(vm);
+
+	if (!text)
+		return false;
+	snprintf(next->why, sizeof(next->why), "%s", text);
+	if (next->move == WARM_CUT_OVER) {
+		bool due =
+		    next->copy_ms <= run->now_ms && run->now_ms < run->stay_ms;
+
+		next->move = due ? WARM_COPY : WARM_REST;
+		next->until_ms = next->copy_ms;
+	}
+	return true;
+}
+
 void
 vm_next(const struct run *r, const struct vm_run *vm, struct warm_next *ret)
 {
@@ -37,14 +74,16 @@ vm_next(const struct run *r, const struct vm_run *vm, struct warm_next *ret)
 			       clock_wall_ms()};
 	struct warm_past past;
 
-	/* once it is off there is nothing more to copy while it runs */
+	/* once it is off there is nothing more to copy while it runs; and
+	 * nothing is stopped, so that no rehearsal speaks against that */
 	if (!vm_is_warm(vm) || vm->view.vm->power == POWER_STATE_OFF) {
 		cold_next(r, vm, ret);
 		return;
 	}
 	warm_past_of(vm->state->history, &past);
 	warm_next_of(r->opts->plan->policy, &past, &vm->due, &run, ret);
-	vm_heed_budget(r, vm, ret);
+	if (!heed_rehearsal(vm, &run, ret))
+		vm_heed_budget(r, vm, ret);
 }
 
 /* In this run, too, whatever came of it so far. */

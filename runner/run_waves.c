@@ -132,9 +132,12 @@ vm_look_wave(struct run *r, struct vm_run *vm)
 static bool
 only_rests(const struct run *r, const struct vm_run *vm)
 {
+	CLEANUP(mem_freep) char *rehearsal = vm_rehearsal_text(vm);
+
 	return plan_is_warm(r->opts->plan) &&
 	       !history_is_cut_over(vm->state->history) &&
-	       (vm->outcome == ERR_NONE || vm->outcome == ERR_WAITING);
+	       (vm->outcome == ERR_NONE || vm->outcome == ERR_WAITING ||
+		(vm->outcome == ERR_FAIL && rehearsal));
 }
 
 void
@@ -142,16 +145,18 @@ vm_leave_wave(struct run *r, struct vm_run *vm, bool done)
 {
 	enum wave_end end = WAVE_FAILED;
 	const char *why = vm->error;
+	bool rests = only_rests(r, vm);
 
 	if (!waves_of(vm))
 		return;
-	if (vm->outcome == ERR_WAITING || vm->outcome == ERR_HELD || r->signal)
+	if (vm->outcome == ERR_WAITING || vm->outcome == ERR_HELD ||
+	    r->signal || (rests && vm->outcome != ERR_NONE))
 		end = WAVE_UNDONE;
 	else if (vm->outcome == ERR_NONE) {
 		end = done ? WAVE_MOVED : WAVE_UNDONE;
 		why = "stopped where --until says";
 	}
-	if (end == WAVE_UNDONE && only_rests(r, vm))
+	if (end == WAVE_UNDONE && rests)
 		end = WAVE_RESTS;
 	waves_ended(r->opts->waves, vm->pvm, end, why);
 	react(r);

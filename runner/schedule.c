@@ -387,6 +387,16 @@ is_handed_over(const struct making *m, const struct step *step)
 	       past->state == HISTORY_DONE;
 }
 
+/* Of a generation, before its source is stopped. */
+static bool
+is_rehearsal(const struct step *step)
+{
+	const char *name = step->stage->name;
+
+	return strcmp(name, stage_precopy_convert.name) == 0 ||
+	       strcmp(name, stage_precopy_boot_test.name) == 0;
+}
+
 /* Does `later` look at what `earlier` leaves on the disks? */
 static bool
 rests_on(const struct step *later, const struct step *earlier)
@@ -403,6 +413,8 @@ rests_on(const struct step *later, const struct step *earlier)
 		return true;
 	if (strcmp(earlier->id, stage_precopy.name) == 0)
 		return strcmp(what, stage_precopy.name) == 0;
+	if (is_rehearsal(later))
+		return earlier->stage->copied != NULL || is_rehearsal(earlier);
 	return makes && (later->stage->writes_disks ||
 			 strcmp(what, stage_verify.name) == 0 ||
 			 strcmp(what, stage_precopy_verify.name) == 0);
@@ -510,6 +522,8 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 	else if (to->decision == DECISION_CHANGED &&
 		 is_handed_over(m, to->step))
 		leave_alone(to, why, "the vm is handed over");
+	else if (is_rehearsal(to->step) && history_is_cut_over(h))
+		leave_alone(to, why, "the source is stopped already");
 	if (!h->finished && is_too_late(m, position)) {
 		to->decision = DECISION_SKIP;
 		buf_reset(why);

@@ -108,7 +108,8 @@ commit_all(struct work *w, const struct place *p, const struct overlays *o,
 {
 	/* at the target, too: a state directory may be put back to what it was
 	 * before, and would know nothing of this */
-	if (place_is_as_copied(w, p, err) < 0 || p->ops->seal(&p->vm, err) < 0)
+	if (place_is_as_copied(w, p, "cutover", err) < 0 ||
+	    p->ops->seal(&p->vm, err) < 0)
 		return -1;
 	for (size_t i = 0; i < o->n; i++)
 		if (replica_seal(w->view, p->vm.shape->disks[i].source, err) <

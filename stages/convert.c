@@ -16,9 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "stages/conversion.h"
 #include "stages/copy/ledger.h"
 #include "stages/inputs.h"
 #include "stages/overlay.h"
@@ -51,7 +53,8 @@ deadline_ms(const struct run_policy *policy)
  * would be converting our own result.  The target knows that better than a
  * state directory, which may be an older copy of what it was. */
 static int
-refuse_sealed(const struct work *w, const struct place *p, struct err *err)
+refuse_sealed(const struct work *w, const struct conversion *c,
+	      const struct place *p, struct err *err)
 {
 	bool committed;
 
@@ -63,7 +66,7 @@ refuse_sealed(const struct work *w, const struct place *p, struct err *err)
 			       "least in part: it cannot be converted again; "
 			       "'palletjack plan' says how to set it aside "
 			       "and copy anew");
-	if (place_is_as_copied(w, p, err) < 0)
+	if (place_is_as_copied(w, p, c->copied_by, err) < 0)
 		return -1;
 	for (size_t i = 0; i < w->view->shape->ndisks; i++) {
 		const struct inv_disk *d = w->view->shape->disks[i].source;
@@ -152,13 +155,13 @@ settle(const struct overlays *o, struct err *err)
 
 /* What the overlays lie on: they are worth nothing above another copy. */
 static json_t *
-basis_of(const struct work *w)
+basis_of(const struct work *w, const struct conversion *c)
 {
 	json_t *copies = json_array();
 
 	for (size_t i = 0; i < w->view->shape->ndisks; i++) {
 		CLEANUP(mem_freep)
-		char *step = mem_printf("cutover/%s",
+		char *step = mem_printf("%s/%s", c->copied_by,
 					w->view->shape->disks[i].source->id);
 		const json_t *fact = work_fact(w, step);
 
@@ -174,24 +177,25 @@ basis_of(const struct work *w)
 
 /* Where that cannot be said, the step is done all the same. */
 static void
-note_done(struct work *w, const struct overlays *o, const json_t *facts)
+note_done(struct work *w, const struct conversion *c, const struct overlays *o,
+	  const json_t *facts)
 {
-	json_t *basis = basis_of(w);
+	json_t *basis = basis_of(w, c);
 	struct err err;
 
-	if (overlays_note_done(o->dir, stage_convert.name, basis, facts, &err) <
-	    0)
+	if (overlays_note_done(o->dir, w->stage->name, basis, facts, &err) < 0)
 		work_log(w, LOG_LEVEL_WARNING, "%s", err.text);
 	json_decref(basis);
 }
 
 static int
-convert_on(struct work *w, const struct overlays *o, const char *tmpdir,
-	   json_t **ret_facts, struct err *err)
+convert_on(struct work *w, const struct conversion *c, const struct overlays *o,
+	   const char *tmpdir, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(mem_freep)
-	char *name = mem_printf("convert.%d.log", w->attempt);
+	char *name = mem_printf("%s.%d.log", w->stage->name, w->attempt);
 	CLEANUP(mem_freep) char *log = work_log_path(w, name);
+	int64_t begun_ms = clock_mono_ms();
 	json_t *messages = NULL;
 	struct accel_info accel;
 	struct v2v_run run = {.work = w,
@@ -212,18 +216,21 @@ convert_on(struct work *w, const struct overlays *o, const char *tmpdir,
 		json_decref(messages);
 		return -1;
 	}
-	*ret_facts = json_pack("{s:i, s:o, s:o, s:s}", "attempt", w->attempt,
-			       "overlays", overlays_to_json(o), "messages",
-			       messages, "accel", accel_name(accel.accel));
-	note_done(w, o, *ret_facts);
+	*ret_facts =
+	    json_pack("{s:i, s:o, s:o, s:s, s:I}", "attempt", w->attempt,
+		      "overlays", overlays_to_json(o), "messages", messages,
+		      "accel", accel_name(accel.accel), STAGES_TOOK,
+		      (json_int_t)(clock_mono_ms() - begun_ms));
+	note_done(w, c, o, *ret_facts);
 	return 0;
 }
 
 /* The protocol's order is its point: who may still write is gone, its
- * overlays are gone, the attempt is recorded, and only then anything begins. */
+ * overlays are gone, the attempt is recorded, and only then anything begins.
+ * What failed is thrown away at once. */
 static int
-convert(struct work *w, struct place *p, const char *scratch,
-	json_t **ret_facts, struct err *err)
+convert(struct work *w, const struct conversion *c, struct place *p,
+	const char *scratch, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(overlays_done) struct overlays o = {0};
 	CLEANUP(mem_freep) char *tmpdir = NULL;
@@ -231,40 +238,43 @@ convert(struct work *w, struct place *p, const char *scratch,
 	int rc;
 
 	if (v2v_end_earlier(w, err) < 0 ||
-	    overlays_sweep(scratch, "ov.", err) < 0 ||
-	    overlays_sweep(scratch, "bt.", err) < 0 ||
+	    overlays_sweep_all(scratch, err) < 0 ||
 	    convert_remove_tmpdir(w, err) < 0 || check_room(scratch, err) < 0 ||
 	    work_record(w, "converting", json_integer(w->attempt), err) < 0)
 		return -1;
-	if (overlays_create(scratch, "ov.", w->attempt, p->vm.shape, p->volumes,
-			    &o, err) < 0)
+	if (overlays_create(scratch, c->kind, w->attempt, p->vm.shape,
+			    p->volumes, &o, err) < 0)
 		return -1;
 	tmpdir = make_tmpdir(w, err);
 	if (!tmpdir)
 		return -1;
-	rc = convert_on(w, &o, tmpdir, ret_facts, err);
+	rc = convert_on(w, c, &o, tmpdir, ret_facts, err);
 	(void)fs_remove_tree(tmpdir, &ignored);
+	if (rc < 0)
+		(void)overlays_sweep(scratch, c->kind, &ignored);
 	return rc;
 }
 
-static int
-run(struct work *w, json_t **ret_facts, struct err *err)
+int
+conversion_run(struct work *w, const struct conversion *c, json_t **ret_facts,
+	       struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
 	CLEANUP(mem_freep) char *scratch = NULL;
 
 	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
-	    refuse_sealed(w, &p, err) < 0)
+	    refuse_sealed(w, c, &p, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
 	if (fs_mkdirs(scratch, 0700, err) < 0)
 		return -1;
-	return convert(w, &p, scratch, ret_facts, err);
+	return convert(w, c, &p, scratch, ret_facts, err);
 }
 
 /* The last attempt alone: each begins by removing what was there before it. */
-static int
-probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
+int
+conversion_probe(struct work *w, const struct conversion *c, bool *ret_done,
+		 json_t **ret_facts, struct err *err)
 {
 	json_int_t last = json_integer_value(work_recorded(w, "converting"));
 	CLEANUP(place_done) struct place p = {0};
@@ -273,17 +283,33 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 	int rc;
 
 	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
-	    refuse_sealed(w, &p, err) < 0)
+	    refuse_sealed(w, c, &p, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
-	dir = mem_printf("%s/ov.%" JSON_INTEGER_FORMAT, scratch, last);
-	basis = basis_of(w);
-	rc = overlays_find_done(dir, stage_convert.name, basis, ret_facts, err);
+	dir = mem_printf("%s/%s%" JSON_INTEGER_FORMAT, scratch, c->kind, last);
+	basis = basis_of(w, c);
+	rc = overlays_find_done(dir, w->stage->name, basis, ret_facts, err);
 	json_decref(basis);
 	*ret_done = *ret_facts != NULL;
 	if (rc < 0 || !*ret_done)
 		return rc;
 	return convert_remove_tmpdir(w, err);
+}
+
+/* The stage. */
+
+static const struct conversion for_good = {OVERLAYS_CONVERTED, "cutover"};
+
+static int
+run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	return conversion_run(w, &for_good, ret_facts, err);
+}
+
+static int
+probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
+{
+	return conversion_probe(w, &for_good, ret_done, ret_facts, err);
 }
 
 const struct stage stage_convert = {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "stages/inputs.h"
+#include "stages/overlay.h"
 #include "stages/place.h"
 #include "stages/source/source.h"
 
@@ -240,6 +241,25 @@ switch_source_on(struct work *w, const struct source_ops *ops, struct err *err)
 	return 0;
 }
 
+/* A source that runs again makes what was converted worthless, but for what is
+ * half committed.  It runs whether or not that can be removed now. */
+static void
+throw_converted_away(struct work *w, const struct place *p)
+{
+	CLEANUP(mem_freep) char *scratch = p->ops->scratch(&p->vm);
+	bool ours = false, committed = true;
+	struct err err;
+
+	if (p->ops->owned(&p->vm, &ours, &err) < 0 ||
+	    (ours && place_is_committed(p, &committed, &err) < 0) ||
+	    (!committed &&
+	     (work_record(w, WORK_VOID, json_string(stage_convert.name), &err) <
+		  0 ||
+	      overlays_clear(scratch, false, &err) < 0)))
+		work_log(w, LOG_LEVEL_WARNING,
+			 "what was converted is not removed: %s", err.text);
+}
+
 static int
 undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 {
@@ -252,6 +272,8 @@ undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	    (ran && switch_source_on(w, ops, err) < 0) ||
 	    place_open(w->view, &p, err) < 0 || place_forget_power(&p, err) < 0)
 		return -1;
+	if (ran)
+		throw_converted_away(w, &p);
 	*ret_facts = json_pack(
 	    "{s:s, s:s}", "power", ran ? "on" : "off", "say",
 	    ran ? "the source runs again" : "the source was off and stays off");

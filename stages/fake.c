@@ -250,6 +250,8 @@ static const struct act {
     {"precopy", STAGE_DISK, fake_copy, NULL},
     {"precopy-release", STAGE_VM, fake_release_point, NULL},
     {"precopy-verify", STAGE_DISK, fake_verify, NULL},
+    {"precopy-convert", STAGE_VM, fake_rehearse, NULL},
+    {"precopy-boot-test", STAGE_VM, fake_boot_rehearsal, NULL},
     {"undo/precopy", STAGE_VM, fake_forget_points, NULL},
     {"cutover", STAGE_VM, cutover, is_cut_over},
     {"cutover", STAGE_DISK, fake_copy, NULL},

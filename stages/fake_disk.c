@@ -349,20 +349,33 @@ convert_disk(const struct view *v, const struct inv_disk *disk,
 	return rc;
 }
 
+static int
+convert_disks(const struct view *v, struct buf *ret, struct err *err)
+{
+	for (size_t i = 0; i < v->vm->ndisks; i++)
+		if (convert_disk(v, &v->vm->disks[i], ret, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+convert_to(const struct view *v, const char *what, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fake_path(v, what);
+	CLEANUP(buf_done) struct buf overlay = {0};
+
+	if (is_made_up(v))
+		return 0;
+	if (convert_disks(v, &overlay, err) < 0)
+		return -1;
+	return fs_write(path, overlay.data, overlay.len, 0600, err);
+}
+
 int
 fake_convert(struct work *w, json_t **ret_facts, struct err *err)
 {
-	const struct view *v = w->view;
-	CLEANUP(mem_freep) char *path = fake_path(v, "overlay");
-	CLEANUP(buf_done) struct buf overlay = {0};
-
 	(void)ret_facts;
-	if (is_made_up(v))
-		return 0;
-	for (size_t i = 0; i < v->vm->ndisks; i++)
-		if (convert_disk(v, &v->vm->disks[i], &overlay, err) < 0)
-			return -1;
-	return fs_write(path, overlay.data, overlay.len, 0600, err);
+	return convert_to(w->view, "overlay", err);
 }
 
 static int
@@ -381,10 +394,66 @@ fake_boot_test(struct work *w, json_t **ret_facts, struct err *err)
 	CLEANUP(buf_done) struct buf overlay = {0};
 
 	(void)ret_facts;
+	if (fake_boots_like(w, "unbootable"))
+		return err_set(err, ERR_FAIL,
+			       "boot test failed: unbootable, as asked");
+	if (fake_boots_like(w, "silent") &&
+	    w->view->plan->policy->boot_probe.inconclusive != INCONCLUSIVE_PASS)
+		return err_set(err, ERR_FAIL,
+			       "boot test inconclusive: silent, as asked");
 	/* in raw copy mode it is the replica that is booted */
 	if (is_made_up(w->view) || !w->view->shape->converted)
 		return 0;
 	return read_overlay(w->view, &overlay, err);
+}
+
+int
+fake_rehearse(struct work *w, json_t **ret_facts, struct err *err)
+{
+	if (fake_is_idle(w))
+		return 0;
+	*ret_facts = json_pack("{s:s, s:i, s:I}", "result", "converted",
+			       INPUTS_ROUND, (int)w->view->round, STAGES_TOOK,
+			       (json_int_t)fake_delay_ms(w));
+	return convert_to(w->view, "rehearsal", err);
+}
+
+/* Are the replicas as they were converted? */
+static int
+look_at_replicas(const struct view *v, const char *path, struct err *err)
+{
+	CLEANUP(buf_done) struct buf then = {0}, now = {0};
+
+	if (is_made_up(v) || !v->shape->converted)
+		return 0;
+	if (fs_read(path, OVERLAY_MAX, false, &then, err) < 0 ||
+	    convert_disks(v, &now, err) < 0)
+		return -1;
+	if (then.len != now.len || memcmp(then.data, now.data, now.len) != 0)
+		return err_set(err, ERR_BUG,
+			       "a replica was written while it was rehearsed");
+	return fs_remove(path, err);
+}
+
+int
+fake_boot_rehearsal(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fake_path(w->view, "rehearsal");
+	const char *result = "passed", *line = "it is up";
+
+	if (fake_is_idle(w))
+		return 0;
+	if (fake_boots_like(w, "unbootable")) {
+		result = "failed";
+		line = "unbootable, as asked";
+	} else if (fake_boots_like(w, "silent")) {
+		result = "inconclusive";
+		line = "silent, as asked";
+	}
+	*ret_facts = json_pack("{s:s, s:s, s:i, s:I}", "result", result, "line",
+			       line, INPUTS_ROUND, (int)w->view->round,
+			       STAGES_TOOK, (json_int_t)fake_delay_ms(w));
+	return look_at_replicas(w->view, path, err);
 }
 
 static int
@@ -439,7 +508,11 @@ fake_cleanup(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fake_path(w->view, "overlay");
 
+	CLEANUP(mem_freep) char *rehearsal = fake_path(w->view, "rehearsal");
+
 	(void)ret_facts;
+	if (fs_exists(rehearsal) && fs_remove(rehearsal, err) < 0)
+		return -1;
 	return fs_exists(path) ? fs_remove(path, err) : 0;
 }
 

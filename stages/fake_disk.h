@@ -17,6 +17,8 @@
 int fake_copy(struct work *w, json_t **ret_facts, struct err *err);
 int fake_verify(struct work *w, json_t **ret_facts, struct err *err);
 int fake_convert(struct work *w, json_t **ret_facts, struct err *err);
+int fake_rehearse(struct work *w, json_t **ret_facts, struct err *err);
+int fake_boot_rehearsal(struct work *w, json_t **ret_facts, struct err *err);
 int fake_boot_test(struct work *w, json_t **ret_facts, struct err *err);
 int fake_commit(struct work *w, json_t **ret_facts, struct err *err);
 int fake_cleanup(struct work *w, json_t **ret_facts, struct err *err);

@@ -106,8 +106,9 @@ int
 fake_faults_check(const struct endpoint *ep, struct err *err)
 {
 	static const char *const kinds[] = {
-	    "fail", "retry", "once", "flap",	"crash", "hang",  "orphan",
-	    "half", "stop",  "mute", "garbage", "flood", "stray", "lose"};
+	    "fail",   "retry", "once",	     "flap",  "crash",	 "hang",
+	    "orphan", "half",  "stop",	     "mute",  "garbage", "flood",
+	    "stray",  "lose",  "unbootable", "silent"};
 	CLEANUP(reader_done) struct reader r = read_faults(ep);
 	struct fault f;
 
@@ -257,6 +258,19 @@ fake_delay_ms(const struct work *w)
 		if (is_meant(&f, w))
 			(void)is_slow(&f, &ms);
 	return ms;
+}
+
+bool
+fake_boots_like(const struct work *w, const char *kind)
+{
+	CLEANUP(reader_done)
+	struct reader r = read_faults(w->view->plan->source);
+	struct fault f;
+
+	while (next_fault(&r, &f))
+		if (is_meant(&f, w) && is(&f, kind))
+			return true;
+	return false;
 }
 
 /* Is a fault of that kind due, by default in the first attempt only? */

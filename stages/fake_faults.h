@@ -14,4 +14,7 @@ unsigned long fake_delay_ms(const struct work *w);
 bool fake_stops_halfway(const struct work *w);
 bool fake_loses_point(const struct work *w);
 
+/* Is its boot test to come to "unbootable", or to "silent"? */
+bool fake_boots_like(const struct work *w, const char *kind);
+
 #endif

@@ -14,6 +14,7 @@
  *	fake.content	likewise of "disks": "replicas" or "committed"
  *	fake.vm		the vm as it is defined at the target
  *	fake.DISK	a disk at the target, fake.DISK.id which one it is
+ *	fake.rehearsal	what was converted of a generation, until it is booted
  *	fake.overlay	what the conversion made and nobody committed yet */
 #ifndef STAGES_FAKE_WORLD_H
 #define STAGES_FAKE_WORLD_H

@@ -245,12 +245,13 @@ place_is_committed(const struct place *p, bool *ret, struct err *err)
 }
 
 int
-place_is_as_copied(const struct work *w, const struct place *p, struct err *err)
+place_is_as_copied(const struct work *w, const struct place *p,
+		   const char *copied_by, struct err *err)
 {
 	for (size_t i = 0; i < p->vm.shape->ndisks; i++) {
 		CLEANUP(mem_freep)
-		char *step =
-		    mem_printf("cutover/%s", p->vm.shape->disks[i].source->id);
+		char *step = mem_printf("%s/%s", copied_by,
+					p->vm.shape->disks[i].source->id);
 		CLEANUP(mem_freep) char *id = NULL;
 		const char *copied = json_string_value(
 		    json_object_get(work_fact(w, step), "volumeId"));

@@ -28,9 +28,10 @@ void place_done(struct place *p); /* {0} is fine */
 int place_hold(struct work *w, const struct place *p, struct err *err);
 /* Was a commit to any of its volumes begun, whoever knows of it? */
 int place_is_committed(const struct place *p, bool *ret, struct err *err);
-/* ERR_FAIL unless the volumes are those that this state copied to. */
+/* ERR_FAIL unless the volumes are those that this state copied to, by the
+ * steps of that stage. */
 int place_is_as_copied(const struct work *w, const struct place *p,
-		       struct err *err);
+		       const char *copied_by, struct err *err);
 /* Claims the target and holds it; takes it over where that was accepted. */
 int place_claim(struct work *w, const struct place *p, struct err *err);
 /* The source is given back: whoever takes over looks at it anew. */

@@ -71,10 +71,10 @@ make_vm(void)
 	target = (struct endpoint){.o = {.name = "t"},
 				   .type = fake ? "fake" : "local",
 				   .path = "/nonexistent/t"};
-	policy = (struct run_policy){
-	    .verify = roll(3) ? VERIFY_FULL : VERIFY_NONE,
-	    .boot_test = roll(2) ? BOOT_TEST_ONCE : BOOT_TEST_OFF,
-	    .boot_probe = {.serial = word()}};
+	policy =
+	    (struct run_policy){.verify = roll(3) ? VERIFY_FULL : VERIFY_NONE,
+				.boot_test = (enum boot_test)roll(3),
+				.boot_probe = {.serial = word()}};
 	plan = (struct plan){.o = {.namespace = "t", .name = "p"},
 			     .source = &source,
 			     .target = &target,

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A generation rehearsed while its source runs on (bootTest:
+ * every-generation): a disposable overlay of the replica is converted
+ * (precopy-convert), and an overlay of that booted (precopy-boot-test).
+ *
+ * That a guest cannot be converted, or does not boot, is no failure of these
+ * steps: it is what they found, and what the runner asks before it stops the
+ * source.  The next generation is rehearsed anew.  Facts of both: result
+ * ("converted" or "failed"; as of boot.h), line, generation; of the boot test
+ * also `roots`, the digest over each replica, which was only read. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "stages/boot.h"
+#include "stages/conversion.h"
+#include "stages/copy/ledger.h"
+#include "stages/inputs.h"
+#include "stages/overlay.h"
+#include "stages/place.h"
+#include "stages/precopy.h"
+
+static bool
+boot_applies(const struct view *v)
+{
+	return v->round > 0 && v->plan->policy->boot_test == BOOT_TEST_EVERY;
+}
+
+static bool
+convert_applies(const struct view *v)
+{
+	return boot_applies(v) && v->shape->converted;
+}
+
+/* Whoever asks something else gets another conversion, too: that of before is
+ * thrown away. */
+static void
+inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
+{
+	(void)disk;
+	inputs_converted(v, ret);
+	inputs_probe(v, ret);
+	json_object_del(ret, INPUTS_EPOCH);
+	json_object_set_new(ret, INPUTS_ROUND, json_integer(v->round));
+}
+
+/* The replica is only read. */
+
+/* What a file's every write changes. */
+struct stamp {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec written;
+};
+
+struct stamps {
+	VEC(struct stamp) list;
+};
+
+static void
+stamps_done(struct stamps *s)
+{
+	vec_done(&s->list);
+}
+
+static int
+take_stamps(const struct place *p, struct stamps *ret, struct err *err)
+{
+	for (size_t i = 0; i < p->vm.shape->ndisks; i++) {
+		struct stat st;
+
+		if (stat(p->volumes[i].path, &st) < 0)
+			return err_sys(err, "cannot look at '%s'",
+				       p->volumes[i].path);
+		*vec_push(&ret->list) = (struct stamp){st.st_dev, st.st_ino,
+						       st.st_size, st.st_mtim};
+	}
+	return 0;
+}
+
+static bool
+is_same(const struct stamp *a, const struct stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode &&
+	       a->size == b->size && a->written.tv_sec == b->written.tv_sec &&
+	       a->written.tv_nsec == b->written.tv_nsec;
+}
+
+/* No writer may be there but a copy, which comes before this or after it. */
+static int
+must_be_unwritten(const struct place *p, const struct stamps *before,
+		  struct err *err)
+{
+	CLEANUP(stamps_done) struct stamps now = {0};
+
+	if (take_stamps(p, &now, err) < 0)
+		return -1;
+	for (size_t i = 0; i < now.list.n; i++)
+		if (!is_same(&before->list.v[i], &now.list.v[i]))
+			return err_set(err, ERR_MISMATCH,
+				       "'%s' was written while it was "
+				       "rehearsed, and by nobody who may: "
+				       "'palletjack verify' says what differs, "
+				       "with --repair it is copied again",
+				       p->volumes[i].path);
+	return 0;
+}
+
+static json_t *
+roots_of(const struct view *v)
+{
+	json_t *roots = json_object();
+
+	for (size_t i = 0; i < v->vm->ndisks; i++) {
+		CLEANUP(mem_freep)
+		char *path = place_ledger(v, &v->vm->disks[i]);
+		struct ledger *l = NULL;
+		struct err ignored;
+		char root[65];
+
+		if (!fs_exists(path) ||
+		    ledger_open_readonly(path, &l, &ignored) < 0)
+			continue;
+		if (ledger_root(l, root, &ignored) == 0)
+			json_object_set_new(roots, v->vm->disks[i].id,
+					    json_string(root));
+		ledger_close(l);
+	}
+	return roots;
+}
+
+/* precopy-convert */
+
+static const struct conversion of_generation = {OVERLAYS_REHEARSED, "precopy"};
+
+static void
+add_result(const struct work *w, json_t *facts, const char *result)
+{
+	json_object_set_new(facts, "result", json_string(result));
+	json_object_set_new(facts, INPUTS_ROUND, json_integer(w->view->round));
+}
+
+static json_t *
+found(const struct work *w, const char *text)
+{
+	json_t *facts = json_pack("{s:s}", "line", text);
+
+	json_object_set_new(
+	    facts, "say",
+	    json_sprintf("the guest cannot be converted: %s", text));
+	add_result(w, facts, "failed");
+	return facts;
+}
+
+static int
+convert_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(stamps_done) struct stamps before = {0};
+	struct precopy_point applied;
+	struct err why = {0};
+
+	if (!precopy_applied(w, &applied))
+		return 0;
+	if (place_open(w->view, &p, err) < 0 ||
+	    take_stamps(&p, &before, err) < 0)
+		return -1;
+	if (conversion_run(w, &of_generation, ret_facts, &why) == 0)
+		add_result(w, *ret_facts, "converted");
+	else if (why.class == ERR_FAIL)
+		*ret_facts = found(w, why.text);
+	else {
+		*err = why;
+		return -1;
+	}
+	return must_be_unwritten(&p, &before, err);
+}
+
+static int
+convert_probe(struct work *w, bool *ret_done, json_t **ret_facts,
+	      struct err *err)
+{
+	if (conversion_probe(w, &of_generation, ret_done, ret_facts, err) < 0)
+		return -1;
+	if (*ret_done)
+		add_result(w, *ret_facts, "converted");
+	return 0;
+}
+
+static int64_t
+convert_deadline_ms(const struct run_policy *policy)
+{
+	return policy->deadlines.conversion_ms;
+}
+
+/* precopy-boot-test */
+
+static json_t *
+facts_of(const struct work *w, const struct boot_verdict *v)
+{
+	static const char *const words[] = {
+	    [BOOT_PASSED] = "it would boot",
+	    [BOOT_FAILED] = "it would not boot",
+	    [BOOT_INCONCLUSIVE] = "nobody knows whether it would boot"};
+	json_t *facts = boot_verdict_facts(v);
+
+	json_object_set_new(facts, "say",
+			    json_sprintf("%s: %s", words[v->result], v->why));
+	json_object_set_new(facts, "roots", roots_of(w->view));
+	add_result(w, facts, boot_result_name(v->result));
+	return facts;
+}
+
+/* What was converted was thrown away with the boot that looked at it: only
+ * when that is asked for anew it is missed. */
+static int
+converted_overlays(struct work *w, const json_t *facts, const struct place *p,
+		   struct overlays *ret, struct err *err)
+{
+	if (overlays_from_json(json_object_get(facts, "overlays"), p->vm.shape,
+			       ret, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ret->n; i++)
+		if (!fs_exists(ret->v[i].path)) {
+			if (work_record(w, WORK_VOID,
+					json_string(stage_precopy_convert.name),
+					err) < 0)
+				return -1;
+			return err_set(err, ERR_AGAIN,
+				       "what was converted is not there any "
+				       "more; the next run converts it again");
+		}
+	return 0;
+}
+
+static int
+boot_generation(struct work *w, const struct place *p, struct boot_verdict *ret,
+		struct err *err)
+{
+	CLEANUP(overlays_done) struct overlays converted = {0};
+	const json_t *facts = work_fact(w, stage_precopy_convert.name);
+	const char *result =
+	    json_string_value(json_object_get(facts, "result"));
+
+	if (!w->view->shape->converted)
+		return boot_try(w, p->volumes, OVERLAYS_REHEARSED_BOOT, ret,
+				err);
+	if (result && strcmp(result, "failed") == 0) {
+		ret->result = BOOT_FAILED;
+		ret->why = mem_printf(
+		    "it cannot be converted: %s",
+		    json_string_value(json_object_get(facts, "line")));
+		return 0;
+	}
+	if (converted_overlays(w, facts, p, &converted, err) < 0)
+		return -1;
+	return boot_try(w, converted.v, OVERLAYS_REHEARSED_BOOT, ret, err);
+}
+
+static int
+boot_run(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	CLEANUP(stamps_done) struct stamps before = {0};
+	CLEANUP(boot_verdict_done) struct boot_verdict verdict = {0};
+	CLEANUP(mem_freep) char *scratch = NULL;
+	struct precopy_point applied;
+
+	if (!precopy_applied(w, &applied))
+		return 0;
+	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
+	    take_stamps(&p, &before, err) < 0 ||
+	    boot_generation(w, &p, &verdict, err) < 0 ||
+	    must_be_unwritten(&p, &before, err) < 0)
+		return -1;
+	*ret_facts = facts_of(w, &verdict);
+	scratch = p.ops->scratch(&p.vm);
+	return overlays_sweep(scratch, OVERLAYS_REHEARSED, err);
+}
+
+static int64_t
+boot_deadline_ms(const struct run_policy *policy)
+{
+	return policy->deadlines.boot_test_ms;
+}
+
+const struct stage stage_precopy_convert = {
+    .name = "precopy-convert",
+    .minds_mark = true,
+    .scope = STAGE_VM,
+    .pool = POOL_CONVERSIONS,
+    .applies = convert_applies,
+    .inputs = inputs,
+    .probe = convert_probe,
+    .run = convert_run,
+    .deadline_ms = convert_deadline_ms,
+};
+
+/* No probe: what it boots is thrown away, so that a second time is a first. */
+const struct stage stage_precopy_boot_test = {
+    .name = "precopy-boot-test",
+    .minds_mark = true,
+    .scope = STAGE_VM,
+    .pool = POOL_CONVERSIONS,
+    .applies = boot_applies,
+    .inputs = inputs,
+    .run = boot_run,
+    .deadline_ms = boot_deadline_ms,
+};
+
+/* What the runner asks. */
+bool
+stages_rehearsal_forbids(const struct view *v, const json_t *facts,
+			 const char **ret_result, const char **ret_why)
+{
+	const char *result =
+	    json_string_value(json_object_get(facts, "result"));
+	enum boot_result is = boot_result_of(result);
+
+	*ret_result = boot_result_name(is);
+	*ret_why = json_string_value(json_object_get(facts, "line"));
+	if (!boot_applies(v) || !result || !*ret_why ||
+	    json_integer_value(json_object_get(facts, INPUTS_ROUND)) !=
+		(json_int_t)v->round)
+		return false;
+	if (is == BOOT_INCONCLUSIVE)
+		return v->plan->policy->boot_probe.inconclusive !=
+		       INCONCLUSIVE_PASS;
+	return is == BOOT_FAILED;
+}
