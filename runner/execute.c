@@ -375,6 +375,16 @@ vm_park(struct run *r, struct vm_run *vm, const char *text)
 	vm->work->parked = true;
 }
 
+/* Whatever else it ends for: its source would not be stopped. */
+static void
+note_rehearsal(struct vm_run *vm)
+{
+	CLEANUP(mem_freep) char *text = vm_rehearsal_text(vm);
+
+	if (text && vm->view.vm->power != POWER_STATE_OFF)
+		vm_note_failure(vm, ERR_FAIL, text);
+}
+
 /* Off and waiting is no state to be left in; and one whose boot test failed
  * does not wait for a time alone. */
 static enum err_class
@@ -411,6 +421,8 @@ vm_rest(struct run *r, struct vm_run *vm)
 		}
 		vm_note_failure(vm, class_of_wait(vm), text);
 	}
+	if (vm->outcome == ERR_NONE && !is_all_done(vm))
+		note_rehearsal(vm);
 	vm_leave_wave(r, vm, is_all_done(vm));
 	if (turn_back(r, vm))
 		vm_touch(r, vm);

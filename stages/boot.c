@@ -181,9 +181,9 @@ watch(struct boot *b)
 	const struct run_policy *policy = b->work->view->plan->policy;
 
 	while (boot_look(b, POLL_MS) == BOOTING) {
-		b->answered =
-		    !policy->boot_probe.agent ||
-		    agent_is_there(&b->agent, b->dir, BOOT_AGENT_SOCKET);
+		if (policy->boot_probe.agent)
+			b->answered = agent_is_there(&b->agent, b->dir,
+						     BOOT_AGENT_SOCKET);
 		if ((b->said || !b->has_good) && b->answered)
 			return;
 	}
@@ -390,6 +390,7 @@ boot(struct work *w, const struct overlays *o, struct boot_verdict *ret,
 
 	ret->console = work_log_path(w, name);
 	b.console = ret->console;
+	b.answered = !policy->boot_probe.agent;
 	b.until = place_deadline(w, policy->deadlines.boot_test_ms);
 	if (rc == 0)
 		rc = start_qemu(w, o, b.console, log, &qemu, err);

@@ -22,6 +22,7 @@
 #include "stages/inputs.h"
 #include "stages/place.h"
 #include "stages/precopy.h"
+#include "stages/rehearsal.h"
 #include "stages/replica.h"
 
 #define SECTOR 512
@@ -420,12 +421,15 @@ fake_rehearse(struct work *w, json_t **ret_facts, struct err *err)
 
 /* Are the replicas as they were converted? */
 static int
-look_at_replicas(const struct view *v, const char *path, struct err *err)
+look_at_replicas(struct work *w, const char *path, struct err *err)
 {
+	const struct view *v = w->view;
 	CLEANUP(buf_done) struct buf then = {0}, now = {0};
 
 	if (is_made_up(v) || !v->shape->converted)
 		return 0;
+	if (!fs_exists(path)) /* thrown away, and nobody heard of it */
+		return rehearsal_again(w, err);
 	if (fs_read(path, OVERLAY_MAX, false, &then, err) < 0 ||
 	    convert_disks(v, &now, err) < 0)
 		return -1;
@@ -453,7 +457,7 @@ fake_boot_rehearsal(struct work *w, json_t **ret_facts, struct err *err)
 	*ret_facts = json_pack("{s:s, s:s, s:i, s:I}", "result", result, "line",
 			       line, INPUTS_ROUND, (int)w->view->round,
 			       STAGES_TOOK, (json_int_t)fake_delay_ms(w));
-	return look_at_replicas(w->view, path, err);
+	return look_at_replicas(w, path, err);
 }
 
 static int

@@ -22,6 +22,7 @@
 #include "stages/overlay.h"
 #include "stages/place.h"
 #include "stages/precopy.h"
+#include "stages/rehearsal.h"
 
 static bool
 boot_applies(const struct view *v)
@@ -215,8 +216,19 @@ facts_of(const struct work *w, const struct boot_verdict *v)
 	return facts;
 }
 
-/* What was converted was thrown away with the boot that looked at it: only
- * when that is asked for anew it is missed. */
+int
+rehearsal_again(struct work *w, struct err *err)
+{
+	if (work_record(w, WORK_VOID, json_string(stage_precopy_convert.name),
+			err) < 0)
+		return -1;
+	return err_set(err, ERR_AGAIN,
+		       "what was converted is not there any more; the next run "
+		       "converts it again");
+}
+
+/* What was converted was thrown away with the boot that looked at it: it is
+ * missed when nobody heard of that, or when it is asked for anew. */
 static int
 converted_overlays(struct work *w, const json_t *facts, const struct place *p,
 		   struct overlays *ret, struct err *err)
@@ -225,15 +237,8 @@ converted_overlays(struct work *w, const json_t *facts, const struct place *p,
 			       ret, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ret->n; i++)
-		if (!fs_exists(ret->v[i].path)) {
-			if (work_record(w, WORK_VOID,
-					json_string(stage_precopy_convert.name),
-					err) < 0)
-				return -1;
-			return err_set(err, ERR_AGAIN,
-				       "what was converted is not there any "
-				       "more; the next run converts it again");
-		}
+		if (!fs_exists(ret->v[i].path))
+			return rehearsal_again(w, err);
 	return 0;
 }
 

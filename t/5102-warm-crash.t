@@ -11,7 +11,7 @@ requires_fault
 
 fake_type=warm
 fake_manifest 'vms: "1", power: "on", diskSize: 3Mi, dirtyPercent: "60", stepMillis: "1"' \
-	'{retry: {first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}}'
+	'{bootTest: every-generation, bootProbe: {serial: up}, retry: {first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}}'
 kill_dir=$PALLETJACK_STATE
 kill_command='palletjack run m.yaml --cutover now'
 state=$PALLETJACK_STATE/t/p/vm-00001

@@ -62,6 +62,9 @@ check 'the same as long as nothing changes, without another test' '
 	test "$(begins precopy-boot-test)" = 1
 	palletjack status m.yaml -o json | jq -e ".vms[0].steps[] | select(.step == \"precopy-boot-test\").facts.line == \"unbootable, as asked\""
 '
+check 'nor is a run content that was to go no further than that' '
+	exits 6 palletjack run m.yaml --until precopy
+'
 check 'precopying goes on, delta by delta' '
 	warm precopy-boot-test:unbootable "" 1ms
 	exits 6 palletjack run m.yaml
