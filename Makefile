@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 DOCDIR ?= $(PREFIX)/share/doc/palletjack
 CFLAGS ?= -O2 -g
 PKGS = yaml-0.1 jansson openssl libnbd libxxhash lua5.4 libxml-2.0
-# "no" builds without its source, as where it is not installed
+# "no" builds without that endpoint, as where it is not installed
 LIBVIRT ?= $(shell pkg-config --exists libvirt && echo yes || echo no)
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -41,9 +41,12 @@ B ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 # bottom layer first: the list shows the direction of the includes
 ROOMS = runner/base runner/io manifests lua stages/copy stages/source \
 	stages/target stages runner
-WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c) \
+WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c \
+	libvirt_define.c) \
 	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_power.c \
-	libvirt_warm.c)
+	libvirt_warm.c) \
+	$(addprefix stages/target/,libvirt.c libvirt_check.c libvirt_domain.c \
+	libvirt_power.c libvirt_vm.c)
 SRC = $(filter-out $(if $(filter yes,$(LIBVIRT)),,$(WITH_LIBVIRT)), \
 	$(wildcard $(addsuffix /*.c,$(ROOMS))))
 OBJ = $(SRC:%.c=$(B)/%.o)

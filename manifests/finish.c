@@ -196,14 +196,20 @@ check_disk_setting(struct reader *r, const struct endpoint *ep, const char *key,
 }
 
 static void
+check_format(struct reader *r, const struct endpoint *ep, const char *text)
+{
+	if (strcmp(text, "raw") != 0 && strcmp(text, "qcow2") != 0)
+		bad_setting(r, ep, "format", "must be raw or qcow2");
+}
+
+static void
 check_local_setting(struct reader *r, const struct endpoint *ep,
 		    const char *key, const char *text)
 {
 	size_t distance;
 
 	if (!strcmp(key, "format")) {
-		if (strcmp(text, "raw") != 0 && strcmp(text, "qcow2") != 0)
-			bad_setting(r, ep, key, "must be raw or qcow2");
+		check_format(r, ep, text);
 		return;
 	}
 	unknown_setting(
@@ -213,11 +219,14 @@ check_local_setting(struct reader *r, const struct endpoint *ep,
 
 static void
 check_libvirt_setting(struct reader *r, const struct endpoint *ep,
-		      const char *key)
+		      const char *key, const char *text)
 {
-	static const char *const words[] = {"scratchDir", "socketDir", NULL};
+	static const char *const words[] = {"format", "scratchDir", "socketDir",
+					    NULL};
 	static const struct field setting = {.words = words};
 
+	if (!strcmp(key, "format"))
+		check_format(r, ep, text);
 	for (size_t i = 0; words[i]; i++)
 		if (!strcmp(key, words[i]))
 			return;
@@ -251,7 +260,7 @@ check_settings(struct reader *r, const struct endpoint *ep)
 		else if (!strcmp(ep->type, "local"))
 			check_local_setting(r, ep, key, text);
 		else if (!strcmp(ep->type, "libvirt"))
-			check_libvirt_setting(r, ep, key);
+			check_libvirt_setting(r, ep, key, text);
 		else if (!strcmp(ep->type, "ova"))
 			unknown_setting(r, ep, key, NULL);
 	}

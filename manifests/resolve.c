@@ -130,17 +130,16 @@ check_source(struct reader *r, const struct plan *p)
 static void
 check_target(struct reader *r, const struct plan *p)
 {
-	static const char *const ready[] = {"local", "fake", NULL};
-	static const char *const later[] = {"openshift", "libvirt", NULL};
+	static const char *const ready[] = {"local", "libvirt", "fake", NULL};
 	const struct endpoint *ep = p->target;
 
 	if (!ep || is_one_of(ep->type, ready) || !ep->type[0])
 		return;
-	if (is_one_of(ep->type, later))
+	if (!strcmp(ep->type, "openshift"))
 		say(r, FINDING_ERROR, "DestinationProviderNotValid", &p->o,
 		    p->target_ref.pos, "spec.provider.destination",
 		    "is of type %s, which this build cannot write to yet; it "
-		    "writes to an Endpoint of type local",
+		    "writes to Endpoints of type local and libvirt",
 		    ep->type);
 	else
 		say(r, FINDING_CRITICAL, "DestinationProviderNotValid", &p->o,

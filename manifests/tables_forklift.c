@@ -131,8 +131,8 @@ static const struct field network_destination[] = {
      .required = true,
      .at = AT(struct network_row, type),
      .condition = "DestinationNetworkNotValid",
-     .doc = "at `local`: `pod` is user-mode networking, `multus` a bridge, "
-	    "`ignored` leaves the NIC out"},
+     .doc = "`pod` is user-mode networking, `multus` at `local` a bridge, at "
+	    "`libvirt` a network or a bridge; `ignored` leaves the NIC out"},
     {.name = "namespace",
      .type = FIELD_STRING,
      .at = AT(struct network_row, namespace),
@@ -140,7 +140,8 @@ static const struct field network_destination[] = {
     {.name = "name",
      .type = FIELD_STRING,
      .at = AT(struct network_row, name),
-     .doc = "of the network (at `local` the bridge), for `multus`"},
+     .doc = "of the network (at `local` the bridge, at `libvirt` its network, "
+	    "else a bridge), for `multus`"},
     {.name = NULL},
 };
 
@@ -194,14 +195,15 @@ static const struct field storage_source[] = {
 
 #define CLUSTER_ONLY                                      \
 	.honour = NOT_YET, .matters = matters_at_cluster, \
-	.why = "no effect at local, which has files only"
+	.why = "no effect at local and libvirt, which have files only"
 
 static const struct field storage_destination[] = {
     {.name = "storageClass",
      .type = FIELD_STRING,
      .required = true,
      .at = AT(struct storage_row, storage_class),
-     .doc = "at `local` a subdirectory for the disks; may be empty"},
+     .doc = "at `local` a subdirectory for the disks, may be empty; at "
+	    "`libvirt` a storage pool, `default` when empty"},
     {.name = "volumeMode",
      .type = FIELD_WORD,
      .words = volume_modes,

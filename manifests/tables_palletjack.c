@@ -18,7 +18,7 @@ static const struct field endpoint_spec[] = {
      .required = true,
      .at = AT(struct endpoint, type),
      .condition = "ProviderTypeNotSupported",
-     .doc = "sources: `ova`, `disk`, `libvirt`; target: `local`; both: "
+     .doc = "sources: `ova`, `disk`; target: `local`; both: `libvirt`, "
 	    "`fake`"},
     {.name = "url",
      .type = FIELD_STRING,

@@ -7,7 +7,7 @@
 #define WHEN_SET(reason) .honour = NOT_YET, .why = reason
 #define AT_CLUSTER                                        \
 	.honour = NOT_YET, .matters = matters_at_cluster, \
-	.why = "no effect at local: there is no cluster"
+	.why = "no effect at local and libvirt: there is no cluster"
 #define FROM_VSPHERE                                        \
 	.honour = NOT_YET, .matters = matters_from_vsphere, \
 	.why = "no effect on other sources: vSphere only"
@@ -132,7 +132,8 @@ static const struct field pair_fields[] = {
      .doc = "a Provider, else an Endpoint"},
     {FIELD_REF("destination", struct plan, target_ref), .required = true,
      .condition = "DestinationProviderNotValid",
-     .doc = "an Endpoint of type `local` (or `fake`); Providers of type "
+     .doc = "an Endpoint of type `local` or `libvirt` (or `fake`); Providers "
+	    "of type "
 	    "`openshift` are known, this build does not write to them"},
     {.name = NULL},
 };

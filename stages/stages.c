@@ -194,10 +194,17 @@ hold_target(struct work *w, struct err *err)
 	return place_hold(w, &p, err);
 }
 
+/* What is wrong with names and maps is a finding of validation's. */
+static bool
+is_for_validation(const struct work *w, const struct err *err)
+{
+	return err->class == ERR_USER && w->stage == &stage_validate;
+}
+
 int
 stages_before(struct work *w, struct err *err)
 {
-	if (hold_target(w, err) < 0)
+	if (hold_target(w, err) < 0 && !is_for_validation(w, err))
 		return -1;
 	if ((w->stage->writes_disks || w->stage->minds_mark) &&
 	    stages_look_at_mark(w->view, err) < 0)
@@ -227,6 +234,30 @@ stages_inventory(const struct endpoint *ep, struct inventory *ret,
 	return 0;
 }
 
+static void
+check_target_type(const struct endpoint *t, struct findings *findings)
+{
+	const struct target_ops *ops = t ? target_find(t->type) : NULL;
+	struct err why;
+
+	if (!t || fake_is(t->type))
+		return;
+	if (!ops && strcmp(t->type, "libvirt") == 0)
+		findings_add(findings, FINDING_ERROR,
+			     "DestinationProviderNotValid",
+			     "this build has no libvirt; build it with "
+			     "libvirt-dev installed");
+	else if (!ops)
+		findings_add(findings, FINDING_ERROR,
+			     "DestinationProviderNotValid",
+			     "a target of type '%s' is not in this build yet; "
+			     "local and libvirt are",
+			     t->type);
+	else if (ops->accepts && !ops->accepts(t, &why))
+		findings_add(findings, FINDING_ERROR,
+			     "DestinationProviderNotValid", "%s", why.text);
+}
+
 void
 stages_check_plan(const struct plan *plan, struct findings *findings)
 {
@@ -248,12 +279,7 @@ stages_check_plan(const struct plan *plan, struct findings *findings)
 			     "a source of type '%s' cannot be copied while its "
 			     "vms run; `type: cold` stops them first",
 			     s->type);
-	if (t && !target_find(t->type) && !fake_is(t->type))
-		findings_add(findings, FINDING_ERROR,
-			     "DestinationProviderNotValid",
-			     "a target of type '%s' is not in this build yet; "
-			     "local is",
-			     t->type);
+	check_target_type(t, findings);
 	if (s && t && fake_is(s->type) != fake_is(t->type))
 		findings_add(findings, FINDING_ERROR,
 			     "DestinationProviderNotValid",

@@ -16,6 +16,15 @@ validate_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 	inputs_shape(v, ret);
 }
 
+/* Names and maps that are wrong are findings. */
+static int
+look_at_mark(struct work *w, struct err *err)
+{
+	if (stages_look_at_mark(w->view, err) == 0 || err->class == ERR_USER)
+		return 0;
+	return -1;
+}
+
 /* The first finding that blocks, as the step's error; the others are in the
  * log. */
 static int
@@ -37,7 +46,7 @@ refuse(struct work *w, const struct findings *f, struct err *err)
 	if (!first)
 		return 0;
 	/* taken by another since it was looked at: that is why */
-	if (stages_look_at_mark(w->view, err) < 0)
+	if (look_at_mark(w, err) < 0)
 		return -1;
 	if (nblocking == 1)
 		return err_set(err, ERR_NOT_READY, "%s: %s", first->type,
@@ -65,7 +74,7 @@ validate_run(struct work *w, json_t **ret_facts, struct err *err)
 	struct stages_checked checked = {.work = w};
 
 	/* before all else: an exit code of its own says that it is taken */
-	if (stages_look_at_mark(w->view, err) < 0)
+	if (look_at_mark(w, err) < 0)
 		return -1;
 	work_doing(w, "asking source and target");
 	check_against_others(w->view, &findings);

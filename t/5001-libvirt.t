@@ -8,9 +8,6 @@
 test_begin 'domains of libvirt are moved, and given back as they were'
 virt_needs
 
-info() { # DOMAIN KEY
-	virt dominfo "$1" | sed -n "s/^$2: *//p"
-}
 disks_are_right() {
 	qemu-img compare -f raw -F qcow2 target/fast/web/disk-vda.raw top.qcow2 &&
 		cmp target/fast/web/disk-vdb.raw data.raw

@@ -29,7 +29,7 @@ BEGIN {
 	home("^yaml\\.h$", "^manifests/")
 	home("^curl/", "^runner/io/http\\.c$")
 	home("^libxml/", "^runner/io/xml\\.c$")
-	home("^libvirt/", "^runner/io/libvirt(_backup)?\\.c$")
+	home("^libvirt/", "^runner/io/libvirt(_backup|_define)?\\.c$")
 	home("^libnbd\\.h$", "^(runner/io/nbd\\.c$|stages/copy/)")
 	home("^openssl/", "^(manifests/digest\\.c$|runner/io/|stages/copy/)")
 	home("^(lua|lauxlib|lualib|luaconf)\\.h$", "^lua/")

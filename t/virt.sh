@@ -67,3 +67,28 @@ fact() { # VM STEP KEY: of its last success
 	jq -rc --arg s "$2" 'select(.type == "result" and .step == $s).facts.'"$3" \
 		"$PALLETJACK_STATE/t/p/$1/journal" | tail -n 1
 }
+info() { # DOMAIN KEY
+	virt dominfo "$1" | sed -n "s/^$2: *//p"
+}
+
+# A target at libvirt.
+pool() { # NAME: a directory of the test
+	mkdir -p "$1" && virt pool-define-as "$1" dir --target "$PWD/$1" &&
+		virt pool-start "$1"
+}
+# m.yaml, which local_manifest made, with the session as its target: storage
+# classes are pools
+to_libvirt() {
+	sed -i "s,{type: local\, url: target\,,{type: libvirt\, url: \"qemu:///session\"\,," m.yaml
+}
+# No domain is there, and no file of a vm in those pools.
+virt_clear() { # POOL...
+	virt list --all --name | while read -r name; do
+		test -n "$name" || continue
+		virt destroy "$name" || :
+		virt undefine --nvram --managed-save --checkpoints-metadata "$name"
+	done >cleared 2>&1
+	for pool; do
+		rm -rf "$pool/.palletjack" "$pool/web"-disk-*
+	done
+}

@@ -409,6 +409,14 @@ virt_volume_done(struct virt_volume *volume)
 	memset(volume, 0, sizeof(*volume));
 }
 
+static const char *
+name_of(struct virt_domain *d)
+{
+	const char *name = virDomainGetName(domain(d));
+
+	return name ? name : "?";
+}
+
 /* --- domains ------------------------------------------------------------ */
 
 int
@@ -457,12 +465,12 @@ int
 virt_domain_xml(struct virt_domain *d, bool as_configured, char **ret,
 		struct err *err)
 {
+	const char *name = name_of(d);
 	unsigned flags = as_configured ? VIR_DOMAIN_XML_INACTIVE : 0;
 	char *xml = virDomainGetXMLDesc(domain(d), flags);
 
 	if (!xml)
-		return virt_err(err, "reading domain '%s'",
-				virDomainGetName(domain(d)));
+		return virt_err(err, "reading domain '%s'", name);
 	*ret = xml;
 	return 0;
 }
@@ -470,11 +478,11 @@ virt_domain_xml(struct virt_domain *d, bool as_configured, char **ret,
 int
 virt_domain_active(struct virt_domain *d, bool *ret, struct err *err)
 {
+	const char *name = name_of(d);
 	int active = virDomainIsActive(domain(d));
 
 	if (active < 0)
-		return virt_err(err, "asking whether domain '%s' runs",
-				virDomainGetName(domain(d)));
+		return virt_err(err, "asking whether domain '%s' runs", name);
 	*ret = active;
 	return 0;
 }
@@ -491,6 +499,7 @@ int
 virt_domain_state(struct virt_domain *d, struct virt_state *ret,
 		  struct err *err)
 {
+	const char *name = name_of(d);
 	int persistent = virDomainIsPersistent(domain(d));
 	int state, reason, autostart = 0;
 	unsigned id;
@@ -498,8 +507,7 @@ virt_domain_state(struct virt_domain *d, struct virt_state *ret,
 	memset(ret, 0, sizeof(*ret));
 	if (persistent < 0 ||
 	    virDomainGetState(domain(d), &state, &reason, 0) < 0)
-		return virt_err(err, "looking at domain '%s'",
-				virDomainGetName(domain(d)));
+		return virt_err(err, "looking at domain '%s'", name);
 	if (virt_domain_active(d, &ret->active, err) < 0)
 		return -1;
 	if (virDomainGetAutostart(domain(d), &autostart) < 0)
@@ -549,48 +557,19 @@ virt_domain_shutdown(struct virt_domain *d, struct err *err)
 int
 virt_domain_destroy(struct virt_domain *d, struct err *err)
 {
+	const char *name = name_of(d);
+
 	if (virDomainDestroyFlags(domain(d), VIR_DOMAIN_DESTROY_GRACEFUL) < 0)
-		return virt_err(err, "switching domain '%s' off",
-				virDomainGetName(domain(d)));
+		return virt_err(err, "switching domain '%s' off", name);
 	return 0;
 }
 
 int
 virt_domain_start(struct virt_domain *d, struct err *err)
 {
+	const char *name = name_of(d);
+
 	if (virDomainCreate(domain(d)) < 0)
-		return virt_err(err, "starting domain '%s'",
-				virDomainGetName(domain(d)));
-	return 0;
-}
-
-int
-virt_domain_set_autostart(struct virt_domain *d, bool on, struct err *err)
-{
-	if (virDomainSetAutostart(domain(d), on) < 0)
-		return virt_err(err,
-				"switching the autostart of domain '%s' "
-				"%s",
-				virDomainGetName(domain(d)), on ? "on" : "off");
-	return 0;
-}
-
-int
-virt_domain_rename(struct virt_domain *d, const char *name, struct err *err)
-{
-	if (virDomainRename(domain(d), name, 0) < 0)
-		return virt_err(err, "renaming domain '%s' to '%s'",
-				virDomainGetName(domain(d)), name);
-	return 0;
-}
-
-int
-virt_domain_update(struct virt_domain *d, const char *device_xml,
-		   struct err *err)
-{
-	if (virDomainUpdateDeviceFlags(domain(d), device_xml,
-				       VIR_DOMAIN_AFFECT_CONFIG) < 0)
-		return virt_err(err, "changing a device of domain '%s'",
-				virDomainGetName(domain(d)));
+		return virt_err(err, "starting domain '%s'", name);
 	return 0;
 }

@@ -17,8 +17,11 @@ add_os(struct buf *b, const struct qemu_machine *m)
 			   "    <loader readonly='yes' secure='%s' "
 			   "type='pflash'>%s</loader>\n",
 			   m->shape->secure_boot ? "yes" : "no", fw.code);
-		xml_printf(b, "    <nvram template='%s'>%s</nvram>\n", fw.vars,
-			   m->nvram);
+		if (m->libvirts_own)
+			xml_printf(b, "    <nvram template='%s'/>\n", fw.vars);
+		else
+			xml_printf(b, "    <nvram template='%s'>%s</nvram>\n",
+				   fw.vars, m->nvram);
 	}
 	buf_adds(b, "  </os>\n");
 	buf_adds(b, "  <features><acpi/><apic/>");
@@ -76,18 +79,44 @@ add_disk(struct buf *b, const struct qemu_machine *m, size_t n)
 }
 
 static void
-add_nic(struct buf *b, const struct shape_nic *nic)
+add_nic(struct buf *b, const struct qemu_machine *m, size_t n)
 {
+	const struct shape_nic *nic = &m->shape->nics[n];
 	bool pod = nic->type == NETWORK_POD;
+	const char *kind = m->networks && m->networks[n] ? "network" : "bridge";
 
 	xml_printf(b,
 		   "    <interface type='%s'>\n"
 		   "      <mac address='%s'/>\n",
-		   pod ? "user" : "bridge", nic->mac);
+		   pod ? "user" : kind, nic->mac);
 	if (!pod)
-		xml_printf(b, "      <source bridge='%s'/>\n", nic->name);
+		xml_printf(b, "      <source %s='%s'/>\n", kind, nic->name);
 	xml_printf(b, "      <model type='%s'/>\n    </interface>\n",
 		   strcmp(nic->model, "e1000e") == 0 ? "e1000e" : "virtio");
+}
+
+static void
+add_console(struct buf *b, const struct qemu_machine *m)
+{
+	if (m->libvirts_own)
+		buf_adds(b, "    <serial type='pty'/>\n"
+			    "    <channel type='unix'><target type='virtio' "
+			    "name='org.qemu.guest_agent.0'/></channel>\n");
+	else
+		xml_printf(b,
+			   "    <serial type='file'><source path='%s' "
+			   "append='on'/></serial>\n",
+			   m->serial);
+}
+
+static void
+add_metadata(struct buf *b, const struct qemu_machine *m)
+{
+	if (!m->metadata)
+		return;
+	buf_adds(b, "  <metadata>\n");
+	buf_adds(b, m->metadata);
+	buf_adds(b, "  </metadata>\n");
 }
 
 char *
@@ -99,19 +128,17 @@ qemu_domain_xml(const struct qemu_machine *m)
 		   m->accel == ACCEL_KVM ? "kvm" : "qemu", m->shape->name);
 	if (m->uuid)
 		xml_printf(&b, "  <uuid>%s</uuid>\n", m->uuid);
+	add_metadata(&b, m);
 	add_cpu(&b, m);
 	add_os(&b, m);
 	buf_adds(&b, "  <devices>\n");
 	for (size_t i = 0; i < m->shape->ndisks; i++)
 		add_disk(&b, m, i);
 	for (size_t i = 0; i < m->shape->nnics; i++)
-		add_nic(&b, &m->shape->nics[i]);
-	xml_printf(&b,
-		   "    <serial type='file'><source path='%s' append='on'/>"
-		   "</serial>\n"
-		   "    <video><model type='vga'/></video>\n"
-		   "    <graphics type='vnc' autoport='yes'/>\n"
-		   "  </devices>\n</domain>\n",
-		   m->serial);
+		add_nic(&b, m, i);
+	add_console(&b, m);
+	buf_adds(&b, "    <video><model type='vga'/></video>\n"
+		     "    <graphics type='vnc' autoport='yes'/>\n"
+		     "  </devices>\n</domain>\n");
 	return buf_steal(&b);
 }

@@ -250,17 +250,22 @@ is_uuid(const char *text)
 }
 
 char *
-qemu_uuid(const struct target_vm *t)
+qemu_made_uuid(const struct target_vm *t)
 {
 	CLEANUP(mem_freep)
 	char *named = mem_printf("%s/%s/%s", t->plan->o.namespace,
 				 t->plan->o.name, t->pvm->key);
 	char hex[DIGEST_HEX_SIZE];
 
-	if (is_uuid(t->vm->uuid))
-		return mem_strdup(t->vm->uuid);
 	digest_bytes(named, strlen(named), hex);
 	/* RFC 9562's version 8: made by rules of our own */
 	return mem_printf("%.8s-%.4s-8%.3s-8%.3s-%.12s", hex, hex + 8, hex + 13,
 			  hex + 17, hex + 20);
+}
+
+char *
+qemu_uuid(const struct target_vm *t)
+{
+	return is_uuid(t->vm->uuid) ? mem_strdup(t->vm->uuid)
+				    : qemu_made_uuid(t);
 }

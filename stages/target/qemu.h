@@ -31,6 +31,12 @@ struct qemu_machine {
 	const char *agent;   /* path of the guest agent's socket, or NULL */
 	const char *qmp;     /* path of a monitor's unix socket, or NULL */
 	const char *pidfile; /* or NULL */
+	/* As XML: nvram and serial are the daemon's to place, it may ask the
+	 * guest by its agent, nics lead to networks of its where `networks`
+	 * says so (one for each), and `metadata`, XML itself, is put in. */
+	bool libvirts_own;
+	const bool *networks;
+	const char *metadata;
 	bool isolated; /* network cards lead nowhere, firmware speaks serial */
 };
 
@@ -48,5 +54,6 @@ void qemu_device_name(const char *prefix, size_t n, char ret[16]);
 /* The source's uuid where it has one, else one derived from plan and vm, so
  * that it is the same on every run; caller frees. */
 char *qemu_uuid(const struct target_vm *t);
+char *qemu_made_uuid(const struct target_vm *t); /* always the latter */
 
 #endif

@@ -7,6 +7,9 @@
 
 static const struct target_ops *const targets[] = {
     &target_local,
+#ifdef HAVE_LIBVIRT
+    &target_libvirt,
+#endif
 };
 
 const struct target_ops *

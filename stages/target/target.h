@@ -188,6 +188,6 @@ struct target_ops {
 
 const struct target_ops *target_find(const char *type);
 
-extern const struct target_ops target_local;
+extern const struct target_ops target_local, target_libvirt;
 
 #endif

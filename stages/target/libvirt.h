@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Target type `libvirt`: volumes in the storage pools of a daemon of this
+ * machine, and a domain.  What is not told here, files.h does.
+ *
+ *   POOL/VM-disk-0.raw              a volume, as libvirt lists it
+ *   POOL/.palletjack/VM/            the vm's home, in its first disk's pool
+ *     disk-0.raw                    the volume's name that is ours alone
+ *     domain.xml                    what the domain is defined from
+ *   OTHER/.palletjack/VM/           of the disks in another pool
+ *
+ * A storage class is a pool, `default` where the map names none.  It must be a
+ * directory (dir, fs, netfs) whose files are files of this machine, and active:
+ * what is not mounted is another directory.
+ *
+ * The domain says itself whose it is, in an element of its metadata:
+ *
+ *   <palletjack:claim plan='demo/move' vm='web' state='...' uuid='...'
+ *     home='...' definition='...'/>
+ *
+ * Ours is who names this state there, and himself by his uuid: a clone has the
+ * same words, and another uuid.  `definition` is the digest of what it was
+ * defined from.  domain.xml is written before, so that its uuid is known of
+ * whatever is there afterwards; a domain of that uuid that runs counts as the
+ * vm, even without a word of ours.  Others of its name are left alone, and
+ * nothing is written while there is one.
+ *
+ * The uuid is the source's, as the guest can see it, unless the daemon has a
+ * domain with it: that may be the source.
+ *
+ * Anybody whom the daemon lets in can start a domain.  One that runs before it
+ * was handed over keeps every run from writing its disks and from handing it
+ * over; a rollback stops it. */
+#ifndef TARGET_LIBVIRT_H
+#define TARGET_LIBVIRT_H
+
+#include "io/libvirt.h"
+#include "io/libvirt_define.h"
+#include "stages/target/files.h"
+
+#define LIBVIRT_HIDDEN ".palletjack"
+#define LIBVIRT_CLAIM_NS "https://palletjack.io/libvirt/claim/1"
+
+struct target_at {
+	struct virt *virt;
+	struct virt_pool_list pools;
+};
+
+/* The pool that disk number n goes to, by its name. */
+const char *libvirt_pool_name(const struct target_vm *t, size_t n);
+/* Of all pools that hold something of it; what keeps one from looking is told
+ * in *ret_why, caller frees, else NULL. */
+void libvirt_refresh(const struct target_vm *t, char **ret_why);
+
+/* libvirt_domain.c */
+/* Its domain, NULL if there is none; *ret_ours: it says so. */
+int libvirt_find_target(const struct target_vm *t, struct virt_domain **ret,
+			bool *ret_ours, struct err *err);
+/* ERR_FAIL while another's domain has its name. */
+int libvirt_name_is_free(const struct target_vm *t, struct err *err);
+/* What an attribute of its claim says; caller frees; NULL: nothing. */
+int libvirt_claim_says(struct virt_domain *d, const char *attribute, char **ret,
+		       struct err *err);
+/* The uuid in domain.xml; caller frees; NULL: none was to be defined yet. */
+int libvirt_recorded(const struct target_vm *t, char **ret, struct err *err);
+int libvirt_withdraw(const struct target_vm *t, struct err *err);
+
+/* libvirt_power.c */
+int libvirt_target_power(const struct target_vm *t, enum power_state *ret,
+			 struct err *err);
+int libvirt_start(const struct target_vm *t, json_t **ret_facts,
+		  struct err *err);
+int libvirt_stop(const struct target_vm *t, int64_t grace_ms, struct err *err);
+
+/* libvirt_vm.c */
+int libvirt_create_vm(const struct target_vm *t, json_t **ret_facts,
+		      struct err *err);
+int libvirt_is_defined(const struct target_vm *t, bool *ret, json_t **ret_facts,
+		       struct err *err);
+
+/* libvirt_check.c */
+int libvirt_check(const struct target_vm *t, struct findings *findings,
+		  struct err *err);
+
+#endif
