@@ -1,0 +1,155 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# From a libvirtd to itself: source and target see each other's domains and
+# files, and must never run at once.  What ran when is what the daemon's own
+# events say.
+. "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
+. "${0%/*}/virt.sh"
+test_begin 'a domain moves within one libvirtd, and never runs twice'
+virt_needs
+requires nbdkit --version
+export LIBVIRT_AUTOSTART=0
+
+# plan TYPE POWER [POLICY]
+plan() {
+	manifest '{name: src, targetName: moved}' \
+		"cutover: {hardPowerOff: fallback}, deadlines: {shutdown: 1s}, precopy: {interval: 1ms}${3:+, $3}"
+	to_libvirt
+	sed -i "s/targetPowerState: .*/targetPowerState: \"$2\"/
+		s/^  targetNamespace: .*/&\n  type: $1/" m.yaml
+}
+same() {
+	qemu-img compare -U -f raw -F qcow2 fast/moved-disk-vda.raw a.qcow2 &&
+		qemu-img compare -U -f raw -F raw fast/moved-disk-vdb.raw b.raw
+}
+# guest FILE COMMAND: the source's disk is written, as if by itself
+guest() {
+	device=$(virt qemu-monitor-command src '{"execute": "query-block"}' |
+		jq -r --arg f "$PWD/$1" '.return[] | select(.inserted.file == $f).qdev')
+	virt qemu-monitor-command src --hmp "qemu-io -d $device \"$2\"" >io
+	cat io
+	refute grep -qi 'error\|conflict' io
+}
+mac() {
+	virt domiflist "$1" --inactive | grep -o '..:..:..:..:..:..'
+}
+# came N [WANTED...]: "src Stopped" and the like, and nothing else, from event N
+# on.  The last word of a domain that has ended comes a moment later.
+ran_since() {
+	tail -n "+$1" events | grep -v 'Resumed\|Suspended\|Shutdown \|Defined ' |
+		sed "s/.*for domain '\(.*\)': \([A-Za-z]*\) .*/\1 \2/"
+}
+is_since() {
+	ran_since "$1" | cmp -s want -
+}
+came() {
+	from=$1
+	shift
+	: >want
+	test $# -eq 0 || printf '%s\n' "$@" >want
+	within 10 is_since "$from" || {
+		cat events
+		return 1
+	}
+}
+next_event() {
+	echo $(($(wc -l <events) + 1))
+}
+
+qemu-img create -q -f qcow2 a.qcow2 32M
+qemu-io -f qcow2 -c 'write -q -P 1 0 6M' -c 'write -q -P 2 20M 3M' a.qcow2
+head -c 3000000 /dev/urandom >b.raw
+truncate -s 8M b.raw
+plan cold auto
+palletjack plan m.yaml 2>&1 | grep -q 'has no libvirt' &&
+	skip_all 'this build has no libvirt'
+virt_start
+pool fast || skip_all 'libvirtd has no pools here'
+define src "$(disk vda qcow2 a.qcow2)$(disk vdb raw b.raw)" || {
+	cat libvirtd.log
+	skip_all 'libvirtd has no qemu here'
+}
+virt start src
+at_end 'virt destroy src'
+at_end 'virt destroy moved'
+virt autostart src
+virsh -c qemu:///session event --loop --event lifecycle --timestamp >events 2>&1 &
+at_end "end_process $!"
+within 10 test -e events
+until grep -q "domain 'probe': Defined" events; do
+	define probe '' && virt undefine probe
+done
+within 10 grep -q "domain 'probe': Undefined" events
+
+check 'the source stops, then the target starts' '
+	n=$(next_event)
+	palletjack run m.yaml 2>err || { s=$?; cat err; exit $s; }
+	test "$(info moved State)" = running && test "$(info src State)" = "shut off"
+	came $n "src Stopped" "moved Started" && same
+'
+check 'it has the addresses of its network cards, and a uuid of its own' '
+	mac src; test "$(mac src)" = "$(mac moved)"
+	test "$(virt domuuid src)" != "$(virt domuuid moved)"
+	test "$(info src Autostart)" = disable && test "$(info moved Autostart)" = disable
+'
+check 'neither name nor disks of the source are taken' '
+	virt domblklist src --details >disks; cat disks
+	grep -q "$PWD/a.qcow2" disks && grep -q "$PWD/b.raw" disks
+	sed "s/, targetName: moved//" m.yaml >n.yaml
+	exits 3 palletjack --state "$PWD/other" run n.yaml 2>err; cat err
+	grep -q "has a domain .src. already, the source itself" err
+'
+check 'back: the target stops and is gone, then the source starts' '
+	n=$(next_event)
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	came $n "moved Stopped" "moved Undefined" "src Started"
+	test "$(info src State)" = running && test "$(info src Autostart)" = enable
+	test -e fast/moved-disk-vda.raw
+'
+check 'gc --disks leaves the source as it is' '
+	sha256sum b.raw >sums && palletjack gc --disks m.yaml && sha256sum -c sums
+	test "$(info src State)" = running && test ! -e fast/moved-disk-vda.raw
+'
+check 'a source that was started meanwhile is stopped and copied again, the target not started beside it' '
+	n=$(next_event)
+	palletjack run --until create-vm m.yaml
+	virt start src && guest a.qcow2 "write -P 7 9M 1M"
+	palletjack run m.yaml 2>err || { s=$?; cat err; exit $s; }
+	came $n "src Stopped" "src Started" "src Stopped" "moved Started" && same
+'
+check 'what runs is not copied to again, with whatever state' '
+	cp -a "$PALLETJACK_STATE" older && rm "older/t/p/src/journal"
+	exits 6 palletjack --state "$PWD/older" run m.yaml 2>err ||
+		{ cat err; exit 1; }
+	grep -q "has been handed over" err
+	test "$(info moved State)" = running && same
+'
+check 'given back once more' '
+	exits 9 palletjack rollback --discard-target-writes m.yaml && palletjack gc --disks m.yaml
+	test "$(info src State)" = running
+'
+
+plan warm auto
+check 'warm: generations while the source runs' '
+	next_event >n
+	exits 7 palletjack run m.yaml
+	guest a.qcow2 "write -P 3 1M 256k"
+	guest b.raw "write -P 4 5M 64k"
+	exits 7 palletjack run m.yaml
+	test "$(fact src precopy/disk-vda pass)" = changed
+	test "$(info src State)" = running && refute virt dominfo moved
+	came "$(cat n)"
+'
+check 'the cutover stops it, copies the rest, starts the target' '
+	guest a.qcow2 "write -P 5 3M 64k"
+	palletjack run m.yaml --cutover now 2>err || { s=$?; cat err; exit $s; }
+	test "$(info moved State)" = running
+	came "$(cat n)" "src Stopped" "moved Started" && same
+'
+check 'nothing is left to do, and nothing of ours at the source' '
+	cp "$PALLETJACK_STATE/t/p/src/journal" before && palletjack run m.yaml
+	cmp before "$PALLETJACK_STATE/t/p/src/journal"
+	virt checkpoint-list src --name >left; refute grep palletjack left
+'
+test_end
