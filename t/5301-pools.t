@@ -54,13 +54,15 @@ check 'a vm is moved, and its domain defined and off' '
 	same raw; info web State; info web Autostart
 	test "$(info web State)" = "shut off"
 	test "$(info web Autostart)" = disable
-	test "$(mark fast)" = left-off && test "$(mark bulk)" = left-off
+	test "$(mark fast)" = left-off
+	test "$(mark bulk)" = left-off
 '
 check 'libvirt lists the volumes, and which disks are whose' '
 	virt vol-list fast >vols; cat vols
 	grep -q "web-disk-0.raw" vols
 	virt domblklist web --details >disks; cat disks
-	grep -q "$PWD/fast/web-disk-0.raw" disks && grep -q "$PWD/bulk/web-disk-1.raw" disks
+	grep -q "$PWD/fast/web-disk-0.raw" disks
+	grep -q "$PWD/bulk/web-disk-1.raw" disks
 '
 check 'the domain says whose it is' '
 	claimed >claim; cat claim
@@ -69,17 +71,23 @@ check 'the domain says whose it is' '
 	grep "uuid=.$(virt domuuid web)." claim
 '
 check 'again: nothing is left to do, and nobody is asked' '
-	cp "$state/journal" before && stop_libvirtd
-	palletjack run m.yaml && cmp before "$state/journal"
+	cp "$state/journal" before
+	stop_libvirtd
+	palletjack run m.yaml
+	cmp before "$state/journal"
 '
 virt_start
 check 'handed over and off it may have run: it is not given up unasked' '
-	exits 6 palletjack rollback m.yaml && exits 6 palletjack gc --disks m.yaml
-	virt dominfo web && same raw
+	exits 6 palletjack rollback m.yaml
+	exits 6 palletjack gc --disks m.yaml
+	virt dominfo web
+	same raw
 '
 check 'asked for, it is undefined, and its disks are kept' '
 	exits 9 palletjack rollback --discard-target-writes m.yaml
-	refute virt dominfo web && same raw && test "$(mark fast)" = rolled-back
+	refute virt dominfo web
+	same raw
+	test "$(mark fast)" = rolled-back
 	exits 9 palletjack run m.yaml
 	exits 6 palletjack --state "$PWD/other" run m.yaml 2>err; cat err
 	grep -q "gc --disks" err
@@ -96,16 +104,22 @@ local_format=qcow2
 begin on
 check 'it is started' '
 	palletjack run m.yaml 2>err || { s=$?; cat err; exit $s; }
-	test "$(info web State)" = running && test "$(mark fast)" = started
-	test "$(fact web start domain)" = web && test "$(fact web start uuid)" = "$(virt domuuid web)"
+	test "$(info web State)" = running
+	test "$(mark fast)" = started
+	test "$(fact web start domain)" = web
+	test "$(fact web start uuid)" = "$(virt domuuid web)"
 '
 check 'rolled back, it is stopped first, and gone' '
-	exits 6 palletjack rollback m.yaml && test "$(info web State)" = running
+	exits 6 palletjack rollback m.yaml
+	test "$(info web State)" = running
 	exits 9 palletjack rollback --discard-target-writes m.yaml
-	refute virt dominfo web && test -e fast/web-disk-0.qcow2
+	refute virt dominfo web
+	test -e fast/web-disk-0.qcow2
 '
 check 'the disks held what was copied when it was handed over' '
-	begin on && palletjack run --until create-vm m.yaml && same qcow2
+	begin on
+	palletjack run --until create-vm m.yaml
+	same qcow2
 	test "$(info web State)" = "shut off"
 '
 check 'who starts it before the hand-over keeps every run away' '
@@ -113,63 +127,100 @@ check 'who starts it before the hand-over keeps every run away' '
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "runs, and it was not handed over" err
 	exits 6 palletjack run --redo verify m.yaml
-	test "$(info web State)" = running && test ! -e fast/.palletjack/web/handover.json
+	test "$(info web State)" = running
+	test ! -e fast/.palletjack/web/handover.json
 '
 check 'and a rollback stops it' '
-	exits 9 palletjack rollback m.yaml && refute virt dominfo web
+	exits 9 palletjack rollback m.yaml
+	refute virt dominfo web
 '
 check 'renamed by its operator it is still the vm' '
-	begin off && palletjack run m.yaml && virt domrename web webserver && virt start webserver
+	begin off
+	palletjack run m.yaml
+	virt domrename web webserver
+	virt start webserver
 	exits 9 palletjack rollback --discard-target-writes m.yaml
 	refute virt dominfo webserver
 '
 check 'one that lost its claim is not ours to stop, and the source is not started beside it' '
-	begin on && palletjack run m.yaml
+	begin on
+	palletjack run m.yaml
 	virt metadata web --uri https://palletjack.io/libvirt/claim/1 --remove --config --live
 	exits 6 palletjack rollback --discard-target-writes m.yaml 2>err; cat err
-	grep -q "lost the claim in its metadata" err && test "$(info web State)" = running
+	grep -q "lost the claim in its metadata" err
+	test "$(info web State)" = running
 '
+
+if test -e /usr/share/OVMF/OVMF_CODE_4M.fd; then
+	check 'UEFI: its variables are the daemon'"'"'s, and go with the domain' '
+		begin on
+		sed -i "s/memory: 64Mi/memory: 64Mi, firmware: efi/" m.yaml
+		palletjack run m.yaml
+		test "$(info web State)" = running
+		nvram=$(virt dumpxml web | sed -n "s,.*<nvram.*>\(/.*\)</nvram>.*,\1,p")
+		test -s "$nvram"
+		exits 9 palletjack rollback --discard-target-writes m.yaml
+		test ! -e "$nvram"
+	'
+else
+	skip 'ovmf is not installed' 'UEFI: its variables'
+fi
 
 # What is of others.
 local_format=raw
-begin off
 check 'a foreign domain of that name: nothing is begun' '
+	begin off
 	define web "$(disk vda raw one.raw)"
 	exits 3 palletjack run m.yaml 2>err || { cat err; exit 1; }
 	cat err; grep -q "TargetNameTaken.*has a domain .web. already" err
 	test ! -e fast/.palletjack
 '
 check 'nor goes on, when it comes in between' '
-	begin off && palletjack run --until verify m.yaml
-	define web "$(disk vda raw one.raw)" && virt dumpxml web >theirs.xml
+	begin off
+	palletjack run --until verify m.yaml
+	define web "$(disk vda raw one.raw)"
+	virt dumpxml web >theirs.xml
 	exits 6 palletjack run m.yaml 2>err; cat err
 	grep -q "has a domain .web. already: it is left alone" err
-	virt dumpxml web | cmp_ok theirs.xml - && same raw
-	exits 9 palletjack rollback m.yaml && palletjack gc --disks m.yaml
+	virt dumpxml web | cmp_ok theirs.xml -
+	same raw
+	exits 9 palletjack rollback m.yaml
+	palletjack gc --disks m.yaml
 	virt dumpxml web | cmp_ok theirs.xml -
 '
 check 'a foreign file where a volume would be: not a byte of it changes' '
-	begin off && cp two.qcow2 fast/web-disk-0.raw && cp two.qcow2 theirs
+	begin off
+	cp two.qcow2 fast/web-disk-0.raw
+	cp two.qcow2 theirs
 	exits 3 palletjack run m.yaml 2>err; cat err
 	grep -q "TargetNameTaken.*fast/web-disk-0.raw" err
-	cmp theirs fast/web-disk-0.raw && rm fast/web-disk-0.raw
+	cmp theirs fast/web-disk-0.raw
+	rm fast/web-disk-0.raw
 	palletjack run --until cutover m.yaml
-	rm fast/web-disk-0.raw && cp two.qcow2 fast/web-disk-0.raw
+	rm fast/web-disk-0.raw
+	cp two.qcow2 fast/web-disk-0.raw
 	exits 6 palletjack run --redo verify m.yaml --accept "$(palletjack plan --redo verify m.yaml | sed -n "s/^digest: //p")" 2>err || cat err
-	exits 9 palletjack rollback m.yaml && palletjack gc --disks m.yaml
-	cmp theirs fast/web-disk-0.raw && test ! -e fast/.palletjack && rm fast/web-disk-0.raw
+	exits 9 palletjack rollback m.yaml
+	palletjack gc --disks m.yaml
+	cmp theirs fast/web-disk-0.raw
+	test ! -e fast/.palletjack
+	rm fast/web-disk-0.raw
 '
 check 'a claim of another state is left alone, its definition, too' '
-	begin off && palletjack run --until create-vm m.yaml && cp -a "$PALLETJACK_STATE" kept
+	begin off
+	palletjack run --until create-vm m.yaml
+	cp -a "$PALLETJACK_STATE" kept
 	exits 4 palletjack --state "$PWD/another" run m.yaml 2>err; cat err
 	grep -q "belongs to plan .t/p., vm .web., claimed by state" err
-	virt dominfo web && same raw
+	virt dominfo web
+	same raw
 '
 check 'taken over, the domain becomes ours, and all is copied anew' '
 	old=$(claimed | grep -o "state=[^ ]*")
 	digest=$(palletjack --state "$PWD/another" plan m.yaml 2>err | sed -n "s/^digest: //p")
 	palletjack --state "$PWD/another" run m.yaml --accept "$digest" 2>err || { s=$?; cat err; exit $s; }
-	claimed >claim; cat claim; refute grep -q "$old" claim && same raw
+	claimed >claim; cat claim; refute grep -q "$old" claim
+	same raw
 	test "$(mark fast)" = left-off
 '
 
@@ -184,7 +235,8 @@ check 'pools that are not there, not directories, or not active' '
 	exits 3 palletjack run n.yaml 2>err; cat err; grep -q "of type logical" err
 	virt pool-destroy bulk
 	exits 5 palletjack run m.yaml 2>err; cat err; grep -q "pool-start bulk" err
-	virt pool-start bulk && test ! -e fast/.palletjack
+	virt pool-start bulk
+	test ! -e fast/.palletjack
 '
 check 'nor daemons of other machines' '
 	sed "s,qemu:///session,qemu+ssh://host.example/system," m.yaml >n.yaml
@@ -192,7 +244,8 @@ check 'nor daemons of other machines' '
 	grep -q "is no target yet: its disks are written as files" err
 '
 check 'a daemon that is away: later' '
-	begin off && stop_libvirtd
+	begin off
+	stop_libvirtd
 	exits 5 palletjack run m.yaml 2>err; cat err; grep -q "is its libvirtd running" err
 '
 test_end

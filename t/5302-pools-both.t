@@ -85,17 +85,21 @@ within 10 grep -q "domain 'probe': Undefined" events
 check 'the source stops, then the target starts' '
 	n=$(next_event)
 	palletjack run m.yaml 2>err || { s=$?; cat err; exit $s; }
-	test "$(info moved State)" = running && test "$(info src State)" = "shut off"
-	came $n "src Stopped" "moved Started" && same
+	test "$(info moved State)" = running
+	test "$(info src State)" = "shut off"
+	came $n "src Stopped" "moved Started"
+	same
 '
 check 'it has the addresses of its network cards, and a uuid of its own' '
 	mac src; test "$(mac src)" = "$(mac moved)"
 	test "$(virt domuuid src)" != "$(virt domuuid moved)"
-	test "$(info src Autostart)" = disable && test "$(info moved Autostart)" = disable
+	test "$(info src Autostart)" = disable
+	test "$(info moved Autostart)" = disable
 '
 check 'neither name nor disks of the source are taken' '
 	virt domblklist src --details >disks; cat disks
-	grep -q "$PWD/a.qcow2" disks && grep -q "$PWD/b.raw" disks
+	grep -q "$PWD/a.qcow2" disks
+	grep -q "$PWD/b.raw" disks
 	sed "s/, targetName: moved//" m.yaml >n.yaml
 	exits 3 palletjack --state "$PWD/other" run n.yaml 2>err; cat err
 	grep -q "has a domain .src. already, the source itself" err
@@ -104,29 +108,38 @@ check 'back: the target stops and is gone, then the source starts' '
 	n=$(next_event)
 	exits 9 palletjack rollback --discard-target-writes m.yaml
 	came $n "moved Stopped" "moved Undefined" "src Started"
-	test "$(info src State)" = running && test "$(info src Autostart)" = enable
+	test "$(info src State)" = running
+	test "$(info src Autostart)" = enable
 	test -e fast/moved-disk-vda.raw
 '
 check 'gc --disks leaves the source as it is' '
-	sha256sum b.raw >sums && palletjack gc --disks m.yaml && sha256sum -c sums
-	test "$(info src State)" = running && test ! -e fast/moved-disk-vda.raw
+	sha256sum b.raw >sums
+	palletjack gc --disks m.yaml
+	sha256sum -c sums
+	test "$(info src State)" = running
+	test ! -e fast/moved-disk-vda.raw
 '
 check 'a source that was started meanwhile is stopped and copied again, the target not started beside it' '
 	n=$(next_event)
 	palletjack run --until create-vm m.yaml
-	virt start src && guest a.qcow2 "write -P 7 9M 1M"
+	virt start src
+	guest a.qcow2 "write -P 7 9M 1M"
 	palletjack run m.yaml 2>err || { s=$?; cat err; exit $s; }
-	came $n "src Stopped" "src Started" "src Stopped" "moved Started" && same
+	came $n "src Stopped" "src Started" "src Stopped" "moved Started"
+	same
 '
 check 'what runs is not copied to again, with whatever state' '
-	cp -a "$PALLETJACK_STATE" older && rm "older/t/p/src/journal"
+	cp -a "$PALLETJACK_STATE" older
+	rm "older/t/p/src/journal"
 	exits 6 palletjack --state "$PWD/older" run m.yaml 2>err ||
 		{ cat err; exit 1; }
 	grep -q "has been handed over" err
-	test "$(info moved State)" = running && same
+	test "$(info moved State)" = running
+	same
 '
 check 'given back once more' '
-	exits 9 palletjack rollback --discard-target-writes m.yaml && palletjack gc --disks m.yaml
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	palletjack gc --disks m.yaml
 	test "$(info src State)" = running
 '
 
@@ -138,17 +151,20 @@ check 'warm: generations while the source runs' '
 	guest b.raw "write -P 4 5M 64k"
 	exits 7 palletjack run m.yaml
 	test "$(fact src precopy/disk-vda pass)" = changed
-	test "$(info src State)" = running && refute virt dominfo moved
+	test "$(info src State)" = running
+	refute virt dominfo moved
 	came "$(cat n)"
 '
 check 'the cutover stops it, copies the rest, starts the target' '
 	guest a.qcow2 "write -P 5 3M 64k"
 	palletjack run m.yaml --cutover now 2>err || { s=$?; cat err; exit $s; }
 	test "$(info moved State)" = running
-	came "$(cat n)" "src Stopped" "moved Started" && same
+	came "$(cat n)" "src Stopped" "moved Started"
+	same
 '
 check 'nothing is left to do, and nothing of ours at the source' '
-	cp "$PALLETJACK_STATE/t/p/src/journal" before && palletjack run m.yaml
+	cp "$PALLETJACK_STATE/t/p/src/journal" before
+	palletjack run m.yaml
 	cmp before "$PALLETJACK_STATE/t/p/src/journal"
 	virt checkpoint-list src --name >left; refute grep palletjack left
 '

@@ -83,7 +83,7 @@ to_libvirt() {
 }
 # No domain is there, and no file of a vm in those pools.
 virt_clear() { # POOL...
-	virt list --all --name | while read -r name; do
+	virt list --all --name 2>/dev/null | while read -r name; do
 		test -n "$name" || continue
 		virt destroy "$name" || :
 		virt undefine --nvram --managed-save --checkpoints-metadata "$name"

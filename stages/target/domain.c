@@ -95,8 +95,10 @@ add_nic(struct buf *b, const struct qemu_machine *m, size_t n)
 		   strcmp(nic->model, "e1000e") == 0 ? "e1000e" : "virtio");
 }
 
+/* A screen behind a socket is for those who may use the daemon; behind a port
+ * it would be for all who are on the machine. */
 static void
-add_console(struct buf *b, const struct qemu_machine *m)
+add_consoles(struct buf *b, const struct qemu_machine *m)
 {
 	if (m->libvirts_own)
 		buf_adds(b, "    <serial type='pty'/>\n"
@@ -107,6 +109,12 @@ add_console(struct buf *b, const struct qemu_machine *m)
 			   "    <serial type='file'><source path='%s' "
 			   "append='on'/></serial>\n",
 			   m->serial);
+	buf_adds(b, "    <video><model type='vga'/></video>\n");
+	if (m->libvirts_own)
+		buf_adds(b, "    <graphics type='vnc'><listen type='socket'/>"
+			    "</graphics>\n");
+	else
+		buf_adds(b, "    <graphics type='vnc' autoport='yes'/>\n");
 }
 
 static void
@@ -136,9 +144,7 @@ qemu_domain_xml(const struct qemu_machine *m)
 		add_disk(&b, m, i);
 	for (size_t i = 0; i < m->shape->nnics; i++)
 		add_nic(&b, m, i);
-	add_console(&b, m);
-	buf_adds(&b, "    <video><model type='vga'/></video>\n"
-		     "    <graphics type='vnc' autoport='yes'/>\n"
-		     "  </devices>\n</domain>\n");
+	add_consoles(&b, m);
+	buf_adds(&b, "  </devices>\n</domain>\n");
 	return buf_steal(&b);
 }
