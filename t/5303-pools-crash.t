@@ -53,7 +53,7 @@ prepare() {
 # Ids and times differ: of those files only that they are there, and of the
 # mark what it says.
 amounts() {
-	fake_fold && test -d world/state || return
+	test -d world/state && fake_fold | jq '.steps |= sort_by(.step)' || return
 	(
 		cd world && find fast bulk | sort
 		find fast bulk -name '*.raw' | sort | xargs -r sha256sum
@@ -124,7 +124,7 @@ kill_statuses='0 5 137'
 # A directory that bears no claim any more is nobody's: killed just then, it
 # stays, empty.
 amounts() {
-	fake_fold && find world/fast world/bulk -type f | sort
+	fake_fold | jq '.steps |= sort_by(.step)' && find world/fast world/bulk -type f | sort
 	virt list --all
 }
 goes_on() {

@@ -356,8 +356,9 @@ claim_dir(const struct target_vm *t, const char *dir, const char *text,
 	claimed = files_claimed(t, dir, err);
 	if (claimed == FILES_TAKEABLE)
 		return files_take_over(t, dir, text, err);
+	/* ours, and perhaps cut short before the other name went */
 	if (claimed == 1 || claimed < 0)
-		return claimed < 0 ? -1 : 0;
+		return claimed < 0 ? -1 : fs_remove(aside, err);
 	if (claimed == 0 && files_is_occupied(dir))
 		return err_set(err, ERR_FAIL,
 			       "'%s' holds files that no run made: move them "

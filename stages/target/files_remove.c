@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Removing a vm: its definition, or all that we made, by name and only
  * where our claim is. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,28 @@ remove_volumes(const struct target_vm *t, const char *dir, struct err *err)
 	return 0;
 }
 
+/* What attempts to claim it that were cut short left, whoever's. */
+static int
+remove_attempts(const char *dir, struct err *err)
+{
+	struct dirent *entry;
+	DIR *d = opendir(dir);
+	int rc = 0;
+
+	if (!d)
+		return err_sys(err, "cannot read directory '%s'", dir);
+	while (rc == 0 && (entry = readdir(d))) {
+		CLEANUP(mem_freep) char *path = fs_path(dir, entry->d_name);
+
+		if (strncmp(entry->d_name, FILES_CLAIM ".",
+			    strlen(FILES_CLAIM ".")) == 0 &&
+		    strcmp(entry->d_name, FILES_HELD) != 0)
+			rc = fs_remove(path, err);
+	}
+	closedir(d);
+	return rc;
+}
+
 /* What is in there besides is not ours: it stays, and so does the directory. */
 static int
 remove_if_empty(const char *dir, struct err *err)
@@ -101,16 +124,15 @@ remove_if_empty(const char *dir, struct err *err)
 static int
 remove_dir(const struct target_vm *t, const char *dir, struct err *err)
 {
-	/* what a change of the claim that was cut short leaves, too */
-	static const char *const last[] = {
-	    FILES_MARK, FILES_HELD, FILES_CLAIM ".new", FILES_CLAIM, NULL};
+	static const char *const last[] = {FILES_MARK, FILES_HELD, FILES_CLAIM,
+					   NULL};
 	CLEANUP(mem_freep) char *above = fs_dirname(dir);
 
 	if (remove_volumes(t, dir, err) < 0 ||
 	    files_remove_aside(t, dir, err) < 0 ||
 	    remove_names(dir, defined, err) < 0 ||
 	    remove_names(dir, files_of(t)->made, err) < 0 ||
-	    remove_names(dir, last, err) < 0)
+	    remove_attempts(dir, err) < 0 || remove_names(dir, last, err) < 0)
 		return -1;
 	if (remove_if_empty(dir, err) < 0)
 		return -1;
