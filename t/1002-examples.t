@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The examples are manifests that nothing is wrong with.  t/guest carries out
-# examples/quickstart, 5001 asks a libvirt for examples/libvirt.
+# examples/quickstart, 5001 and 5302 ask a libvirt for the others.
 . "${0%/*}/lib.sh"
 test_begin 'the examples can be read'
 

@@ -143,6 +143,17 @@ check 'given back once more' '
 	test "$(info src State)" = running
 '
 
+check 'the example has nothing but to be run' '
+	sed "s,qemu:///system,qemu:///session,; s/- name: web/- name: src/
+		s,type: multus.*},type: pod},; /StorageMap/,/---/s,{name: default},{name: $PWD},
+		/NetworkMap/,/---/s,{name: default},{name: user}," \
+		"$TOP/examples/libvirt-to-libvirt/libvirt-to-libvirt.yaml" >e.yaml
+	palletjack plan e.yaml >plan 2>&1 || { s=$?; cat plan; exit $s; }
+	cat plan
+	grep "^src: ready" plan
+	grep "precopy/disk-vda *run" plan
+'
+
 plan warm auto
 check 'warm: generations while the source runs' '
 	next_event >n

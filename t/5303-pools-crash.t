@@ -99,11 +99,12 @@ goes_on() {
 }
 check 'what is set aside has a name' '
 	palletjack plan m.yaml >plan || :; cat plan
-	grep "sets aside qemu:///session fast/web-disk-0.raw as web-disk-0.aside-1.raw" plan
+	grep "sets aside qemu:///session fast/web-disk-0.raw as disk-0.aside-1.raw" plan
 '
 check 'undisturbed, it is set aside and copied anew' '
-	undisturbed 0 && cmp kept/fast/web-disk-0.raw world/fast/web-disk-0.aside-1.raw &&
-	cmp one.raw world/fast/web-disk-0.raw && refute virt dominfo web &&
+	undisturbed 0 && cmp kept/fast/.palletjack/web/disk-0.raw \
+		world/fast/.palletjack/web/disk-0.aside-1.raw &&
+	cmp one.raw world/fast/.palletjack/web/disk-0.raw && refute virt dominfo web &&
 	test -d world/fast/.palletjack/web/overlays.aside-1
 '
 killed_everywhere 'set aside'

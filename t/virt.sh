@@ -89,6 +89,6 @@ virt_clear() { # POOL...
 		virt undefine --nvram --managed-save --checkpoints-metadata "$name"
 	done >cleared 2>&1
 	for pool; do
-		rm -rf "$pool/.palletjack" "$pool/web"-disk-*
+		rm -rf "$pool/.palletjack" "$pool"/web-disk-*
 	done
 }

@@ -17,10 +17,11 @@
  * Disks whose storage class lies elsewhere are in another directory of the vm,
  * with a claim and a mark of its own beside them.
  *
- * Where volumes must lie among the files of others (a storage pool's), each has
- * two names: disk-0.raw in the vm's own directory, and, made after it, the one
- * that all see.  What has both is ours; what has the second only is another's,
- * and nothing touches it, whatever it is called. */
+ * Where volumes shall lie among the files of others (a storage pool's), each
+ * gets a second name there, a hard link, when the vm is handed over: until then
+ * whatever looks for it there finds nothing.  What has both names is ours; what
+ * has the second only is another's, and nothing touches it, whatever it is
+ * called. */
 #ifndef TARGET_FILES_H
 #define TARGET_FILES_H
 
@@ -37,11 +38,11 @@
  * that check_names refuses are never used to write. */
 struct files_layout {
 	char *(*home)(const struct target_vm *t); /* caller frees */
-	/* Where disk number n is, or its name that is ours alone. */
+	/* Where disk number n is. */
 	char *(*disk_dir)(const struct target_vm *t, size_t n);
-	/* The name that all see of what is `own` in such a directory, caller
-	 * frees; NULL: that is the one name it has. */
-	char *(*shared)(const char *own);
+	/* The name under which all shall see the volume at `path`, caller
+	 * frees; NULL: it has no other. */
+	char *(*shown)(const char *path);
 	/* Names that become paths: nothing that leaves the directory. */
 	int (*check_names)(const struct target_vm *t, struct err *err);
 	/* Takes away what could start the vm, which does not run, be it made by
@@ -100,17 +101,6 @@ int files_take_over(const struct target_vm *t, const char *dir,
 /* files_volume.c */
 char *files_volume_id(const struct target_vm *t, size_t n); /* a path */
 void files_volume(const struct target_vm *t, size_t n, struct volume *ret);
-/* Its name that is ours alone, which is no other where nothing is shared;
- * caller frees. */
-char *files_volume_own(const struct target_vm *t, size_t n);
-/* Whose is the file that would be seen by all? */
-enum files_whose { FILES_NOBODYS, FILES_OURS, FILES_ANOTHERS };
-enum files_whose files_whose(const struct target_vm *t, const char *own);
-char *files_seen(const struct target_vm *t, const char *own);
-/* Removes it, of both names the one that all see first; not what is
- * another's. */
-int files_remove_both(const struct target_vm *t, const char *own,
-		      struct err *err);
 int files_create_volume(const struct target_vm *t, size_t n, char **ret_id,
 			bool *ret_fresh, struct err *err);
 int files_grow_volume(const struct target_vm *t, size_t n, uint64_t was,
@@ -119,14 +109,26 @@ int files_volume_is(const struct target_vm *t, size_t n, char **ret_id,
 		    bool *ret_sealed, struct err *err);
 int files_seal(const struct target_vm *t, struct err *err);
 
+/* files_show.c */
+char *files_shown(const struct target_vm *t, const char *path);
+/* Whose is the file that has the name by which all would see that volume? */
+enum files_whose { FILES_NOBODYS, FILES_OURS, FILES_ANOTHERS };
+enum files_whose files_whose(const struct target_vm *t, const char *path);
+/* ERR_FAIL when a volume is not there, or another's file has its name. */
+int files_may_show(const struct target_vm *t, struct err *err);
+int files_show(const struct target_vm *t, struct err *err);
+int files_hide(const struct target_vm *t, const char *path, struct err *err);
+/* The volume, under both names. */
+int files_remove_shown(const struct target_vm *t, const char *path,
+		       struct err *err);
+
 /* files_aside.c */
 char *files_aside(const struct target_vm *t, size_t n); /* only the name */
 /* It is to be, and is not yet. */
 bool files_is_to_set_aside(const struct target_vm *t, size_t n);
 int files_set_aside(const struct target_vm *t, struct err *err);
 /* What was ever set aside in this directory, which bears our claim. */
-int files_remove_aside(const struct target_vm *t, const char *dir,
-		       struct err *err);
+int files_remove_aside(const char *dir, struct err *err);
 
 /* files_remove.c */
 int files_owned(const struct target_vm *t, bool *ret, struct err *err);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -17,8 +16,9 @@
 
 #define ASIDE ".aside-"
 
+/* Where, beside what it was. */
 static char *
-own_aside(const struct target_vm *t, size_t n)
+aside_path(const struct target_vm *t, size_t n)
 {
 	const struct shape_disk *d = &t->shape->disks[n];
 	CLEANUP(mem_freep) char *dir = files_disk_dir(t, n);
@@ -30,16 +30,15 @@ own_aside(const struct target_vm *t, size_t n)
 char *
 files_aside(const struct target_vm *t, size_t n)
 {
-	CLEANUP(mem_freep) char *own = own_aside(t, n);
-	CLEANUP(mem_freep) char *seen = files_seen(t, own);
+	CLEANUP(mem_freep) char *path = aside_path(t, n);
 
-	return mem_strdup(fs_basename(seen));
+	return mem_strdup(fs_basename(path));
 }
 
 bool
 files_is_to_set_aside(const struct target_vm *t, size_t n)
 {
-	CLEANUP(mem_freep) char *aside = own_aside(t, n);
+	CLEANUP(mem_freep) char *aside = aside_path(t, n);
 
 	return t->aside > 0 && !fs_exists(aside);
 }
@@ -57,30 +56,6 @@ move_aside(const char *from, const char *to, struct err *err)
 	return err_sys(err, "cannot rename '%s' to '%s'", from, to);
 }
 
-/* The name that all see first: as long as the other is where it was, both are
- * provably ours. */
-static int
-move_seen(const struct target_vm *t, const char *own, const char *own_to,
-	  struct err *err)
-{
-	CLEANUP(mem_freep) char *seen = files_seen(t, own);
-	CLEANUP(mem_freep) char *to = files_seen(t, own_to);
-	CLEANUP(mem_freep) char *dir = fs_dirname(to);
-	struct stat st_own, st_to;
-
-	if (strcmp(seen, own) == 0 || files_whose(t, own) != FILES_OURS)
-		return 0;
-	if (move_aside(seen, to, err) < 0 || fs_sync_dir(dir, err) < 0)
-		return -1;
-	if (lstat(own, &st_own) < 0 || lstat(to, &st_to) < 0 ||
-	    st_own.st_dev != st_to.st_dev || st_own.st_ino != st_to.st_ino)
-		return err_set(err, ERR_FAIL,
-			       "'%s' is another's file, and '%s' should get "
-			       "that name: move it away",
-			       to, seen);
-	return 0;
-}
-
 /* The id goes last: a volume without one would be taken for a cut-short
  * attempt and removed. */
 static int
@@ -88,14 +63,14 @@ set_volume_aside(const struct target_vm *t, size_t n, struct err *err)
 {
 	CLEANUP(mem_freep) char *dir = files_disk_dir(t, n);
 	CLEANUP(mem_freep) char *id = files_volume_id(t, n);
-	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
-	CLEANUP(mem_freep) char *aside = own_aside(t, n);
+	CLEANUP(mem_freep) char *aside = aside_path(t, n);
+	CLEANUP(volume_done) struct volume v = {0};
 
-	if (!fs_exists(aside) && move_seen(t, own, aside, err) < 0)
+	files_volume(t, n, &v);
+	if (files_hide(t, v.path, err) < 0 ||
+	    move_aside(v.path, aside, err) < 0 || fs_sync_dir(dir, err) < 0)
 		return -1;
-	if (move_aside(own, aside, err) < 0 || fs_sync_dir(dir, err) < 0)
-		return -1;
-	return fs_exists(own) ? 0 : fs_remove(id, err);
+	return fs_exists(v.path) ? 0 : fs_remove(id, err);
 }
 
 static int
@@ -144,16 +119,8 @@ is_aside(const char *name)
 	return end > at && (!*end || *end == '.');
 }
 
-static bool
-is_directory(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 int
-files_remove_aside(const struct target_vm *t, const char *dir, struct err *err)
+files_remove_aside(const char *dir, struct err *err)
 {
 	struct dirent *entry;
 	DIR *d = opendir(dir);
@@ -169,8 +136,7 @@ files_remove_aside(const struct target_vm *t, const char *dir, struct err *err)
 		if (!is_aside(entry->d_name))
 			continue;
 		path = fs_path(dir, entry->d_name);
-		rc = is_directory(path) ? fs_remove_tree(path, err)
-					: files_remove_both(t, path, err);
+		rc = fs_remove_tree(path, err);
 	}
 	closedir(d);
 	return rc;

@@ -207,19 +207,21 @@ files_check_space(const struct target_vm *t, struct findings *findings,
 	return rc;
 }
 
-/* What another put where a volume is to be seen. */
+/* What another put where a volume is to be shown. */
 static void
 check_volumes(const struct check *c)
 {
 	for (size_t i = 0; i < c->t->shape->ndisks; i++) {
-		CLEANUP(mem_freep) char *own = files_volume_own(c->t, i);
-		CLEANUP(mem_freep) char *seen = files_seen(c->t, own);
+		CLEANUP(volume_done) struct volume v = {0};
+		CLEANUP(mem_freep) char *shown = NULL;
 
-		if (files_whose(c->t, own) == FILES_ANOTHERS)
+		files_volume(c->t, i, &v);
+		shown = files_shown(c->t, v.path);
+		if (files_whose(c->t, v.path) == FILES_ANOTHERS)
 			add(c, ERROR, "TargetNameTaken",
 			    "'%s' is there and was not made for this vm: move "
 			    "it away, or set targetName",
-			    seen);
+			    shown);
 	}
 }
 

@@ -75,12 +75,13 @@ remove_volumes(const struct target_vm *t, const char *dir, struct err *err)
 	for (size_t i = 0; i < t->shape->ndisks; i++) {
 		CLEANUP(mem_freep) char *id = files_volume_id(t, i);
 		CLEANUP(mem_freep) char *home = files_disk_dir(t, i);
-		CLEANUP(mem_freep) char *own = files_volume_own(t, i);
+		CLEANUP(volume_done) struct volume v = {0};
 
 		if (strcmp(home, dir) != 0)
 			continue;
+		files_volume(t, i, &v);
 		if (fs_remove(id, err) < 0 ||
-		    files_remove_both(t, own, err) < 0)
+		    files_remove_shown(t, v.path, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -129,7 +130,7 @@ remove_dir(const struct target_vm *t, const char *dir, struct err *err)
 	CLEANUP(mem_freep) char *above = fs_dirname(dir);
 
 	if (remove_volumes(t, dir, err) < 0 ||
-	    files_remove_aside(t, dir, err) < 0 ||
+	    files_remove_aside(dir, err) < 0 ||
 	    remove_names(dir, defined, err) < 0 ||
 	    remove_names(dir, files_of(t)->made, err) < 0 ||
 	    remove_attempts(dir, err) < 0 || remove_names(dir, last, err) < 0)
@@ -137,7 +138,7 @@ remove_dir(const struct target_vm *t, const char *dir, struct err *err)
 	if (remove_if_empty(dir, err) < 0)
 		return -1;
 	/* of a hidden directory all vms have in common the last one is gone */
-	return files_of(t)->shared ? remove_if_empty(above, err) : 0;
+	return files_of(t)->shown ? remove_if_empty(above, err) : 0;
 }
 
 /* Nothing must start what is about to lose its disks. */

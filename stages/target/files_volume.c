@@ -20,97 +20,25 @@
 #define SEAL "committed\n" /* its second line, from the commit's begin on */
 #define QEMU_IMG_DEADLINE_MS 60000
 
-char *
-files_volume_own(const struct target_vm *t, size_t n)
+void
+files_volume(const struct target_vm *t, size_t n, struct volume *ret)
 {
 	const struct shape_disk *d = &t->shape->disks[n];
 	CLEANUP(mem_freep) char *dir = files_disk_dir(t, n);
 
-	return mem_printf("%s/%s.%s", dir, d->volume, d->format);
-}
-
-char *
-files_seen(const struct target_vm *t, const char *own)
-{
-	const struct files_layout *layout = files_of(t);
-
-	return layout->shared ? layout->shared(own) : mem_strdup(own);
-}
-
-void
-files_volume(const struct target_vm *t, size_t n, struct volume *ret)
-{
-	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
-
-	ret->path = files_seen(t, own);
-	ret->format = t->shape->disks[n].format;
+	ret->path = mem_printf("%s/%s.%s", dir, d->volume, d->format);
+	ret->format = d->format;
 }
 
 /* Named after the file, format and all: volumes of two formats are two. */
 char *
 files_volume_id(const struct target_vm *t, size_t n)
 {
-	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
+	CLEANUP(volume_done) struct volume v = {0};
 
-	return mem_printf("%s.id", own);
+	files_volume(t, n, &v);
+	return mem_printf("%s.id", v.path);
 }
-
-/* --- whose it is -------------------------------------------------------- */
-
-enum files_whose
-files_whose(const struct target_vm *t, const char *own)
-{
-	CLEANUP(mem_freep) char *seen = files_seen(t, own);
-	struct stat st_own, st_seen;
-
-	if (lstat(seen, &st_seen) < 0)
-		return errno == ENOENT ? FILES_NOBODYS : FILES_ANOTHERS;
-	if (strcmp(own, seen) == 0 ||
-	    (lstat(own, &st_own) == 0 && st_own.st_dev == st_seen.st_dev &&
-	     st_own.st_ino == st_seen.st_ino))
-		return FILES_OURS;
-	return FILES_ANOTHERS;
-}
-
-/* As long as the name that is ours alone is there, the other is provably ours:
- * it goes last. */
-int
-files_remove_both(const struct target_vm *t, const char *own, struct err *err)
-{
-	CLEANUP(mem_freep) char *seen = files_seen(t, own);
-
-	if (strcmp(own, seen) != 0 && files_whose(t, own) == FILES_OURS &&
-	    fs_remove(seen, err) < 0)
-		return -1;
-	return fs_remove(own, err);
-}
-
-static int
-refuse_anothers(const struct volume *v, struct err *err)
-{
-	return err_set(err, ERR_FAIL,
-		       "'%s' is there and is not the file that was made for "
-		       "this vm: nothing touches it; move it away, or set "
-		       "targetName",
-		       v->path);
-}
-
-/* Nobody's file gives way to it. */
-static int
-show(const char *own, const struct volume *v, struct err *err)
-{
-	CLEANUP(mem_freep) char *dir = fs_dirname(v->path);
-
-	if (strcmp(own, v->path) == 0)
-		return 0;
-	if (link(own, v->path) < 0)
-		return errno == EEXIST
-			   ? refuse_anothers(v, err)
-			   : err_sys(err, "cannot make '%s'", v->path);
-	return fs_sync_dir(dir, err);
-}
-
-/* --- ids ---------------------------------------------------------------- */
 
 /* *ret stays NULL where there is none. */
 static int
@@ -250,17 +178,14 @@ create_anew(const struct target_vm *t, size_t n, const struct volume *v,
 {
 	uint64_t size = rounded(v, t->shape->disks[n].source->capacity_bytes);
 	CLEANUP(mem_freep) char *id = files_volume_id(t, n);
-	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
-	CLEANUP(mem_freep) char *dir = fs_dirname(own);
+	CLEANUP(mem_freep) char *dir = fs_dirname(v->path);
 	bool qcow2 = strcmp(v->format, "qcow2") == 0;
 
-	if (files_whose(t, own) == FILES_ANOTHERS)
-		return refuse_anothers(v, err);
-	if (fs_remove(id, err) < 0 || files_remove_both(t, own, err) < 0)
+	if (fs_remove(id, err) < 0 || files_remove_shown(t, v->path, err) < 0)
 		return -1;
-	if ((qcow2 ? create_qcow2(own, size, err)
-		   : create_raw(own, size, err)) < 0 ||
-	    fs_sync_dir(dir, err) < 0 || show(own, v, err) < 0)
+	if ((qcow2 ? create_qcow2(v->path, size, err)
+		   : create_raw(v->path, size, err)) < 0 ||
+	    fs_sync_dir(dir, err) < 0)
 		return -1;
 	return write_id(id, ret_id, err);
 }
@@ -327,13 +252,12 @@ files_volume_is(const struct target_vm *t, size_t n, char **ret_id,
 		bool *ret_sealed, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = files_volume_id(t, n);
-	CLEANUP(mem_freep) char *own = files_volume_own(t, n);
+	CLEANUP(volume_done) struct volume v = {0};
 
 	*ret_id = NULL;
 	*ret_sealed = false;
-	return files_whose(t, own) == FILES_OURS
-		   ? read_id(path, ret_id, ret_sealed, err)
-		   : 0;
+	files_volume(t, n, &v);
+	return fs_exists(v.path) ? read_id(path, ret_id, ret_sealed, err) : 0;
 }
 
 static int

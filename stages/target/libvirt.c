@@ -164,18 +164,17 @@ is_first_of_pool(const struct target_vm *t, size_t n)
 	return true;
 }
 
-void
-libvirt_refresh(const struct target_vm *t, char **ret_why)
+/* Which volumes there are: until it looks again it lists what is gone, or not
+ * yet what is new.  Nothing depends on it, so nothing is said when it fails. */
+static void
+refresh_pools(const struct target_vm *t)
 {
-	struct err err;
+	struct err ignored;
 
-	*ret_why = NULL;
 	for (size_t i = 0; i < t->shape->ndisks; i++)
-		if (is_first_of_pool(t, i) &&
-		    virt_pool_refresh(t->at->virt, libvirt_pool_name(t, i),
-				      &err) < 0 &&
-		    !*ret_why)
-			*ret_why = mem_strdup(err.text);
+		if (is_first_of_pool(t, i))
+			(void)virt_pool_refresh(
+			    t->at->virt, libvirt_pool_name(t, i), &ignored);
 }
 
 /* --- the layout --------------------------------------------------------- */
@@ -197,15 +196,15 @@ home(const struct target_vm *t)
 	return disk_dir(t, 0);
 }
 
-/* POOL/.palletjack/VM/disk-0.raw is seen as POOL/VM-disk-0.raw */
+/* POOL/.palletjack/VM/disk-0.raw is POOL/VM-disk-0.raw to all others */
 static char *
-shared(const char *own)
+shown(const char *path)
 {
-	CLEANUP(mem_freep) char *dir = fs_dirname(own);
+	CLEANUP(mem_freep) char *dir = fs_dirname(path);
 	CLEANUP(mem_freep) char *hidden = fs_dirname(dir);
 	CLEANUP(mem_freep) char *pool = fs_dirname(hidden);
 
-	return mem_printf("%s/%s-%s", pool, fs_basename(dir), fs_basename(own));
+	return mem_printf("%s/%s-%s", pool, fs_basename(dir), fs_basename(path));
 }
 
 static int
@@ -231,7 +230,7 @@ static const char *const made[] = {NULL};
 static const struct files_layout layout = {
     .home = home,
     .disk_dir = disk_dir,
-    .shared = shared,
+    .shown = shown,
     .check_names = check_names,
     .withdraw = libvirt_withdraw,
     .made = made,
@@ -302,28 +301,31 @@ claim(const struct target_vm *t, struct err *err)
 	return files_claim(t, err);
 }
 
-/* What ran before it was handed over is not what was copied. */
+/* The mark first, then the names by which the domain knows its disks: before
+ * that nobody can start it. */
 static int
 mark(const struct target_vm *t, enum handover state, struct err *err)
 {
 	enum handover now = HANDOVER_NONE;
 
+	if (state == HANDOVER_ROLLED_BACK)
+		return files_mark(t, state, err);
 	if (files_marked(t, &now, err) < 0 ||
-	    (now == HANDOVER_NONE && state != HANDOVER_ROLLED_BACK &&
-	     check_domain(t, err) < 0))
+	    /* what ran before is not what was copied */
+	    (now == HANDOVER_NONE && check_domain(t, err) < 0) ||
+	    files_may_show(t, err) < 0 || files_mark(t, state, err) < 0 ||
+	    files_show(t, err) < 0)
 		return -1;
-	return files_mark(t, state, err);
+	refresh_pools(t);
+	return 0;
 }
 
 static int
 remove_all(const struct target_vm *t, struct err *err)
 {
-	CLEANUP(mem_freep) char *ignored = NULL;
-
 	if (files_remove(t, err) < 0)
 		return -1;
-	/* until then it lists what is gone, no more */
-	libvirt_refresh(t, &ignored);
+	refresh_pools(t);
 	return 0;
 }
 

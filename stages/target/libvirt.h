@@ -2,11 +2,12 @@
 /* Target type `libvirt`: volumes in the storage pools of a daemon of this
  * machine, and a domain.  What is not told here, files.h does.
  *
- *   POOL/VM-disk-0.raw              a volume, as libvirt lists it
  *   POOL/.palletjack/VM/            the vm's home, in its first disk's pool
- *     disk-0.raw                    the volume's name that is ours alone
+ *     disk-0.raw                    a volume
  *     domain.xml                    what the domain is defined from
  *   OTHER/.palletjack/VM/           of the disks in another pool
+ *   POOL/VM-disk-0.raw              the volume's second name, by which libvirt
+ *                                   lists it and the domain knows it
  *
  * A storage class is a pool, `default` where the map names none.  It must be a
  * directory (dir, fs, netfs) whose files are files of this machine, and active:
@@ -27,9 +28,10 @@
  * The uuid is the source's, as the guest can see it, unless the daemon has a
  * domain with it: that may be the source.
  *
- * Anybody whom the daemon lets in can start a domain.  One that runs before it
- * was handed over keeps every run from writing its disks and from handing it
- * over; a rollback stops it. */
+ * Anybody whom the daemon lets in can start a domain.  Until it is handed over
+ * this one's disks are not there under the names that it knows.  One that runs
+ * all the same keeps every run from writing its disks and from handing it over;
+ * a rollback stops it. */
 #ifndef TARGET_LIBVIRT_H
 #define TARGET_LIBVIRT_H
 
@@ -47,10 +49,6 @@ struct target_at {
 
 /* The pool that disk number n goes to, by its name. */
 const char *libvirt_pool_name(const struct target_vm *t, size_t n);
-/* Of all pools that hold something of it; what keeps one from looking is told
- * in *ret_why, caller frees, else NULL. */
-void libvirt_refresh(const struct target_vm *t, char **ret_why);
-
 /* libvirt_domain.c */
 /* Its domain, NULL if there is none; *ret_ours: it says so. */
 int libvirt_find_target(const struct target_vm *t, struct virt_domain **ret,

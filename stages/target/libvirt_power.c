@@ -123,8 +123,9 @@ libvirt_start(const struct target_vm *t, json_t **ret_facts, struct err *err)
 	CLEANUP(virt_domain_freep) struct virt_domain *d = NULL;
 	char uuid[VIRT_UUID_SIZE];
 
-	if (may_start(t, err) < 0 || find_ours(t, &d, err) < 0 ||
-	    switch_on(d, err) < 0 || wait_until_running(d, err) < 0 ||
+	if (may_start(t, err) < 0 || files_show(t, err) < 0 ||
+	    find_ours(t, &d, err) < 0 || switch_on(d, err) < 0 ||
+	    wait_until_running(d, err) < 0 ||
 	    virt_domain_uuid(d, uuid, err) < 0)
 		return -1;
 	*ret_facts =

@@ -132,6 +132,17 @@ write_xml(const struct target_vm *t, struct qemu_machine *m,
 	m->metadata = NULL;
 }
 
+static void
+shown_volume(const struct target_vm *t, size_t n, struct volume *ret)
+{
+	char *path;
+
+	files_volume(t, n, ret);
+	path = ret->path;
+	ret->path = files_shown(t, path);
+	free(path);
+}
+
 static int
 definition_of(const struct target_vm *t, struct definition *ret,
 	      struct err *err)
@@ -149,7 +160,7 @@ definition_of(const struct target_vm *t, struct definition *ret,
 	if (rc == 0)
 		rc = are_networks(t, networks, err);
 	for (size_t i = 0; i < n; i++)
-		files_volume(t, i, &volumes[i]);
+		shown_volume(t, i, &volumes[i]);
 	if (rc == 0) {
 		accel_probe(&accel);
 		ret->accel = m.accel = accel.accel;
@@ -220,7 +231,6 @@ libvirt_create_vm(const struct target_vm *t, json_t **ret_facts,
 {
 	CLEANUP(definition_done) struct definition d = {0};
 	CLEANUP(mem_freep) char *path = files_path(t, FILES_DOMAIN);
-	CLEANUP(mem_freep) char *why = NULL;
 
 	if (target_libvirt.guard(t, err) < 0 || files_must_own(t, err) < 0 ||
 	    definition_of(t, &d, err) < 0 ||
@@ -228,12 +238,7 @@ libvirt_create_vm(const struct target_vm *t, json_t **ret_facts,
 	    virt_domain_define(t->at->virt, d.xml, err) < 0 ||
 	    keep_off(t, d.uuid, err) < 0 || sync_definitions(t, err) < 0)
 		return -1;
-	libvirt_refresh(t, &why);
 	*ret_facts = facts_of(t, &d);
-	/* the domain names its disks by path: it runs all the same */
-	if (why)
-		json_object_set_new(*ret_facts, "notRefreshed",
-				    json_string(why));
 	return 0;
 }
 
