@@ -150,7 +150,7 @@ check 'the example has nothing but to be run' '
 		"$TOP/examples/libvirt-to-libvirt/libvirt-to-libvirt.yaml" >e.yaml
 	palletjack plan e.yaml >plan 2>&1 || { s=$?; cat plan; exit $s; }
 	cat plan
-	grep "^src: ready" plan
+	grep "^src -> web-fast: ready" plan
 	grep "precopy/disk-vda *run" plan
 '
 

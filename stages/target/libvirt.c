@@ -204,7 +204,8 @@ shown(const char *path)
 	CLEANUP(mem_freep) char *hidden = fs_dirname(dir);
 	CLEANUP(mem_freep) char *pool = fs_dirname(hidden);
 
-	return mem_printf("%s/%s-%s", pool, fs_basename(dir), fs_basename(path));
+	return mem_printf("%s/%s-%s", pool, fs_basename(dir),
+			  fs_basename(path));
 }
 
 static int
