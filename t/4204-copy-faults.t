@@ -184,12 +184,48 @@ check 'a target whose disk is smaller than it says' '
 	grep -q "byte [678]......* of the target .*No space left" err &&
 	"$says" l.lying lying.img src
 '
-check 'a source that is shorter than it says, from the second client on' '
+check 'a source that cannot read its end' '
 	serve less eval get_size="echo $size" pread="test \$4 -lt 6291456 ||
 		{ echo EINVAL >&2; exit 1; }; $pread"
 	exits 5 copies --ledger l.less "$(uri less)" less.raw 2>err; cat err
 	grep -q "cannot read 1048576 bytes at byte [678]......* of the source" err &&
 	"$says" l.less less.raw src
+'
+# serve_fewer NAME N SIZE ARG...: all clients after the Nth are told that SIZE
+serve_fewer() {
+	fewer=$1 whole=$2 less=$3
+	shift 3
+	rm -rf "$fewer.clients"
+	mkdir "$fewer.clients"
+	serve "$fewer" eval open="n=1; while ! mkdir $PWD/$fewer.clients/\$n; do
+			n=\$((n + 1)); done; echo \$n" \
+		get_size="test \$2 -gt $whole && echo $less || echo $size" \
+		can_multi_conn="exit 0" can_extents="exit 0" \
+		extents="echo \$4 \$3" "$@"
+}
+for proof in sha256 none; do
+	check "proof $proof: a source that is shorter than it says, from the next client on" '
+		serve_fewer fewer 2 6815744 pread="test \$2 -gt 2 || sleep 0.2
+			$pread"; rm -f l.fewer fewer.raw*
+		copies --proof '$proof' --ledger l.fewer "$(uri fewer)" fewer.raw
+		ls fewer.clients; test -e fewer.clients/3
+		cmp src fewer.raw && "$says" l.fewer fewer.raw src
+	'
+	check "proof $proof: a target that is shorter than it says, from the next client on" '
+		truncate -s $size fewer.img; rm -f l.fewer
+		serve_fewer fewer 1 8912896 can_write="exit 0" can_flush="exit 0" \
+			flush="exit 0" pread="head -c \$3 /dev/zero" \
+			pwrite="test \$2 -gt 1 || sleep 0.2; dd of=$PWD/fewer.img seek=\$4 conv=notrunc \
+				oflag=seek_bytes status=none"
+		copies --proof '$proof' --ledger l.fewer "$(uri from)" "$(uri fewer)"
+		ls fewer.clients; test -e fewer.clients/2
+		cmp src fewer.img && "$says" l.fewer fewer.img src
+	'
+done
+check 'a source that is shorter when it is copied than when it was asked' '
+	serve_fewer fewer 1 6815744 pread="$pread"; rm -f fewer.raw*
+	exits 6 copies "$(uri fewer)" fewer.raw 2>err; cat err
+	grep -q "has 6815744 bytes, .*9437184" err
 '
 check 'a source over NBD that grew, and one that shrank, between runs' '
 	cp src moody; serve moody eval get_size="stat -c %s $PWD/moody" pread="$pread"

@@ -77,6 +77,7 @@ struct copy_opts {
 	const char *source_uri, *source_file;
 	struct copy_target target;
 	struct ledger *ledger; /* NULL: no proof, no resume */
+	uint64_t size_bytes;   /* of the disk, without a ledger; 0: not known */
 	/* From 1; one generation is one point in time of the source, never two:
 	 * blocks durable with it are not copied again. */
 	uint32_t generation;
@@ -102,7 +103,8 @@ struct copy_opts {
  * ledger, durable at `generation` and the ledger synced; ledger_set_applied is
  * the caller's.  An NBD target that cannot flush is ERR_FAIL with a ledger;
  * without one it is taken, and nothing is flushed.  *ret is filled in on
- * failure, too.  The disk's size is the ledger's, else the source's. */
+ * failure, too.  The disk's size is the ledger's, else size_bytes, else the
+ * source's; a source of another size is ERR_FAIL. */
 int copy_run(const struct copy_opts *opts, struct copy_progress *ret,
 	     struct err *err);
 

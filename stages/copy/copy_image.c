@@ -445,6 +445,7 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	/* an older one, too, as far as its ledger vouches for it */
 	copy.target.reads_as_zero = ledger || ends->file.is_new;
 	copy.ledger = ledger;
+	copy.size_bytes = ends->size;
 	if (opts->pass != COPY_ALL)
 		copy.generation = next_generation(ledger);
 	if (opts->pass == COPY_CHANGED &&

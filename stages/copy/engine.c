@@ -31,7 +31,6 @@
 #define DEFAULT_CHECKPOINT_MS 5000
 #define DEFAULT_CHECKPOINT_BYTES (1024ull * 1024 * 1024)
 #define PROGRESS_MS 250
-#define MORE_WAIT_MS 5000 /* for a connection we can do without */
 
 size_t
 engine_block_len(const struct engine *e, uint64_t block)
@@ -291,19 +290,28 @@ run_workers(struct engine *e, struct worker *workers, struct err *err)
 	return e->err.class == ERR_NONE ? 0 : -1;
 }
 
+/* The disk's size, as far as it was known before; 0: nobody asked yet. */
+static uint64_t
+known_size(const struct copy_opts *opts)
+{
+	return opts->ledger ? ledger_identity(opts->ledger)->size_bytes
+			    : opts->size_bytes;
+}
+
 /* NBD servers round sizes up to sectors; more than that is another disk. */
 static int
 check_source_size(struct engine *e, uint64_t source, struct err *err)
 {
-	unsigned long long has = source, want = e->size;
+	unsigned long long has = source, want = known_size(e->opts);
 
-	if (!e->opts->ledger || has == want ||
+	if (want == 0 || has == want ||
 	    (has > want && has == (want + 511) / 512 * 512))
 		return 0;
 	return err_set(err, ERR_FAIL,
-		       "the source has %llu bytes, but the ledger is for a "
-		       "disk of %llu: it was %s since",
-		       has, want, has < want ? "shrunk" : "grown");
+		       "the source has %llu bytes, but %s a disk of %llu: it "
+		       "was %s since",
+		       has, e->opts->ledger ? "the ledger is for" : "it had",
+		       want, has < want ? "shrunk" : "grown");
 }
 
 static int
@@ -324,47 +332,47 @@ check_target(struct engine *e, struct err *err)
 	return 0;
 }
 
-static int
-open_source(struct worker *w, struct engine *e,
-	    const struct wire_patience *patience, struct err *err)
-{
-	w->e = e;
-	w->lane = e->nworkers;
-	w->depth = 1;
-	return input_open(&w->source, e->opts->source_file, e->opts->source_uri,
-			  patience, err);
-}
-
 /* The source is asked first how many connections it can have at all; one that
- * then takes no more is read over those it took. */
+ * then takes no more, or shows those another disk, is read over those it
+ * took. */
 static int
 open_sources(struct engine *e, struct worker *workers, struct err *err)
 {
 	const struct copy_opts *opts = e->opts;
+	struct input *first = &workers[0].source;
 	int most = opts->connections ? opts->connections : DEFAULT_CONNECTIONS;
 	struct err ignored;
 
 	if (most > OUTPUT_LANES)
 		most = OUTPUT_LANES;
-	if (open_source(&workers[0], e, &e->source_patience, err) < 0)
+	if (input_open(first, opts->source_file, opts->source_uri,
+		       &e->source_patience, err) < 0)
 		return -1;
-	e->nworkers = 1;
-	e->more = e->source_patience;
-	if (e->more.wait_ms == 0 || e->more.wait_ms > MORE_WAIT_MS)
-		e->more.wait_ms = MORE_WAIT_MS;
-	while (e->nworkers < most && input_can_share(&workers[0].source)) {
-		struct worker *w = &workers[e->nworkers];
-
-		if (open_source(w, e, &e->more, &ignored) < 0)
+	for (e->nworkers = 1; e->nworkers < most; e->nworkers++)
+		if (!input_can_share(first) ||
+		    input_open_more(&workers[e->nworkers].source, first,
+				    &ignored) < 0)
 			break;
-		w->source.wire.patience = &e->source_patience;
-		e->nworkers++;
-	}
-	e->size = opts->ledger ? ledger_identity(opts->ledger)->size_bytes
-			       : workers[0].source.size;
+	e->size = known_size(opts) ? known_size(opts) : first->size;
 	e->nblocks = (e->size + LEDGER_BLOCK_SIZE - 1) / LEDGER_BLOCK_SIZE;
 	e->progress.total_bytes = e->size;
-	return check_source_size(e, workers[0].source.size, err);
+	return check_source_size(e, first->size, err);
+}
+
+static int
+init_workers(struct engine *e, struct worker *workers, enum ledger_digest kind,
+	     struct err *err)
+{
+	for (int i = 0; i < e->nworkers; i++) {
+		struct worker *w = &workers[i];
+
+		w->e = e;
+		w->lane = i;
+		w->depth = 1;
+		if (digest_init(&w->digest, kind, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -381,10 +389,7 @@ open_tools(struct engine *e, struct worker *workers, struct err *err)
 	 * target. */
 	if (e->opts->pass == COPY_ALL && kind == LEDGER_SHA256)
 		output_go_direct(&e->out);
-	for (int i = 0; i < e->nworkers; i++)
-		if (digest_init(&workers[i].digest, kind, err) < 0)
-			return -1;
-	return 0;
+	return init_workers(e, workers, kind, err);
 }
 
 static int

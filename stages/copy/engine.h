@@ -43,7 +43,6 @@ struct engine {
 	 * that copy_file_range does. */
 	atomic_bool can_share;
 	struct wire_patience source_patience, target_patience;
-	struct wire_patience more; /* while further sources connect */
 
 	pthread_mutex_t lock; /* of all that follows, and of the ledger */
 	pthread_cond_t wake;  /* the watching thread */

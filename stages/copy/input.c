@@ -76,6 +76,35 @@ input_open(struct input *in, const char *file, const char *uri,
 	return 0;
 }
 
+/* Whoever took its name, or cut it, since the first was opened. */
+static int
+open_file_more(struct input *in, const struct input *first, struct err *err)
+{
+	struct stat mine, firsts;
+
+	if (open_file(in, err) < 0)
+		return -1;
+	if (in->size == first->size && fstat(in->fd, &mine) == 0 &&
+	    fstat(first->fd, &firsts) == 0 && mine.st_dev == firsts.st_dev &&
+	    mine.st_ino == firsts.st_ino)
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "source '%s' was replaced or changed its size",
+		       in->file);
+}
+
+int
+input_open_more(struct input *in, const struct input *first, struct err *err)
+{
+	*in = (struct input){.file = first->file, .fd = -1};
+	if (first->file)
+		return open_file_more(in, first, err);
+	if (wire_open_more(&in->wire, &first->wire, err) < 0)
+		return -1;
+	in->size = in->wire.size;
+	return 0;
+}
+
 void
 input_close(struct input *in)
 {

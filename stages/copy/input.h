@@ -25,6 +25,9 @@ struct input_op {
 /* One of file and uri is set; all must outlive it. */
 int input_open(struct input *in, const char *file, const char *uri,
 	       const struct wire_patience *patience, struct err *err);
+/* The same once more, for another thread: only if it is what `first` has. */
+int input_open_more(struct input *in, const struct input *first,
+		    struct err *err);
 void input_close(struct input *in);
 
 bool input_can_share(const struct input *in); /* among several threads */

@@ -13,8 +13,6 @@
 #include "base/fs.h"
 #include "stages/copy/zero.h"
 
-#define MORE_WAIT_MS 5000 /* for a connection we can do without */
-
 static int
 open_file(struct output *o, const char *path, struct err *err)
 {
@@ -46,23 +44,17 @@ open_file(struct output *o, const char *path, struct err *err)
 
 /* Each lane writes on a connection of its own, and flushes have theirs, which
  * a server with multi-conn lets cover all.  One that then takes no further
- * client is used like one without: two connections to it may see different
- * disks, so there is just one. */
+ * client, or shows it another disk, is used like one without: two connections
+ * to it may see different disks, so there is just one. */
 static void
 open_more_wires(struct output *o, int nlanes)
 {
 	const struct wire *first = &o->wire[0];
 	struct err ignored;
 
-	o->more = *first->patience;
-	if (o->more.wait_ms == 0 || o->more.wait_ms > MORE_WAIT_MS)
-		o->more.wait_ms = MORE_WAIT_MS;
 	o->is_shared = !first->can_multi_conn;
-	for (int i = 1; i <= nlanes && !o->is_shared; i++) {
-		o->is_shared = wire_open(&o->wire[i], first->uri, "target",
-					 &o->more, &ignored) < 0;
-		o->wire[i].patience = first->patience;
-	}
+	for (int i = 1; i <= nlanes && !o->is_shared; i++)
+		o->is_shared = wire_open_more(&o->wire[i], first, &ignored) < 0;
 }
 
 static int

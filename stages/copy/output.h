@@ -36,7 +36,6 @@ struct output {
 	/* One a lane and one for flushes; or the first for all, in turn. */
 	struct wire wire[OUTPUT_LANES + 1];
 	struct wire *flush;
-	struct wire_patience more; /* while the further ones connect */
 	bool is_shared;
 	pthread_mutex_t lock; /* of the one they share */
 	struct err broke;     /* why that one is closed */

@@ -45,6 +45,22 @@ readback_open(struct readback *r, const struct copy_target *disk,
 	return 0;
 }
 
+int
+readback_open_more(struct readback *r, const struct readback *first,
+		   struct err *err)
+{
+	int rc;
+
+	if (first->disk->file)
+		return readback_open(r, first->disk, first->what, NULL, err);
+	*r = (struct readback){
+	    .disk = first->disk, .what = first->what, .fd = -1};
+	rc = wire_open_more(&r->wire, &first->wire, err);
+	r->is_open = true;
+	r->size = r->wire.size;
+	return rc;
+}
+
 void
 readback_close(struct readback *r)
 {

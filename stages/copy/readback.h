@@ -21,6 +21,9 @@ struct readback {
 int readback_open(struct readback *r, const struct copy_target *disk,
 		  const char *what, const struct wire_patience *patience,
 		  struct err *err);
+/* The same once more, for another thread: only if it is what `first` has. */
+int readback_open_more(struct readback *r, const struct readback *first,
+		       struct err *err);
 void readback_close(struct readback *r);
 
 /* `buf` is a whole block, aligned to a page. */

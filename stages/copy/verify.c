@@ -22,8 +22,7 @@
 
 #define PROGRESS_MS 250
 #define NREADERS 2
-#define PASSED_OVER 4096  /* blocks nobody wants, without a pause */
-#define MORE_WAIT_MS 5000 /* for a connection we can do without */
+#define PASSED_OVER 4096 /* blocks nobody wants, without a pause */
 
 struct verify;
 
@@ -40,7 +39,7 @@ struct reader {
 struct verify {
 	const struct verify_opts *opts;
 	uint64_t size, nblocks; /* of the disk */
-	struct wire_patience patience, more;
+	struct wire_patience patience;
 	struct reader reader[NREADERS];
 	int nreaders;
 	atomic_bool stop; /* no new block is begun */
@@ -85,24 +84,19 @@ open_disk(struct verify *v, struct err *err)
 	return 0;
 }
 
-/* A server that takes no more clients is read over the one it took. */
+/* A server that takes no more clients, or shows them another disk, is read over
+ * the one it took. */
 static void
 open_more(struct verify *v)
 {
 	const struct readback *first = &v->reader[0].disk;
 	struct err ignored;
 
-	v->more = v->patience;
-	if (v->more.wait_ms == 0 || v->more.wait_ms > MORE_WAIT_MS)
-		v->more.wait_ms = MORE_WAIT_MS;
 	while (v->nreaders < NREADERS && (uint64_t)v->nreaders < v->nblocks &&
 	       (first->disk->file || first->wire.can_multi_conn)) {
-		struct reader *r = &v->reader[v->nreaders];
-
-		if (readback_open(&r->disk, first->disk, first->what, &v->more,
-				  &ignored) < 0)
+		if (readback_open_more(&v->reader[v->nreaders].disk, first,
+				       &ignored) < 0)
 			break;
-		r->disk.wire.patience = &v->patience;
 		v->nreaders++;
 	}
 }

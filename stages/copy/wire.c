@@ -192,7 +192,7 @@ wire_begin(struct wire *w, struct wire_op *op, enum wire_verb verb, void *data,
 	    .at = at,
 	    .end = least(at + aligned(w, len), w->size),
 	};
-	if (op->end < op->at) /* past the export's end: let the server say */
+	if (op->end < at + len) /* past the export's end: let the server say */
 		op->end = at + len;
 	send_pieces(op);
 }
@@ -580,7 +580,9 @@ wire_zero_blocks(struct wire *w, uint64_t first, size_t n, bool *is_zero,
 	    .is_zero = is_zero,
 	};
 
-	memset(is_zero, w->has_extents, n * sizeof(*is_zero));
+	for (size_t i = 0; i < n; i++)
+		is_zero[i] =
+		    w->has_extents && (first + i) * LEDGER_BLOCK_SIZE < w->size;
 	while (w->has_extents && a.at < a.end) {
 		if (ask_extents(w, &a, err) == 0)
 			continue;

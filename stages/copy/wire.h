@@ -45,6 +45,10 @@ struct wire {
 int wire_open(struct wire *w, const char *uri, const char *what,
 	      const struct wire_patience *patience, struct err *err);
 void wire_close(struct wire *w);
+/* A further connection to what `first` has: one that can be done without, so
+ * that a server is not waited for long.  One that sees another disk, as far as
+ * that can be told, is not opened. */
+int wire_open_more(struct wire *w, const struct wire *first, struct err *err);
 
 enum wire_verb {
 	WIRE_READ,
@@ -81,7 +85,8 @@ int wire_do(struct wire *w, enum wire_verb verb, void *data, uint64_t len,
 	    uint64_t at, struct err *err);
 
 /* Which blocks the server says read as zeroes: is_zero[i] for block
- * first + i.  A server that says nothing about it has none. */
+ * first + i.  A server that says nothing about it has none, nor are there any
+ * past its end. */
 int wire_zero_blocks(struct wire *w, uint64_t first, size_t n, bool *is_zero,
 		     struct err *err);
 

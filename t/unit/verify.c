@@ -208,6 +208,58 @@ test_order(void)
 	nbd_server_stop(&server);
 }
 
+/* To its second client the server's disk ends in the middle of a block. */
+static void
+test_fewer(void)
+{
+	enum { N = 16 };
+	CLEANUP(mem_freep) char *disk = path_of("fe.disk");
+	CLEANUP(mem_freep) char *target = path_of("fe.target");
+	CLEANUP(mem_freep) char *ledger = path_of("fe.ledger");
+	CLEANUP(mem_freep) char *seen = path_of("fe.seen");
+	CLEANUP(mem_freep)
+	char *open =
+	    mem_printf("open=mkdir %s 2>/dev/null && echo 1 || echo 2", seen);
+	CLEANUP(mem_freep)
+	char *get = mem_printf("pread=dd if=%s skip=$4 count=$3 "
+			       "iflag=count_bytes,skip_bytes status=none",
+			       disk);
+	const char *argv[] = {"nbdkit",
+			      "-f",
+			      "-U",
+			      "@SOCKET@",
+			      "eval",
+			      open,
+			      "get_size=echo $((16777216 - $2 / 2 * 524288))",
+			      get,
+			      "can_multi_conn=exit 0",
+			      NULL};
+	struct nbd_server server, fewer;
+	struct ledger *l = open_ledger(ledger, N * MIB, LEDGER_XXH3, true);
+	struct verify_opts v = {.ledger = l};
+	struct copy_opts opts;
+	struct verify_result checked;
+
+	disk_make(disk, "abcdefghijklmnop", N * MIB);
+	disk_make_blank(target, N * MIB);
+	server = disk_serve(disk);
+	opts = to_file(server.uri, target, l);
+	ok(copies(&opts), "16 blocks copied");
+	fewer = disk_serve_by(argv);
+	v.target.uri = fewer.uri;
+	for (int i = 0; i < 4; i++) {
+		rmdir(seen);
+		memset(&err, 0, sizeof(err));
+		if (!ok(copy_verify(&v, &checked, &err) == 0,
+			"read over the connection that shows all of it"))
+			tap_diag("%s", err.text);
+		is_int(checked.nchecked, N, "all of it");
+	}
+	ledger_close(l);
+	nbd_server_stop(&server);
+	nbd_server_stop(&fewer);
+}
+
 int
 main(void)
 {
@@ -216,5 +268,6 @@ main(void)
 	test_sealed();
 	test_verify();
 	test_order();
+	test_fewer();
 	return tap_done();
 }
