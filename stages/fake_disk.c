@@ -127,6 +127,7 @@ open_volume(struct fake_copy *c, struct err *err)
 		return -1;
 	if (copy_file_make(c->volume.path, "raw", size, &c->file, err) < 0)
 		return -1;
+	copy_file_done(&c->file); /* the run holds what it stands in */
 	c->fd = open(c->volume.path, O_RDWR | O_CLOEXEC);
 	if (c->fd < 0)
 		return err_sys(err, "cannot open '%s'", c->volume.path);

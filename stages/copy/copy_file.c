@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/process.h"
+#include "stages/copy/copy_lock.h"
 
 #define CREATE_MS 60000
 
@@ -57,14 +58,15 @@ read_id(const char *path, char ret[LEDGER_ID_SIZE], struct err *err)
 	return 0;
 }
 
-static int
-make_raw(const char *path, uint64_t size, struct err *err)
+static bool
+is_raw(const char *format)
 {
-	CLEANUP(mem_closep)
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return strcmp(format, "raw") == 0;
+}
 
-	if (fd < 0)
-		return err_sys(err, "cannot create '%s'", path);
+static int
+size_raw(int fd, const char *path, uint64_t size, struct err *err)
+{
 	if (ftruncate(fd, (off_t)size) < 0)
 		return err_sys(err, "cannot give '%s' its %llu bytes", path,
 			       (unsigned long long)size);
@@ -83,20 +85,44 @@ make_qcow2(const char *path, uint64_t size, struct err *err)
 	return process_run(argv, CREATE_MS, &out, err);
 }
 
+/* Of those who find no image one makes it, and what it has locked then is the
+ * image.  What a killed one left of it is emptied. */
 static int
-make_image(const char *path, const char *format, uint64_t size, struct err *err)
+open_aside(const char *aside, const char *path, const char *format, int *ret,
+	   struct err *err)
+{
+	*ret = open(aside, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*ret < 0)
+		return err_sys(err, "cannot create '%s'", aside);
+	if (copy_lock(*ret, path, is_raw(format), err) < 0)
+		return -1;
+	if (!copy_lock_is_of(*ret, aside) || fs_exists(path))
+		return err_set(err, ERR_HELD,
+			       "'%s' was made by another copy just now: when "
+			       "that has ended, run this again",
+			       path);
+	if (ftruncate(*ret, 0) < 0)
+		return err_sys(err, "cannot empty '%s'", aside);
+	return 0;
+}
+
+static int
+make_image(const char *path, const char *format, uint64_t size,
+	   struct copy_file *file, struct err *err)
 {
 	CLEANUP(mem_freep) char *aside = mem_printf("%s.new", path);
 	CLEANUP(mem_freep) char *dir = fs_dirname(path);
 
-	unlink(aside);
-	if ((strcmp(format, "qcow2") == 0 ? make_qcow2(aside, size, err)
-					  : make_raw(aside, size, err)) < 0 ||
+	if (open_aside(aside, path, format, &file->lock, err) < 0 ||
+	    make_id(path, file->id, err) < 0 ||
+	    (is_raw(format) ? size_raw(file->lock, aside, size, err)
+			    : make_qcow2(aside, size, err)) < 0 ||
 	    fs_sync_file(aside, err) < 0)
 		return -1;
 	if (renameat2(AT_FDCWD, aside, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
 	    (errno != EINVAL || rename(aside, path) < 0))
 		return err_sys(err, "cannot rename '%s'", aside);
+	file->is_new = true;
 	return fs_sync_dir(dir, err);
 }
 
@@ -113,6 +139,7 @@ copy_file_check_size(const char *path, uint64_t has, uint64_t wanted,
 		       (unsigned long long)wanted);
 }
 
+/* Whose it is may have changed until it is locked. */
 static int
 find_image(const char *path, const struct stat *st, const char *format,
 	   uint64_t size, struct copy_file *ret, struct err *err)
@@ -122,31 +149,46 @@ find_image(const char *path, const struct stat *st, const char *format,
 			       path);
 	if (read_id(path, ret->id, err) < 0)
 		return -1;
-	if (strcmp(format, "raw") != 0)
-		return 0;
-	return copy_file_check_size(path, (uint64_t)st->st_size, size, err);
+	if (is_raw(format) &&
+	    copy_file_check_size(path, (uint64_t)st->st_size, size, err) < 0)
+		return -1;
+	ret->lock = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (ret->lock < 0)
+		return err_sys(err, "cannot open target '%s'", path);
+	if (copy_lock(ret->lock, path, is_raw(format), err) < 0)
+		return -1;
+	if (!copy_lock_is_of(ret->lock, path))
+		return err_set(err, ERR_HELD,
+			       "'%s' is being replaced: run this again", path);
+	return read_id(path, ret->id, err);
 }
 
 int
 copy_file_make(const char *path, const char *format, uint64_t size,
 	       struct copy_file *ret, struct err *err)
 {
-	struct copy_file file = {0};
+	struct copy_file file = {.lock = -1};
 	struct stat st;
+	int rc;
 
-	if (stat(path, &st) == 0) {
-		if (find_image(path, &st, format, size, &file, err) < 0)
-			return -1;
-	} else {
-		if (errno != ENOENT)
-			return err_sys(err, "cannot examine '%s'", path);
-		if (make_id(path, file.id, err) < 0 ||
-		    make_image(path, format, size, err) < 0)
-			return -1;
-		file.is_new = true;
+	if (stat(path, &st) == 0)
+		rc = find_image(path, &st, format, size, &file, err);
+	else if (errno == ENOENT)
+		rc = make_image(path, format, size, &file, err);
+	else
+		rc = err_sys(err, "cannot examine '%s'", path);
+	if (rc < 0) {
+		copy_file_done(&file);
+		return -1;
 	}
 	*ret = file;
 	return 0;
+}
+
+void
+copy_file_done(struct copy_file *file)
+{
+	mem_closep(&file->lock);
 }
 
 int

@@ -16,15 +16,18 @@ struct copy_file {
 	/* Made by this very call, so that it reads as zeroes: what
 	 * ledger_identity.target_is_blank asks. */
 	bool is_new;
+	int lock; /* -1, or it is held: see copy_lock.h */
 };
 
 /* Makes the image `path` of `size` bytes, sparse, whole and synced, or finds
- * the one made earlier.  A file that is there but was not made here is
- * ERR_FAIL: nobody's data is overwritten by a wrong name.  So is a raw one of
- * another size; of a qcow2 the caller asks its server.  `format` is "raw" or
- * "qcow2". */
+ * the one made earlier, and locks it until copy_file_done: one that another
+ * copy writes to, or that QEMU has open, is ERR_HELD.  A file that is there but
+ * was not made here is ERR_FAIL: nobody's data is overwritten by a wrong name.
+ * So is a raw one of another size; of a qcow2 the caller asks its server.
+ * `format` is "raw" or "qcow2". */
 int copy_file_make(const char *path, const char *format, uint64_t size,
 		   struct copy_file *ret, struct err *err);
+void copy_file_done(struct copy_file *file);
 int copy_file_check_size(const char *path, uint64_t has, uint64_t wanted,
 			 struct err *err);
 /* Makes the image that a ledger is of as long as `size`, if it is as long as

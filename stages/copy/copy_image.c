@@ -469,7 +469,7 @@ int
 copy_image(const struct copy_image_opts *opts, struct copy_image_result *ret,
 	   struct err *err)
 {
-	struct ends ends = {0};
+	struct ends ends = {.file.lock = -1};
 	int rc;
 
 	*ret = (struct copy_image_result){.digest = LEDGER_NO_DIGEST};
@@ -477,5 +477,6 @@ copy_image(const struct copy_image_opts *opts, struct copy_image_result *ret,
 	nbd_server_stop(&ends.target_server);
 	nbd_server_stop(&ends.source_server);
 	copy_device_done(&ends.device);
+	copy_file_done(&ends.file); /* when no server writes to it any more */
 	return rc;
 }

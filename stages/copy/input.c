@@ -32,8 +32,9 @@ check_nobody_writes(struct input *in, struct err *err)
 	if (fcntl(in->fd, F_OFD_GETLK, &writer) < 0 || writer.l_type == F_UNLCK)
 		return 0;
 	return err_set(err, ERR_FAIL,
-		       "source '%s' is open for writing in QEMU: shut down "
-		       "the vm that uses it",
+		       "source '%s' is open for writing in QEMU, or another "
+		       "copy's target: shut down the vm that uses it, or let "
+		       "that copy end",
 		       in->file);
 }
 

@@ -143,6 +143,7 @@ test_other_size(void)
 	make_source(source, 'a');
 	ok(copy_file_make(target, "raw", 2 * SIZE, &made, &err) == 0,
 	   "a target of another size");
+	copy_file_done(&made);
 	ok(copy_image(&opts, &result, &err) < 0 && err.class == ERR_FAIL,
 	   "is refused");
 	like(err.text, "8388608 bytes", "it says what it found");
@@ -237,15 +238,21 @@ test_file(void)
 	       first.is_new,
 	   "a file is made");
 	ok(stat(path, &st) == 0 && st.st_size == 12345, "with its size");
+	ok(copy_file_make(path, "raw", 12345, &second, &err) < 0 &&
+	       err.class == ERR_HELD,
+	   "it is not another's meanwhile");
+	copy_file_done(&first);
 	ok(copy_file_make(path, "raw", 12345, &second, &err) == 0 &&
 	       !second.is_new,
 	   "and found again");
 	is_str(second.id, first.id, "by its id");
+	copy_file_done(&second);
 	unlink(path);
 	ok(copy_file_make(path, "raw", 12345, &second, &err) == 0 &&
 	       second.is_new,
 	   "once removed it is made anew");
 	ok(strcmp(second.id, first.id) != 0, "and is another");
+	copy_file_done(&second);
 	ok(copy_file_remove(path, &err) == 0 && !fs_exists(path) &&
 	       !fs_exists(id),
 	   "it is removed with its id");
