@@ -12,6 +12,7 @@
 #include "plan_draw.h"
 #include "review.h"
 #include "state.h"
+#include "warm.h"
 
 struct options {
 	const char *plan, *selector, *output;
@@ -48,6 +49,19 @@ waits_for_cutover(const struct batch_vm *v)
 	return false;
 }
 
+/* Its last generation would not boot, or NULL. */
+static char *
+warm_held_text(const struct batch_vm *v)
+{
+	const struct view *view = &v->run.view;
+
+	if (v->run.aim != AIM_RUN || !view->vm ||
+	    view->vm->power == POWER_STATE_OFF ||
+	    history_is_cut_over(v->run.state->history))
+		return NULL;
+	return warm_rehearsal_text(v->run.state->history, view);
+}
+
 /* What a run would wait for, or NULL; caller frees. */
 static char *
 wait_text(const struct batch_vm *v, const struct waves *ws)
@@ -59,7 +73,8 @@ wait_text(const struct batch_vm *v, const struct waves *ws)
 	if (!history_is_cut_over(v->run.state->history) &&
 	    waves_may_begin(ws, v->run.pvm, &text) != WAVE_OPEN)
 		return text;
-	return waits_for_cutover(v) ? due_text(&v->due) : NULL;
+	text = warm_held_text(v);
+	return text || !waits_for_cutover(v) ? text : due_text(&v->due);
 }
 
 static json_t *

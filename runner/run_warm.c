@@ -34,17 +34,9 @@ cold_next(const struct run *r, const struct vm_run *vm, struct warm_next *ret)
 char *
 vm_rehearsal_text(const struct vm_run *vm)
 {
-	const struct step_history *s =
-	    history_step(vm->state->history, stage_precopy_boot_test.name);
-	const char *result, *why;
-
-	if (!vm_is_warm(vm) || !s || s->state != HISTORY_DONE ||
-	    !stages_rehearsal_forbids(&vm->view, s->facts, &result, &why))
-		return NULL;
-	return mem_printf("no cutover before a boot test passes: that of "
-			  "generation %u %s%s: %s",
-			  vm->view.round,
-			  strcmp(result, "failed") ? "was " : "", result, why);
+	return vm_is_warm(vm)
+		   ? warm_rehearsal_text(vm->state->history, &vm->view)
+		   : NULL;
 }
 
 /* The next generation is tested again. */

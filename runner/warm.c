@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "stages/stage.h"
 
 static unsigned
 round_of(const struct step_history *s)
@@ -93,6 +92,22 @@ warm_round(const struct plan *plan, const struct plan_vm *pvm,
 	warm_next_of(plan->policy, &past, &due, &run, &next);
 	return past.round +
 	       (past.round == 0 || (past.whole && next.move == WARM_COPY));
+}
+
+char *
+warm_rehearsal_text(const struct history *h, const struct view *v)
+{
+	const struct step_history *s =
+	    history_step(h, stage_precopy_boot_test.name);
+	const char *result, *why;
+
+	if (!s || s->state != HISTORY_DONE ||
+	    !stages_rehearsal_forbids(v, s->facts, &result, &why))
+		return NULL;
+	return mem_printf("no cutover before a boot test passes: that of "
+			  "generation %u %s%s: %s",
+			  v->round, strcmp(result, "failed") ? "was " : "",
+			  result, why);
 }
 
 char *

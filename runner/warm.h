@@ -10,6 +10,7 @@
 #include "due.h"
 #include "history.h"
 #include "manifests/model.h"
+#include "stages/stage.h"
 
 /* How far its generations are, by its journal. */
 struct warm_past {
@@ -48,6 +49,11 @@ void warm_next_of(const struct run_policy *policy, const struct warm_past *past,
 unsigned warm_round(const struct plan *plan, const struct plan_vm *pvm,
 		    const struct inv_vm *vm, const struct history *h,
 		    const struct standing *standing, int64_t now_ms);
+
+/* Why the source is not stopped, though it could be: what came of booting the
+ * generation that the view is at.  NULL: nothing speaks against it; caller
+ * frees. */
+char *warm_rehearsal_text(const struct history *h, const struct view *v);
 
 /* "generation 3 is done; the next at 14:00:00 UTC; cutover at ..."; caller
  * frees. */

@@ -60,6 +60,7 @@ check 'the same as long as nothing changes, without another test' '
 	exits 6 palletjack run m.yaml --cutover never 2>err; cat err
 	grep "that of generation 1 failed" err
 	test "$(begins precopy-boot-test)" = 1
+	palletjack plan m.yaml | grep "no cutover before a boot test passes: that of generation 1 failed"
 	palletjack status m.yaml -o json | jq -e ".vms[0].steps[] | select(.step == \"precopy-boot-test\").facts.line == \"unbootable, as asked\""
 '
 check 'nor is a run content that was to go no further than that' '
