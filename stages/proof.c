@@ -165,6 +165,7 @@ serve_volume(struct proving *p, bool writable, struct copy_target *ret,
 	    .filename = p->volume->path,
 	    .format = p->volume->format,
 	    .writable = writable,
+	    .direct = !writable,
 	    .on_start = work_helper_started,
 	    .arg = p->w,
 	};

@@ -171,8 +171,8 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 	return remember(w, &opts, *ret_facts, err);
 }
 
-/* Through a connection of its own: what the copy's connection says about its
- * own writes proves nothing. */
+/* Through a connection of its own, and from the disk: what the copy's says
+ * about its own writes proves nothing, nor does what the page cache has. */
 static int
 serve_and_compare(struct work *w, const struct ledger *ledger,
 		  const struct volume *volume, json_t **ret_facts,
@@ -181,6 +181,7 @@ serve_and_compare(struct work *w, const struct ledger *ledger,
 	struct nbd_serve_opts opts = {
 	    .filename = volume->path,
 	    .format = volume->format,
+	    .direct = true,
 	    .on_start = work_helper_started,
 	    .arg = w,
 	};

@@ -308,26 +308,43 @@ image_spec(const struct nbd_serve_opts *opts)
 	return spec;
 }
 
-int
-nbd_serve_image(const struct nbd_serve_opts *opts, struct nbd_server *ret,
-		struct err *err)
+/* Layers inherit the image's cache mode. */
+static int
+serve_image(const struct nbd_serve_opts *opts, bool direct,
+	    struct nbd_server *ret, struct err *err)
 {
 	CLEANUP(mem_freep) char *spec = image_spec(opts);
 	CLEANUP(mem_freep)
 	char *clients =
 	    mem_printf("%d", opts->connections ? opts->connections : 8);
-	const char *argv[12] = {"qemu-nbd", "--persistent", "--socket",
+	const char *argv[13] = {"qemu-nbd", "--persistent", "--socket",
 				"@SOCKET@", "--shared",	    clients};
 	size_t n = 6;
 
 	if (!opts->writable)
 		argv[n++] = "--read-only";
+	if (direct)
+		argv[n++] = "--cache=none";
 	if (opts->bitmap) {
 		argv[n++] = "--bitmap";
 		argv[n++] = opts->bitmap;
 	}
 	argv[n] = spec;
 	return nbd_serve(argv, opts, ret, err);
+}
+
+/* What was not written out yet stays: so that is done first.  Where it fails
+ * the disk has something else, and whoever reads will see. */
+static void
+drop_from_cache(const char *path)
+{
+	CLEANUP(mem_closep)
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)fdatasync(fd);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 void
@@ -437,4 +454,33 @@ nbd_size(const char *uri, uint64_t *ret_bytes, struct err *err)
 		return -1;
 	*ret_bytes = (uint64_t)size;
 	return 0;
+}
+
+/* qemu-nbd answers before it opens the image, and then may not. */
+static int
+serve_direct(const struct nbd_serve_opts *opts, struct nbd_server *ret,
+	     struct err *err)
+{
+	uint64_t ignored;
+
+	if (serve_image(opts, true, ret, err) < 0)
+		return -1;
+	if (nbd_size(ret->uri, &ignored, err) == 0)
+		return 0;
+	nbd_server_stop(ret);
+	return -1;
+}
+
+int
+nbd_serve_image(const struct nbd_serve_opts *opts, struct nbd_server *ret,
+		struct err *err)
+{
+	if (!opts->direct)
+		return serve_image(opts, false, ret, err);
+	if (serve_direct(opts, ret, err) == 0)
+		return 0;
+	drop_from_cache(opts->filename);
+	for (size_t i = 0; i < opts->nbelow; i++)
+		drop_from_cache(opts->below[i].filename);
+	return serve_image(opts, false, ret, err);
 }

@@ -39,6 +39,10 @@ struct nbd_serve_opts {
 	 * "qemu:dirty-bitmap:NAME"; NULL: none. */
 	const char *bitmap;
 	bool writable;
+	/* It and all it stands on are read from the disk, not from the page
+	 * cache; where the file system cannot (O_DIRECT), what the cache has of
+	 * them is dropped before. */
+	bool direct;
 	int connections; /* at most so many clients; 0 is 8 */
 	int deadline_ms; /* for it to answer; 0 is 30 s */
 	const char *log; /* file its stderr goes to; NULL /dev/null */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of the NBD servers' socket directories: whose they are, and what their
- * paths may hold. */
+/* Tests of the NBD servers: their sockets' directories, whose they are and what
+ * their paths may hold, and what is read from the disk itself. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -98,6 +98,89 @@ test_sweep(void)
 	nbd_server_stop(&s);
 }
 
+/* How many descriptors a process has open for `path`, and of them past the
+ * page cache. */
+static void
+count_open(pid_t pid, const char *path, int *ret_all, int *ret_direct)
+{
+	CLEANUP(mem_freep) char *fds = mem_printf("/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(fds);
+	struct dirent *entry;
+
+	*ret_all = *ret_direct = 0;
+	while (dir && (entry = readdir(dir))) {
+		CLEANUP(mem_freep) char *link = fs_path(fds, entry->d_name);
+		CLEANUP(mem_freep)
+		char *about =
+		    mem_printf("/proc/%d/fdinfo/%s", (int)pid, entry->d_name);
+		CLEANUP(buf_done) struct buf text = {0};
+		char target[4096] = "";
+		const char *flags;
+
+		if (readlink(link, target, sizeof(target) - 1) < 0 ||
+		    strcmp(target, path) != 0 ||
+		    fs_read(about, 4096, false, &text, &err) < 0)
+			continue;
+		flags = strstr(text.data, "flags:");
+		*ret_all += 1;
+		*ret_direct += flags && strtoul(flags + 6, NULL, 8) & O_DIRECT;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static bool
+can_direct(const char *path)
+{
+	CLEANUP(mem_closep)
+	int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+	return fd >= 0;
+}
+
+/* An image on another: both, or what the image says would come from the disk
+ * and what it leaves to the other from the page cache. */
+static void
+test_direct(void)
+{
+	CLEANUP(mem_freep) char *top = fs_path(tap_dir(), "top");
+	const char *const make[] = {"qemu-img", "create", "-q",	 "-f",
+				    "qcow2",	"-b",	  image, "-F",
+				    "raw",	top,	  NULL};
+	const struct nbd_layer below = {.filename = image, .format = "raw"};
+	struct nbd_serve_opts opts = {.filename = top, .format = "qcow2"};
+
+	if (!can_direct(image)) {
+		tap_diag("no O_DIRECT here");
+		return;
+	}
+	if (process_run(make, 60000, NULL, &err) < 0)
+		give_up(err.text);
+	for (int i = 0; i < 4; i++) {
+		struct nbd_server s = {0};
+		int all[2], direct[2];
+		uint64_t size;
+
+		opts.direct = i & 1;
+		opts.below = &below;
+		opts.nbelow = i < 2;
+		/* it opens them after it began to answer */
+		if (!ok(nbd_serve_image(&opts, &s, &err) == 0 &&
+			    nbd_size(s.uri, &size, &err) == 0,
+			"it is served"))
+			tap_diag("%s", err.text);
+		count_open(s.process.id.pid, top, &all[0], &direct[0]);
+		count_open(s.process.id.pid, image, &all[1], &direct[1]);
+		ok(all[0] > 0 && all[1] > 0, "both are open");
+		ok(direct[0] == (opts.direct ? all[0] : 0) &&
+		       direct[1] == (opts.direct ? all[1] : 0),
+		   "%s, what it stands on being %s",
+		   opts.direct ? "from the disk" : "through the page cache",
+		   opts.nbelow ? "told" : "what it says itself");
+		nbd_server_stop(&s);
+	}
+}
+
 int
 main(void)
 {
@@ -112,6 +195,7 @@ main(void)
 	close(fd);
 	test_paths();
 	test_sweep();
+	test_direct();
 	free(image);
 	return tap_done();
 }
