@@ -242,6 +242,9 @@ cycle(const struct past *p, double age)
 	double ms =
 	    look_at(&p->point, &alike, 1).likely + copy_guess(p, bytes).likely;
 
+	if (p->in->rehearse_before)
+		ms += part_range(&p->in->convert).likely +
+		      part_range(&p->in->boot).likely;
 	return ms + (p->in->verify_before ? verify_guess(p, bytes).likely : 0);
 }
 

@@ -67,6 +67,7 @@ struct predict_input {
 			    source does not track what changes */
 	struct predict_part stop, convert, boot, start;
 	bool verify_before;	 /* a generation is read back before the next */
+	bool rehearse_before;	 /* and converted and booted */
 	bool verify_delta;	 /* the last one after the stop */
 	uint64_t verify_behind;	 /* of earlier ones, still to be read back */
 	int64_t max_downtime_ms; /* 0: none */

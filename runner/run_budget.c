@@ -37,6 +37,8 @@ add_parts(const struct vm_run *vm, struct predict_input *in)
 	in->convert = part_of(&parts.convert);
 	in->boot = part_of(&parts.boot);
 	in->start = part_of(&parts.start);
+	in->rehearse_before =
+	    vm->view.plan->policy->boot_test == BOOT_TEST_EVERY;
 	in->reread = parts.reread;
 	if (parts.convert.high_ms > 0)
 		downtime_conversions(vm->state->history, &in->convert);

@@ -98,6 +98,37 @@ test_verdicts(void)
 	       "no budget, and nothing to gain");
 }
 
+/* What is converted and booted before the cutover makes the last point old: a
+ * generation that is rehearsed, too, cannot better that. */
+static void
+test_rehearsed(void)
+{
+	struct generation_seen g[9] = {0};
+	struct predict_input in = {.generations = g,
+				   .ngenerations = 9,
+				   .size = 40000ull * MB,
+				   .convert = {.seen_ms = {60000}, .nseen = 1},
+				   .boot = {.seen_ms = {30000}, .nseen = 1},
+				   .generations_left = UINT64_MAX};
+	struct prediction p, more;
+
+	make_past(g, 9, 4000, 60000);
+	in.now_ms = g[8].ended_ms + 90000;
+	in.max_downtime_ms = 0;
+	is_int(says(&in, "bring it nearer"), PREDICT_ANOTHER_GENERATION,
+	       "a point that is old by chance");
+	in.rehearse_before = true;
+	is_int(says(&in, "that fits"), PREDICT_CUT_OVER,
+	       "one that is as old as it is with every rehearsal");
+	predict_downtime(&in, &p);
+	in.boot = (struct predict_part){0};
+	predict_downtime(&in, &more);
+	ok(fabs(p.downtime.likely - more.downtime.likely - 30000) < 1000,
+	   "the boot test is a part of the downtime");
+	ok(fabs(p.cycle_ms - more.cycle_ms - 30000) < 1000,
+	   "and of a generation that is rehearsed");
+}
+
 static void
 test_parts(void)
 {
@@ -170,6 +201,7 @@ int
 main(void)
 {
 	test_verdicts();
+	test_rehearsed();
 	test_parts();
 	test_memory();
 	return tap_done();
