@@ -3,6 +3,7 @@
 # Vms go into the pools of a real libvirtd and become its domains: what lies
 # there of others is left alone, and what is ours can be told from it.
 . "${0%/*}/lib.sh"
+. "${0%/*}/fake.sh"
 . "${0%/*}/local.sh"
 . "${0%/*}/virt.sh"
 test_begin 'vms become domains of libvirt, their disks volumes of its pools'
@@ -19,7 +20,7 @@ begin() {
 	local_source=
 	local_manifest web=one.raw:fast,two.qcow2:bulk \
 		"skipGuestConversion: true, targetPowerState: \"$1\"" \
-		"retry: {attempts: 1}, ${2:-onFailure: hold}" "$local_format"
+		"retry: {attempts: 1, first: 1ms, max: 1ms}, ${2:-onFailure: hold}" "$local_format"
 	to_libvirt
 }
 stop_libvirtd() {
@@ -156,6 +157,29 @@ check 'one that lost its claim is not ours to stop, and the source is not starte
 	grep -q "lost the claim in its metadata" err
 	test "$(info web State)" = running
 '
+
+# OPERATION FILE NUMBER, killed behind which, with the vm about to be started
+killed_behind() {
+	begin on
+	exits 5 with_fault FAULT_PROGRAM=palletjack FAULT_OPS="$1" FAULT_FILE="$2" \
+		FAULT_AT="$3" FAULT_WHEN=after palletjack run m.yaml
+	test "$(info web State)" = "shut off"
+	exits 6 palletjack rollback m.yaml
+	palletjack run m.yaml
+	test "$(info web State)" = running
+	test "$(mark fast)" = started
+	test "$(mark bulk)" = started
+}
+if test -e "${PALLETJACK%/*}/t/fault.so"; then
+	check 'killed behind a mark, or a volume that is shown: the next run starts it' '
+		killed_behind rename handover.json 1
+		killed_behind rename handover.json 2
+		killed_behind link web-disk-0.qcow2 1
+		killed_behind link web-disk-1.qcow2 1
+	'
+else
+	skip 't/fault.so is not built' 'killed while it is handed over'
+fi
 
 if test -e /usr/share/OVMF/OVMF_CODE_4M.fd; then
 	check 'UEFI: its variables are the daemon'"'"'s, and go with the domain' '

@@ -76,7 +76,7 @@ is_ours(const struct target_vm *t, struct virt_domain *d, bool *ret,
 	    libvirt_claim_says(d, "uuid", &itself, err) < 0 ||
 	    virt_domain_uuid(d, uuid, err) < 0)
 		return -1;
-	*ret = state && itself && strcmp(itself, uuid) == 0 &&
+	*ret = state && itself && strcasecmp(itself, uuid) == 0 &&
 	       (strcmp(state, t->state_uuid) == 0 || is_of_takeover(t, state));
 	return 0;
 }
@@ -132,7 +132,7 @@ refuse_anothers(const struct target_vm *t, struct virt_domain *d,
 	    "'%s' has a domain '%s' already%s: it is left alone; "
 	    "set targetName",
 	    t->endpoint->url, t->shape->name,
-	    strcmp(uuid, t->vm->uuid) == 0 ? ", the source itself" : "");
+	    strcasecmp(uuid, t->vm->uuid) == 0 ? ", the source itself" : "");
 }
 
 int

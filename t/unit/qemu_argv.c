@@ -134,7 +134,7 @@ test_xml(void)
 {
 	CLEANUP(buf_done) struct buf b = {0};
 	struct qemu_machine m = machine();
-	CLEANUP(mem_freep) char *xml = NULL;
+	CLEANUP(mem_freep) char *xml = NULL, *own = NULL;
 	char name[16];
 
 	xml_printf(&b, "<a b='%s'>%u</a>", "<&'\">\n\x01", 7u);
@@ -146,6 +146,16 @@ test_xml(void)
 	like(xml, "<domain type='qemu'>", "of type qemu under TCG");
 	like(xml, "<boot order='1'/>", "with its boot order");
 	like(xml, "<source bridge='br0'/>", "and its bridge");
+	m.libvirts_own = true;
+	m.networks = (const bool[]){true, true};
+	m.metadata = "<x:claim xmlns:x='y'/>";
+	own = qemu_domain_xml(&m);
+	like(own, "<metadata>\n<x:claim xmlns:x='y'/>",
+	     "libvirt's has metadata");
+	like(own, "<source network='br0'/>", "may have a network of its own");
+	like(own, "<serial type='pty'/>", "its console where libvirt has it");
+	like(own, "<listen type='socket'/>", "and no port for its screen");
+	like(own, "org.qemu.guest_agent.0", "and a channel for its agent");
 	qemu_device_name("sd", 25, name);
 	is_str(name, "sdz", "the 26th disk");
 	qemu_device_name("sd", 26, name);

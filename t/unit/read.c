@@ -231,6 +231,12 @@ static const struct {
      "m.yaml:1:1: Endpoint default/x: spec.settings 'fromat' is no setting of "
      "type local; did you mean 'format'?\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
+     "metadata: {name: x}\nspec: {type: libvirt, url: \"qemu:///session\", "
+     "settings: {format: vmdk, fromat: raw}}\n",
+     "spec.settings.format must be raw or qcow2\nWarn FieldUnknown "
+     "m.yaml:1:1: Endpoint default/x: spec.settings 'fromat' is no setting of "
+     "type libvirt; did you mean 'format'?\n"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
      "metadata: {name: x}\nspec: {type: fake, settings: {any: thing}}\n",
      ""},
     {"apiVersion: forklift.konveyor.io/v1beta1\nkind: Provider\n"
