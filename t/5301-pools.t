@@ -91,7 +91,7 @@ check 'asked for, it is undefined, and its disks are kept' '
 	test "$(mark fast)" = rolled-back
 	exits 9 palletjack run m.yaml
 	exits 6 palletjack --state "$PWD/other" run m.yaml 2>err; cat err
-	grep -q "gc --disks" err
+	grep -q "was handed over and rolled back" err
 '
 check 'gc --disks removes all of ours, and nothing else' '
 	palletjack gc --disks m.yaml
