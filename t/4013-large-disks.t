@@ -34,4 +34,11 @@ check 'its ledger has at most 48 bytes for each MiB' '
 check 'and so when there is nothing to do any more' '
 	copy && test "$(jq .skipped out)" -eq "$(jq .size out)"
 '
+check 'and so with a ledger of which nothing but its header is left' '
+	truncate -s 8192 ledger
+	copy
+	test "$(jq .skipped out)" -eq 0
+	qemu-img compare -f raw -F raw src target
+	test "$(stat -c %s ledger)" -gt $((gib * 1024 * 40))
+'
 test_end

@@ -33,10 +33,22 @@ struct ledger {
 	const uint8_t *map; /* the whole file; NULL when there are no entries */
 	size_t map_size;
 	_Atomic uint64_t looking; /* the part of it that was looked at last */
-	uint8_t **changed;   /* a page newer than the file, else NULL: owned */
-	VEC(uint64_t) dirty; /* numbers of those */
+	/* a page newer than the file: owned; the one below that all damaged
+	 * ones share; else NULL */
+	uint8_t **changed;
+	VEC(uint64_t) dirty; /* numbers of those that are owned */
 	uint64_t ndurable, ndamaged;
 };
+
+/* What a damaged page counts as: however many there are, they cost no memory.
+ * Only read. */
+static const uint8_t unknown_blocks[FORMAT_PAGE];
+
+static bool
+is_damaged(const struct ledger *l, uint64_t number)
+{
+	return l->changed[number] == unknown_blocks;
+}
 
 static off_t
 page_at(uint64_t number)
@@ -87,20 +99,17 @@ entries_on(const struct ledger *l, uint64_t number)
 }
 
 static uint8_t *
-new_page(struct ledger *l, uint64_t number)
-{
-	l->changed[number] = mem_new(FORMAT_PAGE);
-	*vec_push(&l->dirty) = number;
-	return l->changed[number];
-}
-
-static uint8_t *
 page_to_change(struct ledger *l, uint64_t number)
 {
-	if (!l->changed[number])
-		memcpy(new_page(l, number), mapped_page(l, number),
-		       FORMAT_PAGE);
-	return l->changed[number];
+	uint8_t *page;
+
+	if (l->changed[number] && !is_damaged(l, number))
+		return l->changed[number];
+	page = mem_new(FORMAT_PAGE);
+	memcpy(page, page_of(l, number), FORMAT_PAGE);
+	l->changed[number] = page;
+	*vec_push(&l->dirty) = number;
+	return page;
 }
 
 /* Pages are read by pread here, so that a sector the disk cannot read is a
@@ -119,7 +128,7 @@ load_page(struct ledger *l, uint64_t number)
 		return;
 	}
 	l->ndamaged++;
-	(void)new_page(l, number); /* nothing but unknown blocks */
+	l->changed[number] = (uint8_t *)unknown_blocks;
 }
 
 static void
@@ -128,20 +137,22 @@ unmap(struct ledger *l)
 	if (l->map)
 		munmap((void *)l->map, l->map_size);
 	l->map = NULL;
-	free(l->changed);
-	l->changed = NULL;
 }
 
-/* As many pages as the header wants. */
+/* As many pages as the header wants; those known before stay damaged. */
 static int
 map_pages(struct ledger *l, struct err *err)
 {
+	uint64_t had = l->npages;
 	void *map;
 
 	unmap(l);
 	l->nblocks = format_nblocks(l->header.identity.size_bytes);
 	l->npages = format_npages(l->nblocks);
-	l->changed = mem_new((l->npages + 1) * sizeof(*l->changed));
+	l->changed =
+	    mem_resize(l->changed, (l->npages + 1) * sizeof(*l->changed));
+	for (uint64_t n = had; n <= l->npages; n++)
+		l->changed[n] = NULL;
 	l->map_size = (size_t)page_at(l->npages);
 	atomic_store(&l->looking, 0);
 	map = mmap(NULL, l->map_size, PROT_READ, MAP_SHARED, l->fd, 0);
@@ -163,54 +174,30 @@ load(struct ledger *l, struct err *err)
 }
 
 static int
-differs(const struct ledger *l, const char *member, const char *has,
-	const char *wanted, struct err *err)
+sync_file(struct ledger *l, struct err *err)
 {
-	return err_set(err, ERR_FAIL,
-		       "ledger '%s' belongs to another %s: it is bound to "
-		       "'%s', not to '%s'",
-		       l->path, member, has, wanted);
+	if (fdatasync(l->fd) == 0)
+		return 0;
+	return err_sys(err, "cannot sync ledger '%s'", l->path);
 }
 
-const char *
-ledger_digest_name(enum ledger_digest digest)
-{
-	switch (digest) {
-	case LEDGER_SHA256:
-		return "sha256";
-	case LEDGER_XXH3:
-		return "xxh3";
-	case LEDGER_NO_DIGEST:
-		return "none";
-	}
-	return "unknown";
-}
-
+/* Before anything is written to their blocks: a page that only could not be
+ * read may come back some day, and must not call them durable then. */
 static int
-check_identity(const struct ledger *l, const struct ledger_identity *want,
-	       struct err *err)
+rewrite_damaged(struct ledger *l, struct err *err)
 {
-	const struct ledger_identity *has = &l->header.identity;
+	uint8_t page[FORMAT_PAGE] = {0};
 
-	if (strcmp(has->vm, want->vm) != 0)
-		return differs(l, "vm", has->vm, want->vm, err);
-	if (strcmp(has->disk, want->disk) != 0)
-		return differs(l, "disk", has->disk, want->disk, err);
-	if (strcmp(has->target, want->target) != 0)
-		return differs(l, "target", has->target, want->target, err);
-	if (has->size_bytes != want->size_bytes)
-		return err_set(err, ERR_FAIL,
-			       "ledger '%s' is for a disk of another size: "
-			       "%llu bytes, not %llu",
-			       l->path, (unsigned long long)has->size_bytes,
-			       (unsigned long long)want->size_bytes);
-	if (has->digest != want->digest)
-		return err_set(err, ERR_FAIL,
-			       "ledger '%s' keeps another digest: '%s', not "
-			       "'%s'",
-			       l->path, ledger_digest_name(has->digest),
-			       ledger_digest_name(want->digest));
-	return 0;
+	if (l->ndamaged == 0 || l->header.sealed)
+		return 0;
+	for (uint64_t n = 0; n < l->npages; n++) {
+		if (!is_damaged(l, n))
+			continue;
+		format_seal_page(page, l->header.id, n);
+		if (fs_pwrite(l->fd, page, sizeof(page), page_at(n), err) < 0)
+			return err_wrap(err, "ledger '%s'", l->path);
+	}
+	return sync_file(l, err);
 }
 
 static void
@@ -234,7 +221,9 @@ ledger_open(const char *path, const struct ledger_identity *id,
 		return -1;
 	if (l->fd < 0 && ledger_file_create(path, id, &l->fd, err) < 0)
 		return -1;
-	if (load(l, err) < 0 || check_identity(l, id, err) < 0)
+	if (load(l, err) < 0 ||
+	    ledger_file_check(l->path, &l->header.identity, id, err) < 0 ||
+	    rewrite_damaged(l, err) < 0)
 		return -1;
 	*ret = steal(&l);
 	return 0;
@@ -274,6 +263,7 @@ ledger_close(struct ledger *l)
 		forget_changes(l);
 	vec_done(&l->dirty);
 	unmap(l);
+	free(l->changed);
 	if (l->fd >= 0)
 		close(l->fd);
 	free(l->path);
@@ -373,14 +363,6 @@ write_dirty(struct ledger *l, struct err *err)
 			return err_wrap(err, "ledger '%s'", l->path);
 	}
 	return 0;
-}
-
-static int
-sync_file(struct ledger *l, struct err *err)
-{
-	if (fdatasync(l->fd) == 0)
-		return 0;
-	return err_sys(err, "cannot sync ledger '%s'", l->path);
 }
 
 int

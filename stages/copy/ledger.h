@@ -54,7 +54,8 @@ struct ledger_entry {
 
 struct ledger;
 
-/* Opens or makes the ledger at `path`, whole and synced.  One that is bound
+/* Opens or makes the ledger at `path`, whole and synced: pages found damaged
+ * are rewritten, their blocks unknown.  One that is bound
  * to something else is ERR_FAIL and left alone; one that another process
  * writes is ERR_HELD. */
 int ledger_open(const char *path, const struct ledger_identity *id,

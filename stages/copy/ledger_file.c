@@ -189,3 +189,52 @@ ledger_file_header(int fd, const char *path, struct format_header *ret,
 	*ret = best;
 	return 0;
 }
+
+static int
+differs(const char *path, const char *member, const char *has,
+	const char *wanted, struct err *err)
+{
+	return err_set(err, ERR_FAIL,
+		       "ledger '%s' belongs to another %s: it is bound to "
+		       "'%s', not to '%s'",
+		       path, member, has, wanted);
+}
+
+const char *
+ledger_digest_name(enum ledger_digest digest)
+{
+	switch (digest) {
+	case LEDGER_SHA256:
+		return "sha256";
+	case LEDGER_XXH3:
+		return "xxh3";
+	case LEDGER_NO_DIGEST:
+		return "none";
+	}
+	return "unknown";
+}
+
+int
+ledger_file_check(const char *path, const struct ledger_identity *has,
+		  const struct ledger_identity *want, struct err *err)
+{
+	if (strcmp(has->vm, want->vm) != 0)
+		return differs(path, "vm", has->vm, want->vm, err);
+	if (strcmp(has->disk, want->disk) != 0)
+		return differs(path, "disk", has->disk, want->disk, err);
+	if (strcmp(has->target, want->target) != 0)
+		return differs(path, "target", has->target, want->target, err);
+	if (has->size_bytes != want->size_bytes)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s' is for a disk of another size: "
+			       "%llu bytes, not %llu",
+			       path, (unsigned long long)has->size_bytes,
+			       (unsigned long long)want->size_bytes);
+	if (has->digest != want->digest)
+		return err_set(err, ERR_FAIL,
+			       "ledger '%s' keeps another digest: '%s', not "
+			       "'%s'",
+			       path, ledger_digest_name(has->digest),
+			       ledger_digest_name(want->digest));
+	return 0;
+}

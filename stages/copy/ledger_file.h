@@ -17,5 +17,8 @@ int ledger_file_lock(int fd, const char *path, struct err *err);
 /* The header that holds. */
 int ledger_file_header(int fd, const char *path, struct format_header *ret,
 		       struct err *err);
+/* Is it bound to what is wanted?  To anything else is ERR_FAIL. */
+int ledger_file_check(const char *path, const struct ledger_identity *has,
+		      const struct ledger_identity *want, struct err *err);
 
 #endif

@@ -15,6 +15,16 @@ needs nbdkit jq qemu-img
 # The ledger's two header pages are left out: they matter to small disks only.
 memory() {
 	rm -f target target.id ledger
+	measure_memory "$@"
+}
+
+# damaged WHAT MIB: the same once more, all the ledger's pages being damaged.
+damaged() {
+	truncate -s 8192 ledger
+	measure_memory "$@"
+}
+
+measure_memory() {
 	/usr/bin/time -q -o time -f '%e %U %S %M' \
 		"$pj" copy -o json --ledger ledger source target >out
 	# shellcheck disable=SC2046
@@ -36,9 +46,11 @@ sizes() {
 	memory '1 GiB, all data' 1024
 	make_sparse $((4 * 1024 * 1024))
 	memory '4 TiB, sparse' $((4 * 1024 * 1024))
+	damaged '  with a ledger that is damaged throughout' $((4 * 1024 * 1024))
 	test -n "${QUICK:-}" && return
 	make_sparse $((64 * 1024 * 1024))
 	memory '64 TiB, sparse' $((64 * 1024 * 1024))
+	damaged '  with a ledger that is damaged throughout' $((64 * 1024 * 1024))
 }
 
 # run_kind for pairs: one disk, and ten of a tenth.

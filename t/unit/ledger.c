@@ -192,11 +192,26 @@ test_damaged_page(void)
 	is_int(state_of(l, 101), LEDGER_DURABLE, "the one before is not");
 	is_int(state_of(l, 102), LEDGER_UNKNOWN, "the first of it is");
 	is_int(state_of(l, 204), LEDGER_DURABLE, "the one after is not");
-	ledger_pending(l, 103, 2);
-	ok(ledger_sync(l, &err) == 0, "the next sync mends the page");
 	ledger_close(l);
 	l = must_open(path, 250 * MIB);
-	is_int(ledger_damaged_pages(l), 0, "which is good again");
+	is_int(ledger_damaged_pages(l), 0, "who opens it to write mends it");
+	is_int(state_of(l, 102), LEDGER_UNKNOWN, "with nothing in it");
+	ledger_close(l);
+	scribble(path, second + 1000, 1);
+	is_int(ledger_open_readonly(path, &l, &err), 0, "bent again");
+	is_int(state_of(l, 102), LEDGER_UNKNOWN, "who reads sees no block");
+	ledger_close(l);
+	l = must_open(path, 250 * MIB);
+	is_int(ledger_damaged_pages(l), 1, "and mends nothing");
+	ledger_pending(l, 103, 2);
+	ok(ledger_grow(l, 400 * MIB, &err) == 0 &&
+	       state_of(l, 102) == LEDGER_UNKNOWN &&
+	       state_of(l, 103) == LEDGER_PENDING &&
+	       state_of(l, 399) == LEDGER_UNKNOWN,
+	   "it grows, whatever is damaged");
+	ledger_close(l);
+	l = must_open(path, 400 * MIB);
+	is_int(ledger_damaged_pages(l), 0, "and all is good again");
 	is_int(state_of(l, 103), LEDGER_PENDING, "and knows what is new");
 	ledger_close(l);
 }
