@@ -19,7 +19,7 @@ struct options {
 	const char *ledger, *source_format, *format, *proof, *accept;
 	const char *deadline, *checkpoint, *bandwidth, *output;
 	const char *changed;
-	bool compare;
+	bool compare, recheck;
 	bool quiet;
 	struct words ends;
 };
@@ -127,7 +127,8 @@ print_json(const struct copy_image_result *r)
 {
 	const struct copy_progress *p = &r->progress;
 	json_t *result = json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}",
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
+	    "s:s}",
 	    "size", (json_int_t)p->total_bytes, "read",
 	    (json_int_t)p->read_bytes, "written", (json_int_t)p->written_bytes,
 	    "zero", (json_int_t)p->zero_bytes, "zeroed",
@@ -135,8 +136,9 @@ print_json(const struct copy_image_result *r)
 	    (json_int_t)p->skipped_bytes, "redone", (json_int_t)p->redone_bytes,
 	    "same", (json_int_t)p->same_bytes, "reread",
 	    (json_int_t)p->reread_bytes, "mended", (json_int_t)p->mended_bytes,
-	    "generation", (json_int_t)r->generation, "proof",
-	    ledger_digest_name(r->digest), "root", r->root);
+	    "checked", (json_int_t)r->checked_bytes, "generation",
+	    (json_int_t)r->generation, "proof", ledger_digest_name(r->digest),
+	    "root", r->root);
 
 	json_dumpf(result, stdout, JSON_COMPACT);
 	printf("\n");
@@ -156,6 +158,7 @@ print_text(const struct copy_image_result *r)
 	    {"zeroed", p->zeroed_bytes},   {"skipped", p->skipped_bytes},
 	    {"redone", p->redone_bytes},   {"same", p->same_bytes},
 	    {"reread", p->reread_bytes},   {"mended", p->mended_bytes},
+	    {"checked", r->checked_bytes},
 	};
 	char text[UNITS_TEXT_SIZE];
 
@@ -238,6 +241,7 @@ copy(const struct options *o)
 		    : o->compare ? COPY_COMPARE
 				 : COPY_ALL,
 	    .changed = o->changed,
+	    .recheck = o->recheck,
 	    .progress = show_progress,
 	    .arg = (void *)o,
 	};
@@ -278,6 +282,7 @@ run(const struct globals *g, int argc, char **argv)
 	    {"-o", OPTION_TEXT, &o.output},
 	    {"--changed", OPTION_TEXT, &o.changed},
 	    {"--compare", OPTION_FLAG, &o.compare},
+	    {"--recheck", OPTION_FLAG, &o.recheck},
 	    {"--quiet", OPTION_FLAG, &o.quiet},
 	    {0},
 	};
@@ -299,7 +304,7 @@ const struct command command_copy = {
     .summary = "copy one disk: NBD, image or device, to any of them",
     .usage = "[--ledger FILE] [--proof sha256|xxh3|none] "
 	     "[--source-format F] [--format raw|qcow2] [--accept DIGEST] "
-	     "[--changed FILE | --compare] [--deadline DUR] "
+	     "[--changed FILE | --compare] [--recheck] [--deadline DUR] "
 	     "[--checkpoint SIZE] [--bandwidth RATE] [-o text|json] "
 	     "SOURCE TARGET",
     .help =
@@ -327,6 +332,9 @@ const struct command command_copy = {
 	"TARGET that is a\n"
 	"                     file grows with its SOURCE; one that shrank is "
 	"refused\n"
+	"  --recheck          read back all that the ledger has of TARGET "
+	"first, and copy again\n"
+	"                     what is not there\n"
 	"  --deadline DUR     wait so long for a server that gives no sign of "
 	"life (30m), and at\n"
 	"                     most a minute of it for a SOURCE whose "
@@ -345,6 +353,21 @@ const struct command command_copy = {
 	"nbds://...?tls-certificates=DIR or nbds://USER@...?tls-psk-file=FILE; "
 	"keys are read\n"
 	"from those files and shown nowhere.\n\n"
+	"Before anything is passed over because the ledger has it, it is "
+	"looked at: at\n"
+	"TARGET, and at a SOURCE that is an NBD URI or a block device (unless "
+	"it is\n"
+	"brought up to date), the first block, the 64 copied last, and samples "
+	"of the\n"
+	"zero ones and of the others, at most 460 of each, of few of them all. "
+	"Where\n"
+	"one in a hundred was changed, that is found out with a probability of "
+	"99 %,\n"
+	"where one in a thousand, of 37 %; --recheck misses none at TARGET. "
+	"With\n"
+	"--proof none nothing can be looked at. An NBD server has to take "
+	"several\n"
+	"connections, one after the other.\n\n"
 	"A TARGET that is a file or block device is one copy's at a time; of "
 	"an NBD server it\n"
 	"cannot be told: there it is for you to see to.\n\n"
@@ -364,7 +387,9 @@ const struct command command_copy = {
 	"was the same\n"
 	"when it was read, reread from the target to be patched, and mended "
 	"because it was not\n"
-	"there as the ledger has it; proof is the kind of digest that the "
+	"there as the ledger has it; checked are the bytes read to "
+	"see what is still\n"
+	"there; proof is the kind of digest that the "
 	"ledger has, root the\n"
 	"digest over all blocks.  After SIGTERM or SIGINT what was written is "
 	"made durable,\n"

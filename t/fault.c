@@ -178,13 +178,14 @@ judge(const char *op, const char *path, const void *data, size_t len)
 }
 
 static enum outcome
-judge_request(const char *op, uint64_t len)
+judge_request(const char *op, uint64_t len, uint64_t at)
 {
-	char text[32];
+	char text[64];
 
 	if (!is_counted(op))
 		return OUTCOME_PASS;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)len);
+	snprintf(text, sizeof(text), "%llu %llu", (unsigned long long)len,
+		 (unsigned long long)at);
 	return judge_next(op, text);
 }
 
@@ -444,7 +445,7 @@ int64_t
 nbd_aio_pread(struct nbd_handle *h, void *data, size_t len, uint64_t at,
 	      nbd_completion_callback done, uint32_t flags)
 {
-	enum outcome fate = judge_request("nbd-read", len);
+	enum outcome fate = judge_request("nbd-read", len, at);
 	int64_t rc = -1;
 
 	if (goes_on(fate)) {
@@ -458,7 +459,7 @@ int64_t
 nbd_aio_pwrite(struct nbd_handle *h, const void *data, size_t len, uint64_t at,
 	       nbd_completion_callback done, uint32_t flags)
 {
-	enum outcome fate = judge_request("nbd-write", len);
+	enum outcome fate = judge_request("nbd-write", len, at);
 	int64_t rc = -1;
 
 	if (goes_on(fate)) {
@@ -472,7 +473,7 @@ int64_t
 nbd_aio_zero(struct nbd_handle *h, uint64_t len, uint64_t at,
 	     nbd_completion_callback done, uint32_t flags)
 {
-	enum outcome fate = judge_request("nbd-zero", len);
+	enum outcome fate = judge_request("nbd-zero", len, at);
 	int64_t rc = -1;
 
 	if (goes_on(fate)) {
@@ -486,7 +487,7 @@ int64_t
 nbd_aio_flush(struct nbd_handle *h, nbd_completion_callback done,
 	      uint32_t flags)
 {
-	enum outcome fate = judge_request("nbd-flush", 0);
+	enum outcome fate = judge_request("nbd-flush", 0, 0);
 	int64_t rc = -1;
 
 	if (goes_on(fate)) {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger_says LEDGER TARGET SOURCE: is what it calls durable there?
+/* ledger_says LEDGER TARGET SOURCE [LIST]: is what it calls durable there?
  *
  * Reads the ledger with our own code, and compares each durable block of the
  * raw image TARGET with SOURCE byte by byte, and its digest with OpenSSL's.
  * Prints the bytes that are durable and no hole in SOURCE, the durable blocks
- * and all blocks; exits 1 when one is not what the ledger says.  A ledger that
+ * and all blocks, and to the file LIST the numbers of the durable ones, a line
+ * each; exits 1 when one is not what the ledger says.  A ledger that
  * is not there, or whose headers are damaged, says nothing. */
 #include <errno.h>
 #include <fcntl.h>
@@ -92,9 +93,12 @@ main(int argc, char **argv)
 	struct err err = {0};
 	uint64_t data = 0, ndurable = 0;
 	int fd[2], nlies = 0;
+	FILE *list = NULL;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: ledger_says LEDGER TARGET SOURCE\n");
+	if (argc < 4 || argc > 5 ||
+	    (argc == 5 && !(list = fopen(argv[4], "w")))) {
+		fprintf(stderr,
+			"usage: ledger_says LEDGER TARGET SOURCE [LIST]\n");
 		return 2;
 	}
 	if (ledger_open_readonly(argv[1], &l, &err) < 0) {
@@ -112,6 +116,8 @@ main(int argc, char **argv)
 		if (e.state != LEDGER_DURABLE)
 			continue;
 		ndurable++;
+		if (list)
+			fprintf(list, "%llu\n", (unsigned long long)b);
 		nlies += !look(l, b, fd, &data);
 	}
 	printf("%llu %llu %llu\n", (unsigned long long)data,
@@ -120,5 +126,7 @@ main(int argc, char **argv)
 	ledger_close(l);
 	close(fd[0]);
 	close(fd[1]);
+	if (list && fclose(list) != 0)
+		return 2;
 	return nlies != 0;
 }

@@ -113,6 +113,7 @@ enum verify_which {
 	VERIFY_SINCE_GENERATION,
 	VERIFY_SAMPLED,
 	VERIFY_LISTED,
+	VERIFY_DURABLE, /* those that are, of a copy that may be incomplete */
 };
 
 struct verify_opts {
@@ -128,7 +129,7 @@ struct verify_opts {
 	uint32_t generation;
 	/* VERIFY_SAMPLED: so many blocks, drawn by base/sample.h */
 	uint64_t sample_size, sample_seed;
-	/* VERIFY_LISTED: these, in ascending order */
+	/* VERIFY_LISTED: these, durable and in ascending order */
 	const uint64_t *blocks;
 	size_t nblocks;
 	/* Told of each block that differs, in ascending order; or NULL. */

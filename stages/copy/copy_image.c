@@ -14,8 +14,8 @@
 #include "io/nbd.h"
 #include "stages/copy/copy_device.h"
 #include "stages/copy/copy_file.h"
-#include "stages/copy/digest.h"
 #include "stages/copy/extents.h"
+#include "stages/copy/kept.h"
 
 /* Both ends opened, each with the server it may need. */
 struct ends {
@@ -380,41 +380,123 @@ open_ledger(const struct ends *ends, const struct copy_image_opts *opts,
 	return ledger_open(opts->ledger, &id, ret, err);
 }
 
-/* A device does not say who else wrote to it since; its first block, where
- * whatever is made of a disk begins, does. */
-static int
-check_device_is_ours(const struct ends *ends, const struct ledger *ledger,
-		     struct err *err)
+/* How one end is looked at. */
+static struct verify_opts
+look_at(const struct ends *ends, const struct copy_image_opts *opts,
+	const struct ledger *ledger, bool source)
 {
-	CLEANUP(mem_freep) uint8_t *block = NULL;
-	CLEANUP(mem_closep) int fd = -1;
-	CLEANUP(digest_done) struct digest how = {0};
-	uint64_t len =
-	    ends->size < LEDGER_BLOCK_SIZE ? ends->size : LEDGER_BLOCK_SIZE;
-	uint8_t digest[LEDGER_DIGEST_SIZE];
-	struct ledger_entry first = {.state = LEDGER_UNKNOWN};
+	struct verify_opts look = {
+	    .target = ends->target,
+	    .ledger = ledger,
+	    .wait_ms = opts->wait_ms,
+	    .throttle = opts->throttle,
+	    .progress = opts->progress,
+	    .arg = opts->arg,
+	    .is_source = source,
+	};
 
-	if (!ends->device.size || !ledger || ledger_nblocks(ledger) == 0)
+	if (source)
+		look.target = (struct copy_target){.file = ends->source_file,
+						   .uri = ends->source_uri};
+	return look;
+}
+
+static void
+count_looked(const struct ends *ends, const struct verify_result *found,
+	     struct copy_image_result *ret)
+{
+	uint64_t bytes = found->nchecked * LEDGER_BLOCK_SIZE;
+
+	/* the last block may be a short one */
+	ret->checked_bytes += bytes < ends->size ? bytes : ends->size;
+}
+
+/* Nothing says that a device or what a server has is the one it was, nor who
+ * wrote to it, or to a file, since. */
+static int
+check_target_kept(const struct ends *ends, const struct copy_image_opts *opts,
+		  const struct copy_opts *copy, struct copy_image_result *ret,
+		  struct err *err)
+{
+	struct verify_opts look = look_at(ends, opts, copy->ledger, false);
+	struct verify_result found = {0};
+	int rc = opts->recheck ? kept_mend(&look, copy, &found, err)
+			       : kept_sample(&look, copy, &found, err);
+
+	count_looked(ends, &found, ret);
+	if (rc == 0)
 		return 0;
-	ledger_get(ledger, 0, &first);
-	if (first.state != LEDGER_DURABLE ||
-	    ledger_identity(ledger)->digest == LEDGER_NO_DIGEST)
+	if (err->class != ERR_MISMATCH || found.nmismatched == 0)
+		return err_wrap(err, "looking whether the target still has "
+				     "what was copied");
+	return err_set(
+	    err, ERR_MISMATCH,
+	    "target '%s' was written to since it was copied to, or "
+	    "is another one: of %llu blocks of ledger '%s' that "
+	    "were looked at %llu differ, the first is block %llu at "
+	    "byte %llu; look at all of them and copy what differs "
+	    "with --recheck, or remove the ledger to copy all of "
+	    "it again",
+	    opts->target, (unsigned long long)found.nchecked, opts->ledger,
+	    (unsigned long long)found.nmismatched,
+	    (unsigned long long)found.first_mismatch,
+	    (unsigned long long)found.first_mismatch * LEDGER_BLOCK_SIZE);
+}
+
+/* A file's time says that it was written to; of these nothing does.  What is
+ * to be brought up to date is another by intent. */
+static int
+check_source_kept(const struct ends *ends, const struct copy_image_opts *opts,
+		  const struct copy_opts *copy, struct copy_image_result *ret,
+		  struct err *err)
+{
+	struct verify_opts look = look_at(ends, opts, copy->ledger, true);
+	struct verify_result found = {0};
+	int rc;
+
+	if (opts->pass != COPY_ALL ||
+	    (!copy_image_is_uri(opts->source) && !copy_device_is(opts->source)))
 		return 0;
-	block = mem_new(LEDGER_BLOCK_SIZE);
-	fd = open(ends->target.file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fs_pread(fd, block, len, 0, err) < 0)
-		return err_set(err, ERR_RETRY, "cannot read '%s'",
-			       ends->target.file);
-	if (digest_init(&how, ledger_identity(ledger)->digest, err) < 0 ||
-	    digest_block(&how, block, len, digest, err) < 0)
+	rc = kept_sample(&look, copy, &found, err);
+	count_looked(ends, &found, ret);
+	if (rc == 0)
+		return 0;
+	if (err->class != ERR_MISMATCH || found.nmismatched == 0)
+		return err_wrap(err, "looking whether the source still has "
+				     "what was copied");
+	return err_set(
+	    err, ERR_FAIL,
+	    "source '%s' was written to, or is another one, since "
+	    "ledger '%s' was begun: of %llu blocks that were looked "
+	    "at %llu differ, the first is block %llu at byte %llu; "
+	    "copy what changed with --compare, or remove the ledger "
+	    "to copy all of it again",
+	    opts->source, opts->ledger, (unsigned long long)found.nchecked,
+	    (unsigned long long)found.nmismatched,
+	    (unsigned long long)found.first_mismatch,
+	    (unsigned long long)found.first_mismatch * LEDGER_BLOCK_SIZE);
+}
+
+/* Before anything is passed over. */
+static int
+check_kept(const struct ends *ends, const struct copy_image_opts *opts,
+	   const struct copy_opts *copy, struct copy_image_result *ret,
+	   struct err *err)
+{
+	bool has_digests =
+	    copy->ledger &&
+	    ledger_identity(copy->ledger)->digest != LEDGER_NO_DIGEST;
+
+	if (!has_digests && opts->recheck)
+		return err_set(err, ERR_USER,
+			       "--recheck: there are no digests to look at the "
+			       "target with: they are in a ledger, but with "
+			       "--proof none");
+	if (!has_digests)
+		return 0;
+	if (check_source_kept(ends, opts, copy, ret, err) < 0)
 		return -1;
-	if (memcmp(digest, first.digest, sizeof(digest)) == 0)
-		return 0;
-	return err_set(err, ERR_MISMATCH,
-		       "block device '%s' was written to since it was copied "
-		       "to: its first block is not the one in the ledger; "
-		       "remove the ledger to copy all of it again",
-		       ends->target.file);
+	return check_target_kept(ends, opts, copy, ret, err);
 }
 
 static int
@@ -436,8 +518,7 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	if (open_source(ends, opts, err) < 0 ||
 	    check_same_source(ends, opts, err) < 0 ||
 	    open_target(ends, opts, err) < 0 ||
-	    open_ledger(ends, opts, &ledger, err) < 0 ||
-	    check_device_is_ours(ends, ledger, err) < 0)
+	    open_ledger(ends, opts, &ledger, err) < 0)
 		return -1;
 	copy.source_uri = ends->source_uri;
 	copy.source_file = ends->source_file;
@@ -454,6 +535,8 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 		return -1;
 	copy.changed = changed;
 	ret->generation = copy.generation;
+	if (check_kept(ends, opts, &copy, ret, err) < 0)
+		return -1;
 	if (copy_run(&copy, &ret->progress, err) < 0)
 		return -1;
 	if (!ledger)

@@ -25,6 +25,10 @@ struct copy_image_opts {
 	 * ended well. */
 	enum copy_pass pass;
 	const char *changed;
+	/* First all is read back that the ledger has of the target, and what is
+	 * not there is copied again: without it, a sample (kept.h) that
+	 * differs is ERR_MISMATCH.  Of the source it is ERR_FAIL. */
+	bool recheck;
 	int64_t wait_ms; /* this and the next: see copy_opts */
 	const struct throttle *throttle;
 	copy_progress_fn *progress; /* may be NULL */
@@ -33,6 +37,7 @@ struct copy_image_opts {
 
 struct copy_image_result {
 	struct copy_progress progress;
+	uint64_t checked_bytes; /* read before, to see what is still there */
 	uint32_t generation;
 	enum ledger_digest digest;
 	char root[65]; /* over all blocks' digests; "" without proof */

@@ -140,6 +140,9 @@ is_wanted(struct verify *v, uint64_t block, const struct ledger_entry *entry)
 		    opts->blocks[v->nlisted] != block)
 			return false;
 		v->nlisted++;
+		break;
+	case VERIFY_DURABLE:
+		return entry->state == LEDGER_DURABLE;
 	}
 	return true;
 }
@@ -364,13 +367,20 @@ verdict(const struct verify *v, struct err *err)
 	    (unsigned long long)r->first_mismatch * LEDGER_BLOCK_SIZE);
 }
 
+/* As far as it is asked for. */
 static int
-check_complete(const struct ledger *ledger, struct err *err)
+check_complete(const struct verify_opts *opts, struct err *err)
 {
+	bool listed = opts->which == VERIFY_LISTED;
+	uint64_t n = opts->which == VERIFY_DURABLE ? 0
+		     : listed			   ? opts->nblocks
+			      : ledger_nblocks(opts->ledger);
 	struct ledger_entry entry;
 
-	for (uint64_t block = 0; block < ledger_nblocks(ledger); block++) {
-		ledger_get(ledger, block, &entry);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t block = listed ? opts->blocks[i] : i;
+
+		ledger_get(opts->ledger, block, &entry);
 		if (entry.state != LEDGER_DURABLE)
 			return err_set(err, ERR_FAIL,
 				       "block %llu is not copied yet: there is "
@@ -393,7 +403,7 @@ check_ledger(const struct verify_opts *opts, struct err *err)
 		return err_set(err, ERR_FAIL,
 			       "the ledger is sealed: the disk may have been "
 			       "converted and is no longer what was copied");
-	return check_complete(ledger, err);
+	return check_complete(opts, err);
 }
 
 static int
