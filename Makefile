@@ -101,10 +101,11 @@ check: deps
 	@$(MAKE) --no-print-directory all units
 	$(PROVE) t/*.t $(UNIT)
 
-# A real guest: built, converted by virt-v2v, booted, killed and resumed.
+# A real guest: built, converted by virt-v2v, booted, killed and resumed, and
+# moved while it runs; says what that cost.
 check-guest: deps
 	@$(MAKE) --no-print-directory all units
-	$(PROVE) t/guest/*.t
+	$(PROVE) -v t/guest/*.t
 
 # What takes its time: random kills and the whole crash matrix; SEED repeats.
 check-long: deps

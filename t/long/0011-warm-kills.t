@@ -35,7 +35,9 @@ same() {
 # held, nobody knows.  While its processors stand still nothing is written: the
 # generation of the run behind it is what the guest has.
 is_right() {
+	palletjack status m.yaml || return 1
 	exits 7 palletjack run m.yaml || return 1
+	palletjack journal check "$state" || return 1
 	palletjack verify m.yaml || return 1
 	virt suspend web
 	exits 7 palletjack run m.yaml && same
