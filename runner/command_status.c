@@ -133,6 +133,14 @@ add_copied(json_t *step, const struct copied *c)
 			      (json_int_t)c->size));
 }
 
+/* Of a step something may be on record before it is begun: what was predicted
+ * of it, or that its disk was compared. */
+static bool
+is_told(const struct step_history *s)
+{
+	return s->begun != NULL;
+}
+
 static json_t *
 step_to_json(const struct view_of_vm *v, const struct step_history *s)
 {
@@ -201,7 +209,9 @@ vm_to_json(const struct view_of_vm *v)
 	json_t *steps = json_array(), *vm;
 
 	for (size_t i = 0; i < h->nsteps; i++)
-		json_array_append_new(steps, step_to_json(v, h->steps[i]));
+		if (is_told(h->steps[i]))
+			json_array_append_new(steps,
+					      step_to_json(v, h->steps[i]));
 	vm = json_pack("{s:s, s:s, s:s, s:o, s:o}", "vm", v->pvm->key, "state",
 		       vm_word(v), "stateDir", v->state->dir, "steps", steps,
 		       "requests", waiting_to_json(&v->standing));
@@ -275,7 +285,8 @@ print_vm(const struct view_of_vm *v, struct buf *to)
 	buf_printf(to, "\n%s: %s%s\n", v->pvm->key, vm_word(v),
 		   v->has_entry ? "" : ", and not in the plan any more");
 	for (size_t i = 0; i < h->nsteps; i++)
-		print_step(v, h->steps[i], to);
+		if (is_told(h->steps[i]))
+			print_step(v, h->steps[i], to);
 	if (h->run_error)
 		buf_printf(to, "  last run: %s\n", h->run_error);
 	if (v->due.cancelled[0])

@@ -6,6 +6,7 @@
 . "${0%/*}/fake.sh"
 test_begin 'a warm migration goes by generations'
 requires jq
+requires_fault
 
 fake_type=warm
 vm=$PALLETJACK_STATE/t/p/vm-00001
@@ -78,6 +79,20 @@ check 'a request cuts it over' '
 	exits 7 palletjack run m.yaml
 	palletjack cutover m.yaml
 	palletjack run m.yaml && test "$(fake_state)" = finished
+'
+check 'killed when the cutover is predicted and not begun, status tells none' '
+	anew; warm_manifest
+	exits 7 palletjack run m.yaml
+	exits 137 env LD_PRELOAD="${PALLETJACK%/*}/t/fault.so" \
+		FAULT_FILE=journal FAULT_WHEN=before \
+		FAULT_MATCH="\"type\":\"intent\",\"step\":\"cutover\"" \
+		palletjack run m.yaml --cutover now
+	grep "\"step\":\"cutover\",\"key\":\"predicted\"" "$vm/journal"
+	palletjack status m.yaml >out; cat out
+	grep "precopy/disk-0 *done" out
+	refute grep "^  cutover  " out
+	palletjack status -o json m.yaml | jq -e ".vms[0].steps |
+		all(.begun) and (map(.step) | index(\"precopy/disk-0\") != null)"
 '
 check 'with --wait it goes on by itself: generations, then the cutover' '
 	anew; warm_manifest "" 1s

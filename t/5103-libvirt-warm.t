@@ -49,6 +49,12 @@ check 'it runs on; a checkpoint is kept, and no backup' '
 	virt domjobinfo web | grep -i none
 	test "$(fact web precopy/disk-vda pass)" = all
 '
+check 'it can be compared; status tells no step that was not begun' '
+	palletjack verify m.yaml
+	palletjack status m.yaml >out; cat out
+	grep "precopy/disk-vda *done" out; refute grep "  verify/disk-vda" out
+	palletjack status -o json m.yaml | jq -e ".vms[0].steps | all(.begun)"
+'
 check 'what is written is copied, and no more' '
 	guest a.qcow2 "write -P 3 1M 256k"
 	guest a.qcow2 "write -z 41M 1M"
