@@ -139,10 +139,11 @@ say_source_is_off(const struct vm_run *vm, bool cancelled, const char *args)
 	CLEANUP(mem_freep) char *run = run_again(vm, args);
 	bool started = has_begun(vm->state->history, "start");
 
-	fprintf(stderr, "%s: the source is off", key);
-	if (started)
-		fprintf(stderr, " and the target may have started");
-	else if (cancelled)
+	fprintf(stderr, "%s: %s", key,
+		started ? "its source was stopped, and the target may have "
+			  "started"
+			: "the source is off");
+	if (!started && cancelled)
 		fprintf(stderr, ", and the cancel keeps every run from going "
 				"on");
 	if ((started || !cancelled) && !is_barred(vm))

@@ -426,7 +426,8 @@ keep_records(struct batch *b, const struct batch_opts *opts)
 		struct batch_vm *v = &b->vms[i];
 
 		if (batch_is_to_move(v) &&
-		    (retries_check(&v->run, opts->redo, &err) < 0 ||
+		    ((!v->run.schedule->beside &&
+		      retries_check(&v->run, opts->redo, &err) < 0) ||
 		     batch_keep_record(v, &err) < 0))
 			keep_back(v, &err);
 	}

@@ -497,6 +497,36 @@ is_settled_by_start(const struct making *m, size_t position)
 	return false;
 }
 
+/* The source runs, and so may the target, whose start was begun: that is seen
+ * to first, whatever else there would be to do. */
+static bool
+may_run_beside(const struct making *m)
+{
+	const struct step_history *start = begun(m, "start");
+	const struct inv_vm *vm = m->opts->view->vm;
+
+	return start && vm && vm->power == POWER_STATE_ON &&
+	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
+}
+
+static void
+see_to_start(const struct making *m, size_t position, struct scheduled *to,
+	     struct buf *why)
+{
+	size_t start = 0;
+
+	while (start < m->graph->nsteps &&
+	       strcmp(m->graph->steps[start].id, "start") != 0)
+		start++;
+	if (position < start)
+		leave_alone(to, why, "the vm is handed over");
+	if (position != start)
+		return;
+	buf_reset(why);
+	buf_adds(why, "the source runs, and the target may: it is stopped");
+	to->decision = DECISION_RESUME;
+}
+
 static void
 schedule_step(const struct making *m, size_t position, struct buf *why)
 {
@@ -511,6 +541,8 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 		distrust(m, position, to, why);
 	if (h->finished)
 		leave_alone(to, why, "the vm is finished");
+	else if (m->schedule->beside)
+		see_to_start(m, position, to, why);
 	else if (is_redone(m, position))
 		redo(m, position, to, why);
 	else if (is_settled_by_start(m, position))
@@ -560,6 +592,7 @@ schedule_of(const struct schedule_opts *opts, const struct graph *g,
 
 	s->steps = mem_new(g->nsteps * sizeof(*s->steps));
 	s->nsteps = g->nsteps;
+	s->beside = may_run_beside(&m);
 	for (size_t i = 0; i < g->nsteps; i++) {
 		struct scheduled *to = &s->steps[i];
 		struct buf why = {0};

@@ -39,6 +39,7 @@ struct schedule {
 	/* Why all from the first copy on must be begun anew beside what is
 	 * there, or NULL; what is refused is refused for that.  Owned. */
 	char *renew;
+	bool beside; /* source and target may both run: that comes first */
 };
 
 struct schedule_opts {

@@ -15,6 +15,7 @@
 #include "stages/fake_faults.h"
 #include "stages/fake_warm.h"
 #include "stages/fake_world.h"
+#include "stages/handover.h"
 #include "stages/place.h"
 
 /* as often as a copy says how far it is */
@@ -44,6 +45,18 @@ was_on(const json_t *power)
 
 /* cutover */
 
+/* What the source's cutover found, as its facts have it. */
+#define EPOCH "ran"
+
+static json_t *
+cutover_facts(const struct work *w)
+{
+	CLEANUP(mem_freep) char *epoch = fake_epoch(w->view);
+
+	return json_pack("{s:O, s:s}", "power", work_recorded(w, "power"),
+			 EPOCH, epoch);
+}
+
 static int
 cutover(struct work *w, json_t **ret_facts, struct err *err)
 {
@@ -55,11 +68,13 @@ cutover(struct work *w, json_t **ret_facts, struct err *err)
 		if (work_record(w, "power", json_string(now), err) < 0)
 			return -1;
 	}
-	*ret_facts = json_pack("{s:O}", "power", work_recorded(w, "power"));
 	if (fake_note_power(
 		w->view, json_string_value(work_recorded(w, "power")), err) < 0)
 		return -1;
-	return fake_change(w->view, "source", "off", err);
+	if (fake_change(w->view, "source", "off", err) < 0)
+		return -1;
+	*ret_facts = cutover_facts(w);
+	return 0;
 }
 
 /* Claimed, off, and it is known how it was before. */
@@ -71,7 +86,7 @@ is_cut_over(const struct work *w, json_t **ret_facts)
 	if (!power || !fake_is_now(w->view, "source", "off") ||
 	    !fake_is_claimed(w))
 		return false;
-	*ret_facts = json_pack("{s:O}", "power", power);
+	*ret_facts = cutover_facts(w);
 	return true;
 }
 
@@ -156,14 +171,90 @@ shall_run(const struct work *w)
 }
 
 static int
-start(struct work *w, json_t **ret_facts, struct err *err)
+source_power(void *arg, enum power_state *ret, struct err *err)
 {
-	bool on = shall_run(w);
+	struct work *w = arg;
+
+	if (fake_race(w, "look", err) < 0)
+		return -1;
+	*ret = fake_is_now(w->view, "source", "on") ? POWER_STATE_ON
+						    : POWER_STATE_OFF;
+	return 0;
+}
+
+static int
+source_same(void *arg, struct err *err)
+{
+	const struct work *w = arg;
+	CLEANUP(mem_freep) char *now = fake_epoch(w->view);
+	const char *was =
+	    json_string_value(json_object_get(work_fact(w, "cutover"), EPOCH));
+
+	if (!was || strcmp(now, was) == 0)
+		return 0;
+	return err_set(err, ERR_AGAIN,
+		       "the source ran since it was stopped; run again");
+}
+
+static int
+mark(void *arg, enum handover state, struct err *err)
+{
+	struct work *w = arg;
+
+	if (fake_race(w, "mark", err) < 0)
+		return -1;
+	return fake_change(w->view, "mark",
+			   state == HANDOVER_STARTED ? "started" : "left-off",
+			   err);
+}
+
+static int
+start_target(void *arg, json_t **ret_facts, struct err *err)
+{
+	struct work *w = arg;
 
 	(void)ret_facts;
-	if (fake_change(w->view, "mark", on ? "started" : "left-off", err) < 0)
+	if (fake_race(w, "start", err) < 0 ||
+	    fake_start_target(w->view, err) < 0)
 		return -1;
-	return on ? fake_change(w->view, "target", "on", err) : 0;
+	return fake_race(w, "run", err);
+}
+
+static int
+stop_target(void *arg, struct err *err)
+{
+	return fake_change(((struct work *)arg)->view, "target", "off", err);
+}
+
+static struct handover_ends
+ends_of(struct work *w)
+{
+	return (struct handover_ends){
+	    .source = w->view->vm->name,
+	    .source_power = source_power,
+	    .source_same = source_same,
+	    .mark = mark,
+	    .start = start_target,
+	    .stop = stop_target,
+	    .arg = w,
+	};
+}
+
+static int
+start(struct work *w, json_t **ret_facts, struct err *err)
+{
+	struct handover_ends ends = ends_of(w);
+
+	return shall_run(w) ? handover_start(&ends, ret_facts, err)
+			    : handover_leave_off(&ends, err);
+}
+
+static int
+go_on(struct work *w, json_t **ret_facts, struct err *err)
+{
+	struct handover_ends ends = ends_of(w);
+
+	return shall_run(w) ? handover_go_on(&ends, ret_facts, err) : 0;
 }
 
 static bool
@@ -242,32 +333,34 @@ static const struct act {
 	/* Is the world as run() leaves it?  NULL: the step goes on from what
 	 * it finds, or may be done again. */
 	bool (*is_done)(const struct work *w, json_t **ret_facts);
+	/* What is left where it is. */
+	int (*go_on)(struct work *w, json_t **ret_facts, struct err *err);
 } acts[] = {
-    {"validate", STAGE_VM, run_real, NULL},
-    {"pre-hook", STAGE_VM, run_real, NULL},
-    {"set-aside", STAGE_VM, fake_set_aside, NULL},
-    {"precopy", STAGE_VM, fake_precopy, NULL},
-    {"precopy", STAGE_DISK, fake_copy, NULL},
-    {"precopy-release", STAGE_VM, fake_release_point, NULL},
-    {"precopy-verify", STAGE_DISK, fake_verify, NULL},
-    {"precopy-convert", STAGE_VM, fake_rehearse, NULL},
-    {"precopy-boot-test", STAGE_VM, fake_boot_rehearsal, NULL},
-    {"undo/precopy", STAGE_VM, fake_forget_points, NULL},
-    {"cutover", STAGE_VM, cutover, is_cut_over},
-    {"cutover", STAGE_DISK, fake_copy, NULL},
-    {"verify", STAGE_DISK, fake_verify, NULL},
-    {"convert", STAGE_VM, fake_convert, NULL},
-    {"boot-test", STAGE_VM, fake_boot_test, NULL},
-    {"commit", STAGE_VM, fake_commit, NULL},
-    {"create-vm", STAGE_VM, create_vm, is_defined},
-    {"start", STAGE_VM, start, is_started},
-    {"post-hook", STAGE_VM, run_real, NULL},
-    {"cleanup", STAGE_VM, cleanup, NULL},
-    {"undo/start", STAGE_VM, undo_start, NULL},
-    {"undo/create-vm", STAGE_VM, undo_create_vm, NULL},
-    {"undo/cutover", STAGE_VM, undo_cutover, NULL},
-    {"gc", STAGE_VM, gc, NULL},
-    {"gc/disks", STAGE_VM, gc_disks, NULL},
+    {"validate", STAGE_VM, run_real, NULL, NULL},
+    {"pre-hook", STAGE_VM, run_real, NULL, NULL},
+    {"set-aside", STAGE_VM, fake_set_aside, NULL, NULL},
+    {"precopy", STAGE_VM, fake_precopy, NULL, NULL},
+    {"precopy", STAGE_DISK, fake_copy, NULL, NULL},
+    {"precopy-release", STAGE_VM, fake_release_point, NULL, NULL},
+    {"precopy-verify", STAGE_DISK, fake_verify, NULL, NULL},
+    {"precopy-convert", STAGE_VM, fake_rehearse, NULL, NULL},
+    {"precopy-boot-test", STAGE_VM, fake_boot_rehearsal, NULL, NULL},
+    {"undo/precopy", STAGE_VM, fake_forget_points, NULL, NULL},
+    {"cutover", STAGE_VM, cutover, is_cut_over, NULL},
+    {"cutover", STAGE_DISK, fake_copy, NULL, NULL},
+    {"verify", STAGE_DISK, fake_verify, NULL, NULL},
+    {"convert", STAGE_VM, fake_convert, NULL, NULL},
+    {"boot-test", STAGE_VM, fake_boot_test, NULL, NULL},
+    {"commit", STAGE_VM, fake_commit, NULL, NULL},
+    {"create-vm", STAGE_VM, create_vm, is_defined, NULL},
+    {"start", STAGE_VM, start, is_started, go_on},
+    {"post-hook", STAGE_VM, run_real, NULL, NULL},
+    {"cleanup", STAGE_VM, cleanup, NULL, NULL},
+    {"undo/start", STAGE_VM, undo_start, NULL, NULL},
+    {"undo/create-vm", STAGE_VM, undo_create_vm, NULL, NULL},
+    {"undo/cutover", STAGE_VM, undo_cutover, NULL, NULL},
+    {"gc", STAGE_VM, gc, NULL, NULL},
+    {"gc/disks", STAGE_VM, gc_disks, NULL, NULL},
 };
 
 static const struct act *
@@ -319,6 +412,8 @@ fake_probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 	*ret_done = act && act->is_done && act->is_done(w, ret_facts);
 	if (!*ret_done)
 		return 0;
+	if (act->go_on && act->go_on(w, ret_facts, err) < 0)
+		return -1;
 	if (by <= known) {
 		by = w->attempt;
 		if (fake_log_add(w, err) < 0)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "stages/fake_world.h"
 
 #define FLOOD_BYTES ((size_t)64 * 1024 * 1024)
 
@@ -102,6 +103,21 @@ is_slow(const struct fault *f, unsigned long *ret_ms)
 	return end != f->kind + 5 && !*end;
 }
 
+/* The moment of "source-on=MOMENT" and "die=MOMENT", or NULL. */
+static const char *
+moment_of(const struct fault *f, const char *what)
+{
+	static const char *const moments[] = {"look", "mark", "start", "run"};
+	size_t len = strlen(what);
+
+	if (strncmp(f->kind, what, len) != 0 || f->kind[len] != '=')
+		return NULL;
+	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++)
+		if (strcmp(f->kind + len + 1, moments[i]) == 0)
+			return moments[i];
+	return NULL;
+}
+
 int
 fake_faults_check(const struct endpoint *ep, struct err *err)
 {
@@ -114,7 +130,8 @@ fake_faults_check(const struct endpoint *ep, struct err *err)
 
 	while (next_fault(&r, &f)) {
 		unsigned long ms;
-		bool known = is_slow(&f, &ms);
+		bool known = is_slow(&f, &ms) || moment_of(&f, "source-on") ||
+			     moment_of(&f, "die") || is(&f, "source-on");
 
 		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 			known |= is(&f, kinds[i]);
@@ -228,6 +245,8 @@ suffer_one(struct work *w, const struct fault *f, struct err *err)
 		return leave_orphan(w, err);
 	if (is(f, "stray"))
 		return leave_stray(w, err);
+	if (is(f, "source-on") && (w->attempt == 1 || f->attempt))
+		return fake_start_source(w->view, err);
 	misbehave(f);
 	return 0;
 }
@@ -286,6 +305,28 @@ suffers(const struct work *w, const char *kind)
 		    (w->attempt == 1 || f.attempt))
 			return true;
 	return false;
+}
+
+int
+fake_race(struct work *w, const char *moment, struct err *err)
+{
+	CLEANUP(reader_done)
+	struct reader r = read_faults(w->view->plan->source);
+	struct fault f;
+
+	while (next_fault(&r, &f)) {
+		const char *back = moment_of(&f, "source-on");
+		const char *end = moment_of(&f, "die");
+
+		if (!is_meant(&f, w) || (w->attempt > 1 && !f.attempt))
+			continue;
+		if (back && strcmp(back, moment) == 0 &&
+		    fake_start_source(w->view, err) < 0)
+			return -1;
+		if (end && strcmp(end, moment) == 0)
+			raise(SIGKILL);
+	}
+	return 0;
 }
 
 bool

@@ -13,6 +13,9 @@ int fake_suffer(struct work *w, struct err *err);
 unsigned long fake_delay_ms(const struct work *w);
 bool fake_stops_halfway(const struct work *w);
 bool fake_loses_point(const struct work *w);
+/* At this moment of a hand-over somebody may start the source, or the step's
+ * process die. */
+int fake_race(struct work *w, const char *moment, struct err *err);
 
 /* Is its boot test to come to "unbootable", or to "silent"? */
 bool fake_boots_like(const struct work *w, const char *kind);

@@ -174,12 +174,36 @@ fake_is_now(const struct view *v, const char *what, const char *state)
 	return strcmp(now, state) == 0;
 }
 
+/* Whole or not at all, as a switch is. */
+static int
+turn(const struct view *v, const char *what, const char *state, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = power_path(v, what);
+	CLEANUP(buf_done) struct buf text = {0};
+
+	if (fake_is_now(v, what, state))
+		return 0;
+	read_lines(path, &text);
+	buf_printf(&text, "%s %s\n", what, state);
+	return fs_write(path, text.data, text.len, 0600, err);
+}
+
+int
+fake_start_source(const struct view *v, struct err *err)
+{
+	return turn(v, "source", "on", err);
+}
+
+int
+fake_start_target(const struct view *v, struct err *err)
+{
+	return turn(v, "target", "on", err);
+}
+
 int
 fake_change(const struct view *v, const char *what, const char *state,
 	    struct err *err)
 {
-	CLEANUP(mem_freep) char *path = power_path(v, what);
-	CLEANUP(buf_done) struct buf text = {0};
 	const char *other = strcmp(what, "source") == 0 ? "target" : "source";
 
 	if (fake_is_now(v, what, state))
@@ -187,10 +211,7 @@ fake_change(const struct view *v, const char *what, const char *state,
 	if (strcmp(state, "on") == 0 && fake_is_now(v, other, "on"))
 		return err_set(err, ERR_BUG, "the %s runs, the %s must not",
 			       other, what);
-	/* whole or not at all, as a switch is */
-	read_lines(path, &text);
-	buf_printf(&text, "%s %s\n", what, state);
-	return fs_write(path, text.data, text.len, 0600, err);
+	return turn(v, what, state, err);
 }
 
 /* A source that was given back ran, and nobody knows what it wrote. */

@@ -32,6 +32,11 @@ int fake_log_last(const struct work *w);
 /* How "source", "target", "mark" or "disks" is now; caller frees. */
 char *fake_state(const struct view *v, const char *what);
 bool fake_is_now(const struct view *v, const char *what, const char *state);
+/* Somebody starts the source, at a moment that is none of ours; whether the
+ * target runs is nothing to him. */
+int fake_start_source(const struct view *v, struct err *err);
+/* The target is started: by a hypervisor, which knows nothing of a source. */
+int fake_start_target(const struct view *v, struct err *err);
 /* Synced.  Source and target never run at once: whoever asks for that is
  * wrong (ERR_BUG). */
 int fake_change(const struct view *v, const char *what, const char *state,

@@ -220,6 +220,8 @@ json_t *stages_replica(const struct view *v);
 /* What every step looks at before it is begun: the hand-over mark and claim
  * when it writes disks, the source's epoch when it watches that. */
 int stages_before(struct work *w, struct err *err);
+/* ERR_AGAIN when the source is not as the cutover left it. */
+int stages_look_at_epoch(struct work *w, struct err *err);
 /* The target's hand-over mark (ERR_FAIL), then its claim (ERR_HELD). */
 int stages_look_at_mark(const struct view *v, struct err *err);
 

@@ -119,8 +119,8 @@ stages_gc(const struct view *v, bool disks)
 	return disks ? &stage_gc_disks : &stage_gc;
 }
 
-static int
-look_at_epoch(struct work *w, struct err *err)
+int
+stages_look_at_epoch(struct work *w, struct err *err)
 {
 	const struct endpoint *source = w->view->plan->source;
 	const struct source_ops *ops = source_find(source->type);
@@ -209,7 +209,7 @@ stages_before(struct work *w, struct err *err)
 	if ((w->stage->writes_disks || w->stage->minds_mark) &&
 	    stages_look_at_mark(w->view, err) < 0)
 		return -1;
-	if (w->stage->watches_epoch && look_at_epoch(w, err) < 0)
+	if (w->stage->watches_epoch && stages_look_at_epoch(w, err) < 0)
 		return -1;
 	return 0;
 }

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* start: hand the vm over.
- *
- * The source is looked at, the mark is stored at the target, the target is
- * started, the source is looked at again; if it runs, the target does not.
- * A vm that shall stay off is handed over as well: its mark says so, and its
+/* start: hand the vm over (handover.c).  A vm that shall stay off is handed over as well: its mark says so, and its
  * operator may start it from then on. */
 #include <string.h>
 
 #include "base/mem.h"
+#include "stages/handover.h"
 #include "stages/place.h"
 #include "stages/source/source.h"
 
@@ -34,71 +31,89 @@ inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 			    json_string(words[v->pvm->target_power]));
 }
 
-/* Sources that cannot run are off.  One that does not say is not known to be
- * off. */
+/* Both ends, and whose step it is. */
+struct ends {
+	struct work *w;
+	struct place *p;
+};
+
 static int
-source_must_be_off(const struct view *v, struct err *err)
+source_power(void *arg, enum power_state *ret, struct err *err)
 {
-	const struct endpoint *ep = v->plan->source;
-	const struct source_ops *ops = source_find(ep->type);
-	enum power_state state = POWER_STATE_OFF;
+	const struct ends *e = arg;
+	const struct endpoint *ep = e->w->view->plan->source;
+
+	return source_find(ep->type)->power_state(ep, e->w->view->vm, ret, err);
+}
+
+static int
+source_same(void *arg, struct err *err)
+{
+	return stages_look_at_epoch(((const struct ends *)arg)->w, err);
+}
+
+static int
+mark(void *arg, enum handover state, struct err *err)
+{
+	const struct ends *e = arg;
+
+	return e->p->ops->mark(&e->p->vm, state, err);
+}
+
+static int
+start_target(void *arg, json_t **ret_facts, struct err *err)
+{
+	const struct ends *e = arg;
+
+	work_doing(e->w, "starting the vm at the target");
+	e->p->vm.on_start = work_target_started;
+	e->p->vm.arg = e->w;
+	return e->p->ops->start(&e->p->vm, ret_facts, err);
+}
+
+static int
+stop_target(void *arg, struct err *err)
+{
+	const struct ends *e = arg;
+
+	return e->p->ops->stop(&e->p->vm, 0, err);
+}
+
+static int
+find_ends(struct ends *e, struct handover_ends *ret, struct err *err)
+{
+	const struct view *v = e->w->view;
+	const struct source_ops *ops = source_find(v->plan->source->type);
 
 	if (!ops)
 		return err_set(err, ERR_USER,
 			       "this build has no source of type '%s'",
-			       ep->type);
-	if (ops->power_state && ops->power_state(ep, v->vm, &state, err) < 0)
-		return err_wrap(err, "asking whether the source runs");
-	if (state == POWER_STATE_OFF)
-		return 0;
-	return err_set(err, state == POWER_STATE_ON ? ERR_FAIL : ERR_RETRY,
-		       state == POWER_STATE_ON
-			   ? "the source '%s' runs: the target must not run "
-			     "beside it"
-			   : "the source '%s' does not say whether it runs: "
-			     "the target must not run beside it",
-		       v->vm->name);
-}
-
-static int
-start(struct work *w, struct place *p, json_t **ret_facts, struct err *err)
-{
-	json_t *facts = NULL;
-	struct err stopping;
-
-	if (source_must_be_off(w->view, err) < 0 ||
-	    p->ops->mark(&p->vm, HANDOVER_STARTED, err) < 0)
-		return -1;
-	work_doing(w, "starting the vm at the target");
-	p->vm.on_start = work_target_started;
-	p->vm.arg = w;
-	if (p->ops->start(&p->vm, &facts, err) < 0)
-		return -1;
-	if (source_must_be_off(w->view, err) == 0) {
-		*ret_facts = facts;
-		return 0;
-	}
-	json_decref(facts);
-	/* at once: every second that both run costs data */
-	if (p->ops->stop(&p->vm, 0, &stopping) < 0)
-		return err_wrap(err,
-				"the target does not stop (%.300s), STOP "
-				"ONE OF THE TWO BY HAND",
-				stopping.text);
-	return err_wrap(err, "the target was stopped again");
+			       v->plan->source->type);
+	*ret = (struct handover_ends){
+	    .source = v->vm->name,
+	    .source_power = ops->power_state ? source_power : NULL,
+	    .source_same = source_same,
+	    .mark = mark,
+	    .start = start_target,
+	    .stop = stop_target,
+	    .arg = e,
+	};
+	return 0;
 }
 
 static int
 run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
+	struct ends both = {w, &p};
+	struct handover_ends ends;
 
-	if (place_open(w->view, &p, err) < 0)
+	if (place_open(w->view, &p, err) < 0 ||
+	    find_ends(&both, &ends, err) < 0)
 		return -1;
 	if (shall_run(w))
-		return start(w, &p, ret_facts, err);
-	if (source_must_be_off(w->view, err) < 0 ||
-	    p.ops->mark(&p.vm, HANDOVER_LEFT_OFF, err) < 0)
+		return handover_start(&ends, ret_facts, err);
+	if (handover_leave_off(&ends, err) < 0)
 		return -1;
 	*ret_facts = json_pack("{s:s}", "power", "off");
 	return 0;
@@ -111,14 +126,16 @@ static int
 probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
-	enum handover mark = HANDOVER_NONE;
+	enum handover marked = HANDOVER_NONE;
+	struct ends both = {w, &p};
+	struct handover_ends ends;
 	enum power_state state;
 
 	*ret_done = false;
 	if (place_open(w->view, &p, err) < 0 ||
-	    p.ops->marked(&p.vm, &mark, err) < 0)
+	    p.ops->marked(&p.vm, &marked, err) < 0)
 		return -1;
-	if (mark != HANDOVER_STARTED || !shall_run(w))
+	if (marked != HANDOVER_STARTED || !shall_run(w))
 		return 0;
 	if (p.ops->power_state(&p.vm, &state, err) < 0)
 		return -1;
@@ -126,7 +143,8 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 		return 0;
 	/* it runs: what is left is to wait until it does so well, and the
 	 * second look at the source */
-	if (start(w, &p, ret_facts, err) < 0)
+	if (find_ends(&both, &ends, err) < 0 ||
+	    handover_go_on(&ends, ret_facts, err) < 0)
 		return -1;
 	*ret_done = true;
 	return 0;
@@ -180,7 +198,6 @@ static const struct stage undo_start = {
 const struct stage stage_start = {
     .name = "start",
     .scope = STAGE_VM,
-    .watches_epoch = true,
     .inputs = inputs,
     .probe = probe,
     .run = run,

@@ -151,6 +151,34 @@ test_source_comes_back(void)
 	like(err.text, "stopped again", "and that is told");
 }
 
+/* Killed between the target's start and the second look at the source, which
+ * somebody started by the time of the next run. */
+static void
+test_source_is_back_later(void)
+{
+	json_t *facts = NULL;
+	bool done = false;
+
+	fresh_start();
+	pvm.target_power = POWER_ON;
+	source_says(POWER_STATE_OFF, POWER_STATE_OFF);
+	is_int(run_stage(&stage_start), 0, "started");
+	source_says(POWER_STATE_UNKNOWN, POWER_STATE_UNKNOWN);
+	is_int(stage_start.probe(&work, &done, &facts, &err), -1,
+	       "a source that does not say");
+	is_int(power(), POWER_STATE_ON, "is no reason to stop what runs");
+	source_says(POWER_STATE_OFF, POWER_STATE_UNKNOWN);
+	is_int(stage_start.probe(&work, &done, &facts, &err), -1,
+	       "nor when it is asked again");
+	is_int(power(), POWER_STATE_ON, "the target runs on");
+	source_says(POWER_STATE_ON, POWER_STATE_ON);
+	is_int(stage_start.probe(&work, &done, &facts, &err), -1,
+	       "one that runs is");
+	ok(!done && err.class == ERR_FAIL, "it is not done");
+	is_int(power(), POWER_STATE_OFF, "the target does not run beside it");
+	like(err.text, "stopped again", "and that is told");
+}
+
 /* Who runs the vm, as the record has it; 0: nobody. */
 static pid_t
 recorded(void)
@@ -227,6 +255,7 @@ main(void)
 	test_source_runs();
 	test_start();
 	test_source_comes_back();
+	test_source_is_back_later();
 	test_many_starters();
 	forget_vm();
 	return tap_done();

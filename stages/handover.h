@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting the target, and never beside its source: the source is looked at,
+ * the mark is stored at the target, the target is started, the source is looked
+ * at again; if it runs, the target does not. */
+#ifndef STAGES_HANDOVER_H
+#define STAGES_HANDOVER_H
+
+#include "stages/stage.h"
+#include "stages/target/target.h"
+
+/* Both ends, as whoever hands over reaches them. */
+struct handover_ends {
+	const char *source; /* its name, for people */
+	/* NULL: it cannot run. */
+	int (*source_power)(void *arg, enum power_state *ret, struct err *err);
+	/* Is it as the cutover left it?  It may have run meanwhile. */
+	int (*source_same)(void *arg, struct err *err);
+	int (*mark)(void *arg, enum handover state, struct err *err);
+	/* Fine when it runs; returns once it does so well. */
+	int (*start)(void *arg, json_t **ret_facts, struct err *err);
+	int (*stop)(void *arg, struct err *err); /* at once */
+	void *arg;
+};
+
+int handover_start(const struct handover_ends *ends, json_t **ret_facts,
+		   struct err *err);
+/* The target was found running, started by an attempt that was killed: what is
+ * left of that. */
+int handover_go_on(const struct handover_ends *ends, json_t **ret_facts,
+		   struct err *err);
+/* It stays off, and may be started by its operator from then on. */
+int handover_leave_off(const struct handover_ends *ends, struct err *err);
+
+#endif
