@@ -174,11 +174,11 @@ check 'one that is deleted after the hand-over: exit 6, and no licence helps' '
 	world | cmp_ok before -
 '
 check 'every command says that only that state can give the source back' '
-	grep "claimed by state $(cat copy/t/p/vm-00001/uuid) .*only a command with that state directory (palletjack --state) can give the source back" err
-	palletjack plan m.yaml >plan; cat plan; grep "only a command with that state" plan
+	grep "claimed by state $(cat copy/t/p/vm-00001/uuid) .*only .palletjack rollback. with that state directory (--state) gives the source back" err
+	palletjack plan m.yaml >plan; cat plan; grep "with that state directory (--state) gives the source back" plan
 	for command in "rollback" "rollback --discard-target-writes" "gc --disks"; do
 		exits 4 palletjack $command m.yaml 2>err; cat err
-		grep "only a command with that state directory" err
+		grep "with that state directory (--state) gives the source back" err
 		refute grep "how to take it over" err
 	done
 	world | cmp_ok before -
@@ -187,7 +187,7 @@ check 'and with that it is given back' '
 	exits 9 palletjack --state "$PWD/copy" rollback --discard-target-writes m.yaml
 	test "$(tail -n 1 "$source/fake.power")" = "source on"
 	exits 6 palletjack run m.yaml 2>err; cat err
-	grep "was handed over and rolled back, and it belongs to .*can remove its disks" err
+	grep "was handed over and rolled back, and it belongs to .*only .palletjack gc --disks. with that state directory" err
 	palletjack --state "$PWD/copy" gc --disks m.yaml && palletjack run m.yaml && settled
 '
 check 'an older copy, from before the commit, goes on with nothing it does not know' '

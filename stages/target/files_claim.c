@@ -88,21 +88,23 @@ int
 target_is_anothers(const char *where, const char *who, enum handover state,
 		   enum err_class class, struct err *err)
 {
+	if (state == HANDOVER_ROLLED_BACK)
+		return err_set(
+		    err, class,
+		    "'%s' was handed over and rolled back, and it belongs to "
+		    "%s: only 'palletjack gc --disks' with that state "
+		    "directory (--state) removes its disks; where that is "
+		    "lost, remove them by hand",
+		    where, who);
 	return err_set(
 	    err, class,
-	    "'%s' %s, and it belongs to %s: only a command with that state "
-	    "directory (palletjack --state) can %s, nothing else writes here; "
-	    "where that is lost, nobody else knows how the source was: see by "
-	    "yourself that the target is off before you start the source, and "
-	    "remove the target by hand",
-	    where,
-	    state == HANDOVER_ROLLED_BACK
-		? "was handed over and rolled back"
-		: "has been handed over, it may have run",
-	    who,
-	    state == HANDOVER_ROLLED_BACK
-		? "remove its disks"
-		: "give the source back, and remove its disks then");
+	    "'%s' has been handed over, it may have run, and it belongs to "
+	    "%s: only 'palletjack rollback' with that state directory "
+	    "(--state) gives the source back, and 'gc --disks' then removes "
+	    "the disks; where that is lost, nobody else knows how the source "
+	    "was: see by yourself that the target is off before you start the "
+	    "source, and remove the target by hand",
+	    where, who);
 }
 
 /* A foreign claim that is not to be taken over. */
