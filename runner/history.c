@@ -488,6 +488,15 @@ history_is_cut_over(const struct history *h)
 	       cutover->state != HISTORY_UNDONE;
 }
 
+bool
+history_may_run(const struct history *h)
+{
+	const struct step_history *start = history_step(h, "start");
+
+	return start &&
+	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
+}
+
 json_t *
 history_request(const struct history *h, const char *kind)
 {

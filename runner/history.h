@@ -102,6 +102,8 @@ const struct step_history *history_past(const struct history *h,
 					const char *id);
 /* Was its source stopped, or may it have been, and is it not given back? */
 bool history_is_cut_over(const struct history *h);
+/* Was its target's start begun, and is neither done nor taken back? */
+bool history_may_run(const struct history *h);
 /* The request of this kind that is in force; borrowed or NULL. */
 json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */

@@ -482,6 +482,16 @@ say_what_is_set_aside(const struct making *m, struct buf *why)
 		   m->opts->renew, what);
 }
 
+/* Is it the start, or before it? */
+static bool
+leads_to_start(const struct making *m, size_t position)
+{
+	for (size_t i = position; i < m->graph->nsteps; i++)
+		if (strcmp(m->graph->steps[i].id, "start") == 0)
+			return true;
+	return false;
+}
+
 /* Once the start is done nothing up to it is asked again, whatever the source
  * is now: the target is the vm. */
 static bool
@@ -489,39 +499,17 @@ is_settled_by_start(const struct making *m, size_t position)
 {
 	const struct step_history *start = history_past(m->history, "start");
 
-	if (!start || start->state != HISTORY_DONE)
-		return false;
-	for (size_t i = position; i < m->graph->nsteps; i++)
-		if (strcmp(m->graph->steps[i].id, "start") == 0)
-			return true;
-	return false;
-}
-
-/* The source runs, and so may the target, whose start was begun: that is seen
- * to first, whatever else there would be to do. */
-static bool
-may_run_beside(const struct making *m)
-{
-	const struct step_history *start = begun(m, "start");
-	const struct inv_vm *vm = m->opts->view->vm;
-
-	return start && vm && vm->power == POWER_STATE_ON &&
-	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
+	return start && start->state == HISTORY_DONE &&
+	       leads_to_start(m, position);
 }
 
 static void
-see_to_start(const struct making *m, size_t position, struct scheduled *to,
-	     struct buf *why)
+see_to_start(struct scheduled *to, struct buf *why)
 {
-	size_t start = 0;
-
-	while (start < m->graph->nsteps &&
-	       strcmp(m->graph->steps[start].id, "start") != 0)
-		start++;
-	if (position < start)
+	if (strcmp(to->step->id, "start") != 0) {
 		leave_alone(to, why, "the vm is handed over");
-	if (position != start)
 		return;
+	}
 	buf_reset(why);
 	buf_adds(why, "the source runs, and the target may: it is stopped");
 	to->decision = DECISION_RESUME;
@@ -541,8 +529,8 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 		distrust(m, position, to, why);
 	if (h->finished)
 		leave_alone(to, why, "the vm is finished");
-	else if (m->schedule->beside)
-		see_to_start(m, position, to, why);
+	else if (m->schedule->beside && leads_to_start(m, position))
+		see_to_start(to, why);
 	else if (is_redone(m, position))
 		redo(m, position, to, why);
 	else if (is_settled_by_start(m, position))
@@ -592,7 +580,9 @@ schedule_of(const struct schedule_opts *opts, const struct graph *g,
 
 	s->steps = mem_new(g->nsteps * sizeof(*s->steps));
 	s->nsteps = g->nsteps;
-	s->beside = may_run_beside(&m);
+	s->beside = !opts->renew && opts->view->vm &&
+		    opts->view->vm->power == POWER_STATE_ON &&
+		    history_may_run(h);
 	for (size_t i = 0; i < g->nsteps; i++) {
 		struct scheduled *to = &s->steps[i];
 		struct buf why = {0};
