@@ -598,15 +598,3 @@ schedule_of(const struct schedule_opts *opts, const struct graph *g,
 	}
 	return s;
 }
-
-void
-schedule_free(struct schedule *s)
-{
-	if (!s)
-		return;
-	for (size_t i = 0; i < s->nsteps; i++)
-		free(s->steps[i].why);
-	free(s->steps);
-	free(s->renew);
-	free(s);
-}

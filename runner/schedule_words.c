@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was decided, in words. */
+/* Schedules in words, and their end. */
 #include "schedule.h"
+
+#include <stdlib.h>
 
 #include "base/mem.h"
 
@@ -32,4 +34,16 @@ scheduled_words(const struct scheduled *s)
 	if (s->decision == DECISION_CHANGED || s->decision == DECISION_REDO)
 		return mem_printf("run (%s)%s", s->why, note);
 	return mem_printf("%s (%s)%s", names[s->decision], s->why, note);
+}
+
+void
+schedule_free(struct schedule *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->nsteps; i++)
+		free(s->steps[i].why);
+	free(s->steps);
+	free(s->renew);
+	free(s);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* start: hand the vm over (handover.c).  A vm that shall stay off is handed
- * over as well: its mark says so, and its operator may start it from then on. */
+ * over as well: its mark says so, and its operator may start it from then
+ * on. */
 #include <string.h>
 
 #include "base/mem.h"
