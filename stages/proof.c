@@ -16,7 +16,8 @@
 #include "stages/place.h"
 #include "stages/source/source.h"
 
-#define REPAIR_MOST ((size_t)1024 * 1024) /* blocks, in one go */
+/* Blocks, in one go.  Each may cost a page of the ledger: 16 MiB. */
+#define REPAIR_MOST 4096
 
 struct proving {
 	struct work *w;
@@ -26,7 +27,8 @@ struct proving {
 	struct ledger *ledger;
 	struct nbd_server server; /* of the end that is read */
 	char *source_file;
-	VEC(uint64_t) differing;
+	uint8_t *differs;     /* a bit a block */
+	VEC(uint64_t) repair; /* those that are repaired in one go */
 	struct verify_result result;
 	uint64_t sample_size;
 	json_t *told;
@@ -39,7 +41,8 @@ proof_done(struct proving *p)
 	ledger_close(p->ledger);
 	place_done(&p->place);
 	free(p->source_file);
-	vec_done(&p->differing);
+	free(p->differs);
+	vec_done(&p->repair);
 	json_decref(p->told);
 }
 
@@ -188,6 +191,8 @@ serve_source(struct proving *p, struct nbd_server *server,
 	struct nbd_serve_opts opts = {.on_start = work_helper_started,
 				      .arg = p->w};
 
+	free(p->source_file);
+	p->source_file = NULL;
 	if (ops->raw_disk)
 		p->source_file = ops->raw_disk(v->plan->source, p->w->disk);
 	*ret = (struct copy_target){.file = p->source_file};
@@ -207,8 +212,19 @@ note_difference(void *arg, uint64_t block)
 {
 	struct proving *p = arg;
 
-	if (p->differing.n < REPAIR_MOST)
-		*vec_push(&p->differing) = block;
+	p->differs[block / 8] |= (uint8_t)(1 << block % 8);
+}
+
+/* The first one from `block` on that differs; behind the last when none does.
+ */
+static uint64_t
+next_difference(const struct proving *p, uint64_t block)
+{
+	uint64_t n = ledger_nblocks(p->ledger);
+
+	while (block < n && !(p->differs[block / 8] >> block % 8 & 1))
+		block += block % 8 == 0 && !p->differs[block / 8] ? 8 : 1;
+	return block < n ? block : n;
 }
 
 static int
@@ -297,8 +313,8 @@ check_repaired(struct proving *p, struct err *err)
 	    .ledger = p->ledger,
 	    .throttle = bandwidth_of_verify(p->w, &throttle),
 	    .which = VERIFY_LISTED,
-	    .blocks = p->differing.v,
-	    .nblocks = p->differing.n};
+	    .blocks = p->repair.v,
+	    .nblocks = p->repair.n};
 	struct verify_result result;
 	int rc = serve_volume(p, false, &v.target, err);
 
@@ -331,11 +347,28 @@ copy_again(struct proving *p, struct err *err)
 	opts.source_file = source.file;
 	opts.source_uri = source.uri;
 	if (rc == 0)
-		rc = copy_repair(&opts, p->differing.v, p->differing.n, &done,
-				 err);
+		rc = copy_repair(&opts, p->repair.v, p->repair.n, &done, err);
 	nbd_server_stop(&p->server);
 	nbd_server_stop(&source_server);
 	return rc;
+}
+
+/* However many they are, in steps that take little memory, and none is left
+ * over. */
+static int
+repair_all(struct proving *p, struct err *err)
+{
+	uint64_t n = ledger_nblocks(p->ledger);
+	uint64_t block = next_difference(p, 0);
+
+	while (block < n) {
+		for (p->repair.n = 0; block < n && p->repair.n < REPAIR_MOST;
+		     block = next_difference(p, block + 1))
+			*vec_push(&p->repair) = block;
+		if (copy_again(p, err) < 0 || check_repaired(p, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Whoever writes looks at mark, claim and epoch first. */
@@ -350,7 +383,7 @@ repair(struct proving *p, struct err *err)
 	p->w->stage = &writer;
 	if (stages_before(p->w, err) < 0)
 		return err_wrap(err, "nothing was repaired");
-	if (copy_again(p, err) < 0 || check_repaired(p, err) < 0)
+	if (repair_all(p, err) < 0)
 		return -1;
 	tell_text(p, "result", "repaired");
 	return 0;
@@ -362,12 +395,15 @@ static void
 tell_result(struct proving *p)
 {
 	json_t *differing = json_array();
+	uint64_t n = ledger_nblocks(p->ledger);
+	uint64_t block = next_difference(p, 0);
 
 	tell_number(p, "checked", p->result.nchecked);
 	tell_number(p, "mismatched", p->result.nmismatched);
-	for (size_t i = 0; i < p->differing.n && i < PROOF_TOLD; i++)
-		json_array_append_new(differing,
-				      block_json(p, p->differing.v[i]));
+	for (int i = 0; block < n && i < PROOF_TOLD; i++) {
+		json_array_append_new(differing, block_json(p, block));
+		block = next_difference(p, block + 1);
+	}
 	json_object_set_new(p->told, "differing", differing);
 	if (p->opts->scope != PROOF_SAMPLE)
 		return;
@@ -401,6 +437,7 @@ prove(struct proving *p, struct err *err)
 	if (open_ledger(p, err) < 0 || check_complete(p, err) < 0)
 		return -1;
 	tell_ledger(p);
+	p->differs = mem_new(ledger_nblocks(p->ledger) / 8 + 1);
 	if (p->opts->scope == PROOF_SINCE &&
 	    p->opts->since > ledger_applied(p->ledger))
 		return err_set(
@@ -414,7 +451,7 @@ prove(struct proving *p, struct err *err)
 	if (compare(p, err) < 0)
 		return -1;
 	tell_result(p);
-	if (p->opts->repair && p->differing.n > 0)
+	if (p->opts->repair && p->result.nmismatched > 0)
 		return repair(p, err);
 	return 0;
 }

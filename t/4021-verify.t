@@ -163,6 +163,27 @@ check 'and repaired' '
 '
 rm -rf target "$PALLETJACK_STATE"
 
+truncate -s 4300M large.raw
+printf end | dd of=large.raw bs=1 seek=$((4300 * 1048576 - 3)) conv=notrunc status=none
+local_manifest web=large.raw:fast "$local_raw" \
+	'retry: {attempts: 1}, proof: xxh3' raw
+disk=target/fast/web/disk-0.raw
+check_exit 8 'a disk of which nothing is as it was' '
+	palletjack run --until verify m.yaml
+	perl -e "open(my \$f, q(+<), shift) or die; for (0 .. 4299) {
+		sysseek(\$f, \$_ << 20, 0); syswrite(\$f, q(x)) or die }" $disk
+	palletjack verify -o json m.yaml >out; rc=$?
+	test "$(told 0 .mismatched)" -eq 4300
+	exit $rc
+'
+check 'is repaired throughout' '
+	palletjack verify --repair -o json m.yaml >out
+	test "$(told 0 .result)" = repaired
+	cmp large.raw $disk
+	palletjack verify m.yaml
+'
+rm -rf target "$PALLETJACK_STATE" large.raw
+
 # How much of it a run reads back.
 checked() {
 	palletjack status m.yaml -o json | jq -r --arg key "$1" \
