@@ -217,6 +217,17 @@ check 'a server that says nothing is waited for no longer than said' '
 	exits 5 palletjack copy --deadline 1s "$(uri hangs)" h.raw 2>err; cat err
 	grep -q "hangs.sock. does not answer: waited 1.0 s" err
 '
+serve stopped file src
+stopped=$!
+at_end "kill -CONT $stopped"
+check 'nor is one that does not even greet' '
+	kill -STOP '$stopped'
+	exits 5 palletjack copy --deadline 1s "$(uri stopped)" h2.raw 2>err; cat err
+	grep -q "stopped.sock.: waited 1.0 s for its answer" err
+	exits 5 palletjack copy --deadline 1s src "$(uri stopped)" 2>err; cat err
+	grep -q "stopped.sock.: waited 1.0 s for its answer" err
+	kill -CONT '$stopped'
+'
 check_exit 2 'a URI that says nothing' '
 	palletjack copy "nbd+unix://nowhere" h.raw
 '

@@ -435,7 +435,15 @@ nbd_dial(struct nbd_handle *h, const char *uri,
 int
 nbd_size(const char *uri, uint64_t *ret_bytes, struct err *err)
 {
-	const struct nbd_dial_opts opts = {.what = "server"};
+	return nbd_size_within(uri, 0, ret_bytes, err);
+}
+
+int
+nbd_size_within(const char *uri, int64_t deadline_ms, uint64_t *ret_bytes,
+		struct err *err)
+{
+	const struct nbd_dial_opts opts = {.what = "server",
+					   .deadline_ms = deadline_ms};
 	struct nbd_handle *h = nbd_create();
 	int64_t size = -1;
 

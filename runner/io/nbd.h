@@ -78,5 +78,8 @@ int nbd_dial(struct nbd_handle *h, const char *uri,
 
 /* Connects once and asks the size. */
 int nbd_size(const char *uri, uint64_t *ret_bytes, struct err *err);
+/* The same, but waits no longer than that; 0 is 30 s. */
+int nbd_size_within(const char *uri, int64_t deadline_ms, uint64_t *ret_bytes,
+		    struct err *err);
 
 #endif

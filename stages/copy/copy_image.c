@@ -119,7 +119,8 @@ open_source_file(struct ends *ends, const struct copy_image_opts *opts,
 	    serve(opts->source, format, false, &ends->source_server, err) < 0)
 		return -1;
 	ends->source_uri = ends->source_server.uri;
-	return nbd_size(ends->source_uri, &ends->size, err);
+	return nbd_size_within(ends->source_uri, opts->wait_ms, &ends->size,
+			       err);
 }
 
 static int
@@ -131,7 +132,7 @@ open_source(struct ends *ends, const struct copy_image_opts *opts,
 	ends->source_uri = opts->source;
 	if (ledger_put_id(ends->source_id, opts->source, err) < 0)
 		return -1;
-	return nbd_size(opts->source, &ends->size, err);
+	return nbd_size_within(opts->source, opts->wait_ms, &ends->size, err);
 }
 
 /* What is written to now is no longer what another ledger, or one that was
@@ -147,14 +148,16 @@ take_over(struct ends *ends, const struct copy_image_opts *opts,
 
 /* qcow2 counts in sectors. */
 static int
-check_qcow2_size(const struct ends *ends, const char *path, struct err *err)
+check_qcow2_size(const struct ends *ends, const struct copy_image_opts *opts,
+		 struct err *err)
 {
 	uint64_t has;
 
-	if (nbd_size(ends->target_server.uri, &has, err) < 0)
+	if (nbd_size_within(ends->target_server.uri, opts->wait_ms, &has, err) <
+	    0)
 		return -1;
-	return copy_file_check_size(path, has, (ends->size + 511) / 512 * 512,
-				    err);
+	return copy_file_check_size(opts->target, has,
+				    (ends->size + 511) / 512 * 512, err);
 }
 
 static int
@@ -220,7 +223,8 @@ open_target_server(struct ends *ends, const struct copy_image_opts *opts,
 {
 	uint64_t has = ends->size;
 
-	if (ends->has_grown && nbd_size(opts->target, &has, err) < 0)
+	if (ends->has_grown &&
+	    nbd_size_within(opts->target, opts->wait_ms, &has, err) < 0)
 		return -1;
 	if (has < ends->size)
 		return err_set(err, ERR_FAIL,
@@ -261,7 +265,7 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 		return take_over(ends, opts, err);
 	}
 	if (serve(opts->target, format, true, &ends->target_server, err) < 0 ||
-	    check_qcow2_size(ends, opts->target, err) < 0)
+	    check_qcow2_size(ends, opts, err) < 0)
 		return -1;
 	ends->target.uri = ends->target_server.uri;
 	return take_over(ends, opts, err);
