@@ -10,7 +10,9 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/redact.h"
 #include "base/units.h"
+#include "base/utf8.h"
 #include "command.h"
 #include "meter.h"
 #include "stages/copy/copy_image.h"
@@ -122,8 +124,21 @@ show_progress(void *arg, const struct copy_progress *p)
 	return asked_to_stop;
 }
 
+/* Why it is no whole copy. */
 static void
-print_json(const struct copy_image_result *r)
+add_error(json_t *result, const struct err *err)
+{
+	CLEANUP(mem_freep) char *text = redact_text(err->text);
+
+	utf8_plain(text);
+	json_object_set_new(result, "class",
+			    json_string(err_class_name(err->class)));
+	json_object_set_new(result, "error", json_string(text));
+}
+
+/* `err`: NULL, or what ended it; the counts hold then, too. */
+static void
+print_json(const struct copy_image_result *r, const struct err *err)
 {
 	const struct copy_progress *p = &r->progress;
 	json_t *result = json_pack(
@@ -140,6 +155,8 @@ print_json(const struct copy_image_result *r)
 	    (json_int_t)r->generation, "proof", ledger_digest_name(r->digest),
 	    "root", r->root);
 
+	if (err)
+		add_error(result, err);
 	json_dumpf(result, stdout, JSON_COMPACT);
 	printf("\n");
 	json_decref(result);
@@ -248,6 +265,7 @@ copy(const struct options *o)
 	struct copy_image_result result;
 	struct err err;
 	int rc = fill_in(o, &opts, &err);
+	bool json = rc == 0 && o->output && strcmp(o->output, "json") == 0;
 
 	catch_signals();
 	if (rc == 0)
@@ -255,12 +273,14 @@ copy(const struct options *o)
 	alarm(0);
 	if (!o->quiet && isatty(STDERR_FILENO))
 		fprintf(stderr, "\n");
+	if (rc < 0 && json)
+		print_json(&result, &err);
 	if (rc < 0) {
 		rc = complain_err(&err);
 		return asked_to_stop ? 128 + asked_to_stop : rc;
 	}
-	if (o->output && strcmp(o->output, "json") == 0)
-		print_json(&result);
+	if (json)
+		print_json(&result, NULL);
 	else
 		print_text(&result);
 	return 0;
@@ -393,6 +413,10 @@ const struct command command_copy = {
 	"ledger has, root the\n"
 	"digest over all blocks.  After SIGTERM or SIGINT what was written is "
 	"made durable,\n"
-	"within eight seconds.\n",
+	"within eight seconds. With -o json the counts are printed of a copy "
+	"that failed, too,\n"
+	"with the class of its error (retry, fail, cancelled, ...) and the "
+	"error; only what\n"
+	"did not end within those eight seconds prints nothing.\n",
     .run = run,
 };

@@ -45,6 +45,11 @@ check 'for people, too' '
 	palletjack copy src b.raw | tee text && grep -q "^size *9.0 MiB" text &&
 	grep -q "^proof *none" text
 '
+check 'of a copy that was not begun, too, but not of a wrong command line' '
+	exits 6 palletjack copy -o json nowhere c.raw >out 2>err
+	test "$(got class)" = fail; test "$(got written)" -eq 0
+	exits 2 palletjack copy -o json --proof md5 src c.raw >out 2>err; test ! -s out
+'
 check_exit 2 'an output of no known kind is refused' '
 	palletjack copy -o xml src c.raw
 '
@@ -120,8 +125,11 @@ if test -e "$fault"; then
 	'
 	check 'a write that fails' '
 		exits 5 broken FAULT_OPS=write FAULT_FILE=eio.raw FAULT_AT=2 \
-			FAULT_WHEN=EIO palletjack copy --ledger l.eio \
-			src eio.raw 2>err; cat err
+			FAULT_WHEN=EIO palletjack copy -o json --ledger l.eio \
+			src eio.raw >out 2>err; cat err out
+		test "$(got size)" -eq 9437696; test "$(got read)" -gt 0
+		test "$(got class)" = retry; test "$(got proof)" = sha256
+		echo "palletjack: $(got error)" | cmp_ok err -
 		grep -q "target .eio.raw.: .*Input/output error" err &&
 		palletjack copy --ledger l.eio src eio.raw && cmp src eio.raw
 	'
@@ -244,11 +252,15 @@ data_at() {
 	test "$(stat -c %b "$1" 2>/dev/null || echo 0)" -gt 0
 }
 check_exit 143 'asked to stop, it makes durable what it has' '
-	palletjack copy --quiet --ledger l.term2 "$(uri trickle)" term2.raw &
+	palletjack copy --quiet -o json --ledger l.term2 "$(uri trickle)" term2.raw >out &
 	pid=$!
 	within 30 data_at term2.raw
 	kill -TERM $pid
 	wait $pid
+'
+check 'and says how far it came' '
+	cat out; test "$(got class)" = cancelled; test "$(got written)" -gt 0
+	got error | grep "asked to stop"
 '
 check 'and goes on from there' '
 	palletjack copy -o json --ledger l.term2 "$(uri trickle)" term2.raw >out &&

@@ -524,6 +524,8 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	    open_target(ends, opts, err) < 0 ||
 	    open_ledger(ends, opts, &ledger, err) < 0)
 		return -1;
+	if (ledger)
+		ret->digest = ledger_identity(ledger)->digest;
 	copy.source_uri = ends->source_uri;
 	copy.source_file = ends->source_file;
 	copy.target = ends->target;
@@ -545,7 +547,6 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 		return -1;
 	if (!ledger)
 		return 0;
-	ret->digest = ledger_identity(ledger)->digest;
 	if (ret->digest != LEDGER_NO_DIGEST &&
 	    ledger_root(ledger, ret->root, err) < 0)
 		return -1;
@@ -561,6 +562,7 @@ copy_image(const struct copy_image_opts *opts, struct copy_image_result *ret,
 
 	*ret = (struct copy_image_result){.digest = LEDGER_NO_DIGEST};
 	rc = run(&ends, opts, ret, err);
+	ret->progress.total_bytes = ends.size; /* also when nothing was begun */
 	nbd_server_stop(&ends.target_server);
 	nbd_server_stop(&ends.source_server);
 	copy_device_done(&ends.device);

@@ -43,7 +43,9 @@ struct copy_image_result {
 	char root[65]; /* over all blocks' digests; "" without proof */
 };
 
-/* Copies, or goes on copying; a copy whose ledger says it is complete is
+/* *ret is filled in on failure, too, as far as it came.
+ *
+ * Copies, or goes on copying; a copy whose ledger says it is complete is
  * nothing to do.  A block device on which something can be recognised is
  * ERR_NOT_READY unless that is accepted, or a ledger says that this copy has
  * begun on it. */
