@@ -92,3 +92,77 @@ virt_clear() { # POOL...
 		rm -rf "$pool/.palletjack" "$pool"/web-disk-*
 	done
 }
+
+
+# Warm plans of one domain `web`: vda is the qcow2 a.qcow2, vdb the raw b.raw.
+
+# warm_manifest POLICY
+warm_manifest() {
+	manifest "{name: web}" "$1"
+	sed -i "s/^  targetNamespace: .*/&\n  type: warm/" m.yaml
+}
+# A guest of which nothing runs does not shut down.
+warm_quick='precopy: {interval: 1ms}, cutover: {hardPowerOff: always}'
+
+# guest FILE COMMAND: the guest's disk is written, as if by itself
+guest() {
+	device=$(virt qemu-monitor-command web '{"execute": "query-block"}' |
+		jq -r --arg f "$PWD/$1" '.return[] |
+			select(.inserted.file == $f).qdev')
+	virt qemu-monitor-command web --hmp "qemu-io -d $device \"$2\"" >io
+	cat io
+	refute grep -qi "error\|conflict" io
+}
+# same [VDA [FORMAT]]: what is at the target is what is at the source, which is
+# off
+same() {
+	qemu-img compare -f raw -F "${2:-qcow2}" target/fast/web/disk-vda.raw \
+		"${1:-a.qcow2}" && cmp target/fast/web/disk-vdb.raw b.raw
+}
+# nothing_left [FILE]: of ours, at the source
+nothing_left() {
+	virt checkpoint-list web --name >left
+	virt domjobinfo web >>left 2>&1 || : it is off
+	for left_image in a.qcow2 "$@"; do
+		qemu-img info --force-share "$left_image" >>left
+	done
+	find . "$XDG_RUNTIME_DIR" -name 'palletjack-*' >>left
+	cat left
+	refute grep 'palletjack-[0-9a-f]*-[0-9]\|Backup' left
+}
+# web_is_made [VDA-DRIVER]: a domain of its own, running, as it has not been
+# seen before; its disks' driver has that attribute, too
+web_is_made() {
+	web_is_gone
+	rm -rf "$PALLETJACK_STATE" target
+	qemu-img create -q -f qcow2 a.qcow2 16M &&
+		qemu-io -f qcow2 -c 'write -q -P 1 0 4M' \
+			-c 'write -q -P 2 10M 3M' a.qcow2 &&
+		head -c 3000000 /dev/urandom >b.raw && truncate -s 8M b.raw &&
+		define web "$(disk vda qcow2 a.qcow2 |
+			sed "s/<driver/& $1/")$(disk vdb raw b.raw |
+			sed "s/<driver/& $1/")" &&
+		virt start web
+}
+web_is_gone() {
+	virt destroy web || :
+	virt undefine web --checkpoints-metadata --snapshots-metadata || :
+	rm -f a.* b.* "$XDG_RUNTIME_DIR"/palletjack-*
+} >/dev/null 2>&1
+# run STATUS ARGUMENT...: what it says, but steps that went well
+run() {
+	run_status=$1
+	shift
+	exits "$run_status" palletjack run m.yaml "$@" 2>err || {
+		cat err
+		return 1
+	}
+	grep -v "done in\|\.\.\.$" err || :
+}
+qemu_of() {
+	cat "$XDG_RUNTIME_DIR/libvirt/qemu/run/$1.pid"
+}
+web_is_killed() {
+	kill -KILL "$(qemu_of web)"
+	within 30 sh -c "virsh -q -c qemu:///session domstate web | grep -q off"
+}

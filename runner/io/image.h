@@ -46,11 +46,13 @@ int image_backing(int fd, uint64_t length, struct image_layer *ret,
 void image_layer_done(struct image_layer *layer);
 
 /* The dirty bitmaps that a qcow2 keeps; `broken`: not all that was written is
- * in it, for who had it open was killed. */
+ * in it, for who had it open was killed; `records`: what is written is entered
+ * by whoever opens the image. */
 struct image_bitmaps {
 	VEC(struct image_bitmap {
 		char *name;
 		bool broken;
+		bool records;
 	})
 	all;
 };

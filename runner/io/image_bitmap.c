@@ -66,7 +66,8 @@ image_bitmaps(const char *path, struct image_bitmaps *ret, struct err *err)
 
 		if (b)
 			*b = (struct image_bitmap){mem_strdup(text),
-						   has_flag(one, "in-use")};
+						   has_flag(one, "in-use"),
+						   has_flag(one, "auto")};
 	}
 	return 0;
 }

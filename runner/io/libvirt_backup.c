@@ -4,10 +4,15 @@
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <poll.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "io/libvirt_own.h"
+
+#define END_DEADLINE_MS 60000
+#define LOOK_EVERY_MS 50
 
 static virDomainPtr
 domain(struct virt_domain *d)
@@ -53,16 +58,31 @@ virt_backup_begin(struct virt_domain *d, const char *xml,
 	return virt_err(err, "cannot begin a backup");
 }
 
+/* It is ended when it is gone: to be asked to is no more than that. */
 int
 virt_backup_end(struct virt_domain *d, struct err *err)
 {
-	CLEANUP(mem_freep) char *xml = NULL;
+	int64_t until = clock_mono_ms() + END_DEADLINE_MS;
+	struct err said = {0};
 
-	if (virt_backup_running(d, &xml, err) < 0)
-		return -1;
-	if (!xml || virDomainAbortJob(domain(d)) == 0)
-		return 0;
-	return virt_err(err, "cannot end its backup");
+	for (;;) {
+		CLEANUP(mem_freep) char *xml = NULL;
+
+		if (virt_backup_running(d, &xml, err) < 0)
+			return -1;
+		if (!xml)
+			return 0;
+		if (clock_mono_ms() > until)
+			break;
+		if (virDomainAbortJob(domain(d)) < 0)
+			(void)virt_err(&said, "ending it");
+		poll(NULL, 0, LOOK_EVERY_MS);
+	}
+	return err_set(err, ERR_RETRY,
+		       "its backup did not end within %d s; end it with "
+		       "'virsh domjobabort'%s%.300s",
+		       END_DEADLINE_MS / 1000, said.class ? ": " : "",
+		       said.text);
 }
 
 /* --- checkpoints -------------------------------------------------------- */
@@ -92,6 +112,25 @@ virt_checkpoints_done(struct virt_checkpoints *c)
 	for (size_t i = 0; i < c->names.n; i++)
 		free(c->names.v[i]);
 	vec_done(&c->names);
+}
+
+int
+virt_checkpoint_xml(struct virt_domain *d, const char *name, char **ret,
+		    struct err *err)
+{
+	virDomainCheckpointPtr c =
+	    virDomainCheckpointLookupByName(domain(d), name, 0);
+
+	*ret = NULL;
+	if (!c && last_code() == VIR_ERR_NO_DOMAIN_CHECKPOINT)
+		return 0;
+	if (c)
+		*ret = virDomainCheckpointGetXMLDesc(c, 0);
+	if (!*ret)
+		(void)virt_err(err, "reading its checkpoint '%s'", name);
+	if (c)
+		virDomainCheckpointFree(c);
+	return *ret ? 0 : -1;
 }
 
 int

@@ -24,6 +24,9 @@ struct virt_checkpoints {
 int virt_checkpoints(struct virt_domain *d, struct virt_checkpoints *ret,
 		     struct err *err);
 void virt_checkpoints_done(struct virt_checkpoints *c);
+/* With the domain as it was then; caller frees; *ret NULL: there is none. */
+int virt_checkpoint_xml(struct virt_domain *d, const char *name, char **ret,
+			struct err *err);
 /* What was written since it is from then on known to be since the one before.
  * `forget`: the daemon alone forgets it, the images keep their bitmaps: all
  * that can be done while the domain is off. */

@@ -222,3 +222,22 @@ xml_source(const struct xml_node *n)
 	xmlBufferFree(b);
 	return text;
 }
+
+void
+xml_escape(struct buf *b, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '&')
+			buf_adds(b, "&amp;");
+		else if (*text == '<')
+			buf_adds(b, "&lt;");
+		else if (*text == '>')
+			buf_adds(b, "&gt;");
+		else if (*text == '\'')
+			buf_adds(b, "&apos;");
+		else if (*text == '"')
+			buf_adds(b, "&quot;");
+		else
+			buf_add(b, text, 1);
+	}
+}

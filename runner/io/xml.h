@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 #define XML_LIMIT ((size_t)64 << 20) /* bytes of one document */
@@ -45,5 +46,8 @@ unsigned xml_line(const struct xml_node *n);
 bool xml_declares(const struct xml_node *n, const char *ns);
 /* The element as XML, with all below it; "" for NULL; caller frees. */
 char *xml_source(const struct xml_node *n);
+
+/* Adds text so that it may stand in an element or in an attribute. */
+void xml_escape(struct buf *b, const char *text);
 
 #endif

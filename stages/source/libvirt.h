@@ -45,11 +45,29 @@ int libvirt_open_disk(const struct endpoint *ep, const struct inv_vm *vm,
 		      const struct nbd_serve_opts *opts, struct nbd_server *ret,
 		      struct err *err);
 
+/* The same, as the image that is `layer`s below the top has it. */
+int libvirt_open_layer(const struct endpoint *ep, const struct inv_disk *disk,
+		       size_t layer, const struct nbd_serve_opts *opts,
+		       struct nbd_server *ret, struct err *err);
+
 /* The image itself; caller frees; NULL: it is not on this machine. */
 char *libvirt_top_image(const struct inv_disk *disk);
+/* Only a qcow2 does. */
+bool libvirt_keeps_bitmap(const struct inv_disk *disk);
 
 /* libvirt_warm.c */
 extern const struct source_warm libvirt_warm;
+/* All points of one state directory begin alike: "palletjack-1234abcd-". */
+bool libvirt_is_of_same(const char *point, const char *other);
+
+/* libvirt_off.c: struct source_warm's changes, and the bitmaps of all points
+ * like that one removed. */
+int libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
+		    const struct inv_disk *disk, const char *since,
+		    const struct nbd_serve_opts *opts,
+		    struct source_changes *ret, struct err *err);
+int libvirt_remove_bitmaps(const struct inv_disk *disk, const char *like,
+			   struct err *err);
 
 /* libvirt_power.c */
 int libvirt_power_state(const struct endpoint *ep, const struct inv_vm *vm,

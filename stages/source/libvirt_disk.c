@@ -297,33 +297,47 @@ libvirt_top_image(const struct inv_disk *disk)
 	return top ? mem_strdup(text_of(top, "file")) : NULL;
 }
 
+bool
+libvirt_keeps_bitmap(const struct inv_disk *disk)
+{
+	return strcmp(disk->format, "qcow2") == 0;
+}
+
+int
+libvirt_open_layer(const struct endpoint *ep, const struct inv_disk *disk,
+		   size_t layer, const struct nbd_serve_opts *opts,
+		   struct nbd_server *ret, struct err *err)
+{
+	const json_t *layers = json_object_get(disk->locator, "layers");
+	size_t n = json_array_size(layers);
+	CLEANUP(mem_freep)
+	struct nbd_layer *at = mem_new((n + 1) * sizeof(*at));
+	struct nbd_serve_opts how = *opts;
+
+	if (layer >= n || !virt_is_local(ep->url))
+		return err_set(err, ERR_FAIL, "disk '%s' cannot be read",
+			       disk->name);
+	for (size_t i = layer; i < n; i++) {
+		const json_t *one = json_array_get(layers, i);
+
+		at[i].filename = text_of(one, "file");
+		at[i].format = text_of(one, "format");
+	}
+	how.filename = at[layer].filename;
+	how.format = at[layer].format;
+	how.below = at + layer + 1;
+	how.nbelow = n - layer - 1;
+	how.offset = how.length = 0;
+	how.writable = false;
+	return nbd_serve_image(&how, ret, err);
+}
+
 int
 libvirt_open_disk(const struct endpoint *ep, const struct inv_vm *vm,
 		  const struct inv_disk *disk,
 		  const struct nbd_serve_opts *opts, struct nbd_server *ret,
 		  struct err *err)
 {
-	const json_t *layers = json_object_get(disk->locator, "layers");
-	size_t n = json_array_size(layers);
-	CLEANUP(mem_freep)
-	struct nbd_layer *below = mem_new((n + 1) * sizeof(*below));
-	struct nbd_serve_opts how = *opts;
-
 	(void)vm;
-	if (n == 0 || !virt_is_local(ep->url))
-		return err_set(err, ERR_FAIL, "disk '%s' cannot be read",
-			       disk->name);
-	for (size_t i = 0; i < n; i++) {
-		const json_t *one = json_array_get(layers, i);
-
-		below[i].filename = text_of(one, "file");
-		below[i].format = text_of(one, "format");
-	}
-	how.filename = below[0].filename;
-	how.format = below[0].format;
-	how.below = below + 1;
-	how.nbelow = n - 1;
-	how.offset = how.length = 0;
-	how.writable = false;
-	return nbd_serve_image(&how, ret, err);
+	return libvirt_open_layer(ep, disk, 0, opts, ret, err);
 }

@@ -9,8 +9,12 @@
  * they are missing or broken, and then nobody knows what changed. */
 #include "stages/source/libvirt.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -116,13 +120,29 @@ backup_of(struct virt_domain *d, struct xml **ret_xml, char **ret,
 	return 0;
 }
 
-/* All points of one state directory begin alike: "palletjack-1234abcd-". */
-static bool
-is_of_same(const char *point, const char *other)
+bool
+libvirt_is_of_same(const char *point, const char *other)
 {
 	const char *dash = strrchr(point, '-');
 
 	return dash && strncmp(point, other, (size_t)(dash - point) + 1) == 0;
+}
+
+/* Whoever holds the point and does not serve it any more holds it in vain. */
+static bool
+is_served(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool gone;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	gone = fd >= 0 &&
+	       connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 &&
+	       (errno == ENOENT || errno == ECONNREFUSED);
+	if (fd >= 0)
+		close(fd);
+	return !gone;
 }
 
 static int
@@ -132,11 +152,13 @@ holds(const struct endpoint *ep, const struct inv_vm *vm, const char *point,
 	CLEANUP(running_done) struct running r = {0};
 	CLEANUP(xml_freep) struct xml *xml = NULL;
 	CLEANUP(mem_freep) char *held = NULL;
+	CLEANUP(mem_freep) char *socket = NULL;
 
 	if (find(ep, vm, &r, err) < 0 ||
-	    backup_of(r.domain, &xml, &held, err) < 0)
+	    backup_of(r.domain, &xml, &held, err) < 0 ||
+	    socket_of(ep, point, &socket, err) < 0)
 		return -1;
-	*ret = held && strcmp(held, point) == 0;
+	*ret = held && strcmp(held, point) == 0 && is_served(socket);
 	return 0;
 }
 
@@ -151,7 +173,7 @@ end_ours(struct running *r, const char *point, struct err *err)
 		return -1;
 	if (!held)
 		return 0;
-	if (!is_of_same(point, held))
+	if (!libvirt_is_of_same(point, held))
 		return err_set(err, ERR_RETRY,
 			       "a backup of '%s' is under way that is not "
 			       "ours: let it end, or end it with 'virsh "
@@ -166,18 +188,11 @@ end_ours(struct running *r, const char *point, struct err *err)
 
 /* --- freezing ----------------------------------------------------------- */
 
-/* Only a qcow2 keeps bitmaps. */
-static bool
-keeps_bitmap(const struct inv_disk *disk)
-{
-	return strcmp(disk->format, "qcow2") == 0;
-}
-
 static bool
 keeps_any(const struct inv_vm *vm)
 {
 	for (size_t i = 0; i < vm->ndisks; i++)
-		if (keeps_bitmap(&vm->disks[i]))
+		if (libvirt_keeps_bitmap(&vm->disks[i]))
 			return true;
 	return false;
 }
@@ -194,19 +209,63 @@ is_moved(const struct inv_vm *vm, const char *target)
 /* What the guest overwrites meanwhile is kept beside the image, where the most
  * room for it is to be expected. */
 static char *
-scratch_of(const struct endpoint *ep, const struct inv_disk *disk,
-	   const char *point)
+scratch_dir(const struct endpoint *ep, const struct inv_disk *disk)
 {
 	CLEANUP(mem_freep) char *path = libvirt_top_image(disk);
 	CLEANUP(mem_freep) char *dir = path ? fs_dirname(path) : NULL;
 	struct stat st;
 	bool file = path && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 
-	return mem_printf(
-	    "%s/%s.%s.scratch",
+	return mem_strdup(
 	    endpoint_setting(ep, "scratchDir",
-			     file ? dir : "/var/lib/libvirt/images"),
-	    point, disk->name);
+			     file ? dir : "/var/lib/libvirt/images"));
+}
+
+static char *
+scratch_name(const struct inv_disk *disk)
+{
+	return mem_printf(".%s.scratch", disk->name);
+}
+
+/* "POINT" and then `suffix`, of a point of the same state directory. */
+static bool
+is_our_file(const char *name, const char *like, const char *suffix)
+{
+	const char *dash = strrchr(like, '-');
+	const char *dot = strchr(name, '.');
+
+	return dash && dot && libvirt_is_of_same(like, name) &&
+	       strspn(name + (dash - like) + 1, "0123456789") ==
+		   (size_t)(dot - name) - (size_t)(dash - like) - 1 &&
+	       strcmp(dot, suffix) == 0;
+}
+
+static void
+remove_in(const char *dir, const char *like, const char *suffix)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (is_our_file(e->d_name, like, suffix))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
+/* What the daemon removes itself, unless it or QEMU was killed.  Nothing of
+ * ours is under way, and what cannot be removed does no harm. */
+static void
+remove_files(const struct endpoint *ep, const struct inv_vm *vm,
+	     const char *like)
+{
+	for (size_t i = 0; i < vm->ndisks; i++) {
+		CLEANUP(mem_freep) char *dir = scratch_dir(ep, &vm->disks[i]);
+		CLEANUP(mem_freep) char *name = scratch_name(&vm->disks[i]);
+
+		remove_in(dir, like, name);
+	}
+	remove_in(socket_dir(ep), like, ".sock");
 }
 
 static char *
@@ -222,19 +281,22 @@ backup_xml(const struct endpoint *ep, const struct inv_vm *vm,
 		   socket);
 	for (size_t i = 0; i < vm->ndisks; i++) {
 		const struct inv_disk *disk = &vm->disks[i];
-		CLEANUP(mem_freep) char *scratch = scratch_of(ep, disk, point);
+		CLEANUP(mem_freep) char *dir = scratch_dir(ep, disk);
+		CLEANUP(mem_freep) char *name = scratch_name(disk);
 
 		buf_printf(&b, "<disk name='%s' backup='yes' type='file'",
 			   disk->name);
-		if (since && keeps_bitmap(disk))
+		if (since && libvirt_keeps_bitmap(disk))
 			buf_printf(&b,
 				   " backupmode='incremental' "
 				   "incremental='%s' exportbitmap='" BITMAP "'",
 				   since);
 		else
 			buf_adds(&b, " backupmode='full'");
-		buf_printf(&b, " exportname='%s'><scratch file='%s'/></disk>",
-			   disk->name, scratch);
+		buf_printf(&b, " exportname='%s'><scratch file='",
+			   disk->name);
+		xml_escape(&b, dir);
+		buf_printf(&b, "/%s%s'/></disk>", point, name);
 	}
 	for (size_t i = 0; i < all->disks.n; i++)
 		if (!is_moved(vm, all->disks.v[i].target))
@@ -254,7 +316,7 @@ checkpoint_xml(const struct inv_vm *vm, const struct domain *all,
 	for (size_t i = 0; i < vm->ndisks; i++)
 		buf_printf(&b, "<disk name='%s' checkpoint='%s'/>",
 			   vm->disks[i].name,
-			   keeps_bitmap(&vm->disks[i]) ? "bitmap" : "no");
+			   libvirt_keeps_bitmap(&vm->disks[i]) ? "bitmap" : "no");
 	for (size_t i = 0; i < all->disks.n; i++)
 		if (!is_moved(vm, all->disks.v[i].target))
 			buf_printf(&b, "<disk name='%s' checkpoint='no'/>",
@@ -285,7 +347,9 @@ begin(struct running *r, const struct inv_vm *vm, const char *point,
 	return virt_backup_begin(r->domain, backup, checkpoint, ret_lost, err);
 }
 
-/* Ours but `keep`; NULL: all of them. */
+/* Ours but `keep`; NULL: all of them.  One whose bitmap is broken or missing
+ * the daemon can do no more than forget; the bitmap goes when the domain is
+ * off. */
 static int
 forget_checkpoints(struct running *r, const char *like, const char *keep,
 		   bool off, struct err *err)
@@ -297,9 +361,12 @@ forget_checkpoints(struct running *r, const char *like, const char *keep,
 	for (size_t i = 0; i < all.names.n; i++) {
 		const char *name = all.names.v[i];
 
-		if (is_of_same(like, name) &&
-		    (!keep || strcmp(name, keep) != 0) &&
-		    virt_checkpoint_delete(r->domain, name, off, err) < 0)
+		if (!libvirt_is_of_same(like, name) ||
+		    (keep && strcmp(name, keep) == 0))
+			continue;
+		if ((off ||
+		     virt_checkpoint_delete(r->domain, name, false, err) < 0) &&
+		    virt_checkpoint_delete(r->domain, name, true, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -384,85 +451,14 @@ release(const struct endpoint *ep, const struct inv_vm *vm, const char *point,
 	if (find(ep, vm, &r, err) < 0 ||
 	    virt_domain_active(r.domain, &active, err) < 0)
 		return -1;
+	if (active && end_ours(&r, point, err) < 0)
+		return -1;
+	remove_files(ep, vm, point);
 	/* off, it holds nothing; what it knows stays */
-	if (!active)
-		return 0;
-	if (end_ours(&r, point, err) < 0)
-		return -1;
-	return forget_checkpoints(&r, point, point, false, err);
+	return active ? forget_checkpoints(&r, point, point, false, err) : 0;
 }
 
-/* --- off ---------------------------------------------------------------- */
-
-static int
-add_bitmap(const struct endpoint *ep, const struct inv_vm *vm,
-	   const struct inv_disk *disk, const char *name,
-	   const struct nbd_serve_opts *opts, struct source_changes *ret,
-	   struct err *err)
-{
-	CLEANUP(mem_freep)
-	char *context = mem_printf("qemu:dirty-bitmap:%s", name);
-	struct nbd_serve_opts how = *opts;
-	struct nbd_server server = {0};
-	int rc;
-
-	how.bitmap = name;
-	if (libvirt_open_disk(ep, vm, disk, &how, &server, err) < 0)
-		return -1;
-	rc = extents_of_context(server.uri, context, &ret->v, &ret->n, err);
-	nbd_server_stop(&server);
-	return rc;
-}
-
-/* All bitmaps that the image has: what was written since the point is in its
- * own and in those of later ones, and too much does no harm.  One that is
- * broken may be one of them. */
-static int
-changes(const struct endpoint *ep, const struct inv_vm *vm,
-	const struct inv_disk *disk, const char *since,
-	const struct nbd_serve_opts *opts, struct source_changes *ret,
-	struct err *err)
-{
-	CLEANUP(image_bitmaps_done) struct image_bitmaps all = {0};
-	CLEANUP(mem_freep) char *path = libvirt_top_image(disk);
-	bool known = false;
-
-	if (!keeps_bitmap(disk) || !path)
-		return 0;
-	if (image_bitmaps(path, &all, err) < 0)
-		return -1;
-	for (size_t i = 0; i < all.all.n; i++) {
-		if (all.all.v[i].broken)
-			return 0;
-		known |= strcmp(all.all.v[i].name, since) == 0;
-	}
-	if (!known)
-		return 0;
-	for (size_t i = 0; i < all.all.n; i++)
-		if (add_bitmap(ep, vm, disk, all.all.v[i].name, opts, ret,
-			       err) < 0)
-			return -1;
-	extents_tidy(ret->v, &ret->n);
-	ret->known = true;
-	return 0;
-}
-
-static int
-remove_bitmaps(const struct inv_disk *disk, const char *like, struct err *err)
-{
-	CLEANUP(image_bitmaps_done) struct image_bitmaps all = {0};
-	CLEANUP(mem_freep) char *path = libvirt_top_image(disk);
-
-	if (!keeps_bitmap(disk) || !path || !fs_exists(path))
-		return 0;
-	if (image_bitmaps(path, &all, err) < 0)
-		return -1;
-	for (size_t i = 0; i < all.all.n; i++)
-		if (is_of_same(like, all.all.v[i].name) &&
-		    image_remove_bitmap(path, all.all.v[i].name, err) < 0)
-			return -1;
-	return 0;
-}
+/* --- forgetting ------------------------------------------------------- */
 
 /* The daemon cannot touch the images of a domain that is off; we can. */
 static int
@@ -475,15 +471,13 @@ forget(const struct endpoint *ep, const struct inv_vm *vm, const char *like,
 	if (find(ep, vm, &r, err) < 0 ||
 	    virt_domain_active(r.domain, &active, err) < 0)
 		return -1;
-	if (active)
-		return end_ours(&r, like, err) < 0
-			   ? -1
-			   : forget_checkpoints(&r, like, NULL, false, err);
-	if (forget_checkpoints(&r, like, NULL, true, err) < 0)
+	if ((active && end_ours(&r, like, err) < 0) ||
+	    forget_checkpoints(&r, like, NULL, !active, err) < 0)
 		return -1;
-	for (size_t i = 0; i < vm->ndisks; i++)
-		if (remove_bitmaps(&vm->disks[i], like, err) < 0)
+	for (size_t i = 0; !active && i < vm->ndisks; i++)
+		if (libvirt_remove_bitmaps(&vm->disks[i], like, err) < 0)
 			return -1;
+	remove_files(ep, vm, like);
 	return 0;
 }
 
@@ -492,6 +486,6 @@ const struct source_warm libvirt_warm = {
     .freeze = freeze,
     .open_point = open_point,
     .release = release,
-    .changes = changes,
+    .changes = libvirt_changes,
     .forget = forget,
 };

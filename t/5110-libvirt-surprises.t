@@ -1,0 +1,219 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What else happens to a domain between its generations: whatever it is, what
+# changed is known, or all is compared; never is a change missed.
+. "${0%/*}/lib.sh"
+. "${0%/*}/local.sh"
+. "${0%/*}/virt.sh"
+test_begin 'a domain that is copied while it runs is full of surprises'
+virt_needs
+
+virt_start
+at_end web_is_gone
+warm_manifest "$warm_quick"
+
+# first [DRIVER]: a new domain, and its first generation is copied
+first() {
+	web_is_made "$@" && run 7
+}
+next() {
+	run 7
+	fact web precopy/disk-vda pass
+	test "$(fact web precopy/disk-vda pass)" = "$1"
+}
+# the cutover, in which vda was copied so
+ends() {
+	run 0 --cutover now
+	test "$(fact web cutover/disk-vda pass)" = "$1"
+}
+
+web_is_made || {
+	cat libvirtd.log
+	skip_all 'libvirtd has no qemu here'
+}
+
+check 'restarted in good order: its bitmaps are with it' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt destroy web --graceful
+	virt start web
+	guest a.qcow2 "write -P 4 2M 64k"
+	next changed
+	test "$(fact web precopy/disk-vda changed)" -eq $((128 << 10))
+	guest a.qcow2 "write -P 5 3M 64k"
+	ends changed
+	same
+	nothing_left
+'
+check 'killed, and off at the cutover' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	web_is_killed
+	ends compare
+	same
+	nothing_left
+'
+check 'killed, started, and no generation before the cutover' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	web_is_killed
+	virt start web
+	guest a.qcow2 "write -P 4 2M 64k"
+	virt destroy web --graceful
+	ends compare
+	same
+	nothing_left
+'
+check 'killed, then a generation: the cutover has bitmaps again' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	web_is_killed
+	virt start web
+	next compare
+	guest a.qcow2 "write -P 4 2M 64k"
+	ends changed
+	same
+	nothing_left
+'
+check 'an external snapshot of another, then a generation' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt snapshot-create-as web theirs --disk-only --no-metadata \
+		--diskspec vda,file=$PWD/a.snap --diskspec vdb,snapshot=no
+	guest a.snap "write -P 4 2M 64k"
+	run 7
+	fact web precopy/disk-vda pass
+	guest a.snap "write -P 5 3M 64k"
+	run 0 --cutover now
+	same a.snap
+	nothing_left a.snap
+'
+check 'an external snapshot of another, then the cutover' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt snapshot-create-as web theirs --disk-only --no-metadata \
+		--diskspec vda,file=$PWD/a.snap --diskspec vdb,snapshot=no
+	guest a.snap "write -P 4 2M 64k"
+	virt destroy web --graceful
+	run 0 --cutover now
+	fact web cutover/disk-vda pass
+	same a.snap
+	nothing_left a.snap
+'
+check 'an external snapshot that is committed again' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt snapshot-create-as web theirs --disk-only --no-metadata \
+		--diskspec vda,file=$PWD/a.snap --diskspec vdb,snapshot=no
+	guest a.snap "write -P 4 2M 64k"
+	run 7
+	guest a.snap "write -P 5 3M 64k"
+	virt blockcommit web vda --active --wait --pivot
+	guest a.qcow2 "write -P 6 4M 64k"
+	run 0 --cutover now
+	fact web cutover/disk-vda pass
+	same
+	nothing_left
+'
+check 'its disk copied to another place' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt blockcopy web vda --dest $PWD/a.moved --wait --pivot --transient-job
+	guest a.moved "write -P 4 2M 64k"
+	run 7
+	guest a.moved "write -P 5 3M 64k"
+	ends changed
+	same a.moved
+	# whoever moved it leaves the old image as it was
+	rm a.qcow2
+	mv a.moved a.qcow2
+	nothing_left
+'
+check 'our checkpoint removed' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt checkpoint-delete web "$(virt checkpoint-list web --name)"
+	next compare
+	guest a.qcow2 "write -P 4 2M 64k"
+	ends changed
+	same
+	nothing_left
+'
+check 'our checkpoint forgotten by the daemon' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt checkpoint-delete web "$(virt checkpoint-list web --name)" --metadata
+	next compare
+	guest a.qcow2 "write -P 4 2M 64k"
+	ends changed
+	same
+	nothing_left
+'
+check 'a checkpoint of another goes on' '
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	virt checkpoint-create-as web theirs --diskspec vda,checkpoint=bitmap
+	guest a.qcow2 "write -P 4 2M 64k"
+	next changed
+	test "$(fact web precopy/disk-vda changed)" -eq $((128 << 10))
+	guest a.qcow2 "write -P 5 3M 64k"
+	ends changed
+	same
+	virt checkpoint-list web --name
+	test "$(virt checkpoint-list web --name | grep -c .)" -eq 1
+	qemu-img info a.qcow2 | grep theirs
+'
+check 'what is discarded is zero' '
+	first "discard=\"unmap\""
+	guest a.qcow2 "discard 1M 1M"
+	guest b.raw "discard 0 1M"
+	guest a.qcow2 "write -z 2M 1M"
+	guest a.qcow2 "write -zu 11M 1M"
+	next changed
+	test "$(fact web precopy/disk-vda zero)" -eq $((3 << 20))
+	guest a.qcow2 "discard 3M 1M"
+	ends changed
+	same
+	cmp -n $((3 << 20)) -i $((1 << 20)):0 target/fast/web/disk-vda.raw /dev/zero
+	cmp -n $((1 << 20)) target/fast/web/disk-vdb.raw /dev/zero
+'
+# What is another size is another disk, until somebody says that it is not.
+accepted() {
+	run 3
+	accept=$(sed -n "s/.*--accept //p" err | tail -n 1)
+	cat err
+	grep "source disk disk-$1" err
+	run "$2" --accept "$accept"
+}
+check 'it grew while it ran: said, and what is new is copied' '
+	first
+	virt blockresize web vda 20M
+	virt blockresize web vdb 9M
+	guest a.qcow2 "write -P 3 17M 64k"
+	accepted vda 7
+	fact web precopy/disk-vda pass
+	guest a.qcow2 "write -P 4 18M 64k"
+	ends changed
+	same
+	nothing_left
+'
+check 'it grew while it was off' '
+	first
+	virt destroy web --graceful
+	qemu-img resize -q -f qcow2 a.qcow2 20M
+	qemu-io -f qcow2 -c "write -q -P 4 18M 64k" a.qcow2
+	warm_manifest "$warm_quick"
+	accepted vda 7
+	run 0 --cutover now
+	same
+	nothing_left
+'
+check 'it shrank' '
+	first
+	virt destroy web --graceful
+	qemu-img resize -q -f raw --shrink b.raw 4M
+	accepted vdb 7
+	run 6 --cutover now
+	cat err
+'
+test_end
