@@ -93,7 +93,6 @@ virt_clear() { # POOL...
 	done
 }
 
-
 # Warm plans of one domain `web`: vda is the qcow2 a.qcow2, vdb the raw b.raw.
 
 # warm_manifest POLICY
