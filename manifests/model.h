@@ -158,6 +158,7 @@ enum on_failure { FAILURE_RESTART_SOURCE, FAILURE_HOLD, FAILURE_ROLLBACK };
  * cutover fails; it is switched off; it is not even asked. */
 enum hard_power_off { HARD_NEVER, HARD_FALLBACK, HARD_ALWAYS };
 /* How the source is kept from being started beside its target. */
+enum foreign { FOREIGN_FAIL, FOREIGN_WAIT, FOREIGN_FULL, FOREIGN_IGNORE };
 enum fence { FENCE_NONE, FENCE_RENAME, FENCE_DISCONNECT_NICS };
 enum gate { GATE_NONE, GATE_MANUAL };
 enum inconclusive { INCONCLUSIVE_HOLD, INCONCLUSIVE_PASS };
@@ -236,6 +237,7 @@ struct run_policy {
 	struct {
 		int64_t interval_ms;
 		int max_generations; /* 0: no limit */
+		enum foreign foreign;
 	} precopy;
 	struct {
 		enum gate gate;

@@ -73,7 +73,8 @@ const struct field table_script[] = {
 /* --- RunPolicy --------------------------------------------------------- */
 
 static const char *const quiesces[] = {"never", "try", "require", NULL};
-static const char *const snapshot_words[] = {"fail", "ignore", NULL};
+static const char *const snapshot_words[] = {"fail", "wait", "full", "ignore",
+					     NULL};
 static const char *const power_offs[] = {"never", "fallback", "always", NULL};
 static const char *const proofs[] = {"sha256", "xxh3", "none", NULL};
 static const char *const verifies[] = {"full", "changed", "sample", "none",
@@ -281,10 +282,11 @@ static const struct field precopy_fields[] = {
      .type = FIELD_WORD,
      .words = snapshot_words,
      .dflt = "fail",
-     .honour = NO_EFFECT,
-     .why = "libvirt's backups go with snapshots of others; another's backup "
-	    "is waited for",
-     .doc = "when there are snapshots we did not take"},
+     POLICY(precopy.foreign),
+     .doc = "of a warm plan: while another's backup runs a generation fails, "
+	    "and is tried again; with `wait` it waits, at most "
+	    "`deadlines.wait`; with `full` a disk on which another's snapshot "
+	    "was put since is compared whole, though bitmaps go with these"},
     {.name = NULL},
 };
 

@@ -28,13 +28,16 @@ ask_changes(struct work *w, struct copying *c, struct err *err)
 	CLEANUP(mem_freep) char *log = work_log_path(w, "nbd.log");
 	struct nbd_serve_opts opts = {
 	    .log = log, .on_start = work_helper_started, .arg = w};
+	struct source_point point = {
+	    .foreign = w->view->plan->policy->precopy.foreign};
 	struct precopy_point last;
 
 	c->warm = w->view->round > 0;
 	if (!c->warm || !precopy_applied(w, &last) || !ops->warm)
 		return 0;
 	c->since = last.number;
-	if (ops->warm->changes(ep, w->view->vm, w->disk, last.name, &opts,
+	point.since = last.name;
+	if (ops->warm->changes(ep, w->view->vm, w->disk, &point, &opts,
 			       &c->changes, err) < 0)
 		return err_wrap(err, "asking what changed on '%s'",
 				w->disk->name);

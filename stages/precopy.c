@@ -285,11 +285,17 @@ is_running(const struct work *w, bool *ret, struct err *err)
 static int
 make_point(struct work *w, struct precopy_point *ret, struct err *err)
 {
-	struct source_point made = {.name = ret->name};
+	const struct run_policy *policy = w->view->plan->policy;
+	struct source_point made = {.name = ret->name,
+				    .foreign = policy->precopy.foreign,
+				    .wait_ms = policy->deadlines.wait_ms};
 
 	if (precopy_choose(w, ret, err) < 0)
 		return -1;
 	made.since = ret->since[0] ? ret->since : NULL;
+	if (made.foreign == FOREIGN_WAIT)
+		work_doing(w, "making a point in time, once no backup of "
+			      "another runs");
 	if (source_of(w)->warm->freeze(w->view->plan->source, w->view->vm,
 				       &made, err) < 0)
 		return err_wrap(err, "making a point in time");

@@ -11,6 +11,8 @@ virt_needs
 virt_start
 at_end web_is_gone
 warm_manifest "$warm_quick"
+warm_full=$(echo "$warm_quick" | sed "s/interval/foreignSnapshots: full, &/")
+warm_wait=$(echo "$warm_quick" | sed "s/interval/foreignSnapshots: wait, &/")
 
 # first [DRIVER]: a new domain, and its first generation is copied
 first() {
@@ -115,6 +117,50 @@ check 'an external snapshot that is committed again' '
 	same
 	nothing_left
 '
+check 'an external snapshot of another, and no trust in it: compared' '
+	warm_manifest "$warm_full"
+	first
+	guest a.qcow2 "write -P 3 1M 64k"
+	next changed
+	guest a.qcow2 "write -P 4 2M 64k"
+	virt snapshot-create-as web theirs --disk-only --no-metadata \
+		--diskspec vda,file=$PWD/a.snap --diskspec vdb,snapshot=no
+	guest a.snap "write -P 5 3M 64k"
+	next compare
+	guest a.snap "write -P 6 4M 64k"
+	next changed
+	virt snapshot-create-as web theirs --disk-only --no-metadata \
+		--diskspec vda,file=$PWD/a.snap2 --diskspec vdb,snapshot=no
+	guest a.snap2 "write -P 7 5M 64k"
+	virt destroy web --graceful
+	ends compare
+	same a.snap2
+	nothing_left a.snap a.snap2
+'
+cat >foreign.xml <<EOF
+<domainbackup mode="pull">
+<server transport="unix" socket="$XDG_RUNTIME_DIR/f.sock"/>
+<disks><disk name="vda" type="file"><scratch file="$PWD/a.foreign"/></disk></disks>
+</domainbackup>
+EOF
+check 'a backup of another is waited for, where that is said' '
+	warm_manifest "$warm_wait"
+	first
+	virt backup-begin web foreign.xml
+	guest a.qcow2 "write -P 3 1M 64k"
+	palletjack run m.yaml 2>err & run=$!
+	within 30 sh -c "palletjack status m.yaml | grep \"no backup of another\""
+	virt domjobabort web
+	status=0
+	wait $run || status=$?
+	cat err
+	test $status -eq 7
+	test "$(fact web precopy/disk-vda pass)" = changed
+	ends changed
+	same
+	nothing_left
+'
+warm_manifest "$warm_quick"
 check 'its disk copied to another place' '
 	first
 	guest a.qcow2 "write -P 3 1M 64k"

@@ -60,10 +60,14 @@ extern const struct source_warm libvirt_warm;
 /* All points of one state directory begin alike: "palletjack-1234abcd-". */
 bool libvirt_is_of_same(const char *point, const char *other);
 
-/* libvirt_off.c: struct source_warm's changes, and the bitmaps of all points
+/* libvirt_off.c: is each disk on the image that was on top when that point was
+ * made?  struct source_warm's changes, and the bitmaps of all points
  * like that one removed. */
+bool libvirt_is_as_then(struct virt_domain *d, const struct inv_vm *vm,
+			const char *point);
 int libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
-		    const struct inv_disk *disk, const char *since,
+		    const struct inv_disk *disk,
+		    const struct source_point *point,
 		    const struct nbd_serve_opts *opts,
 		    struct source_changes *ret, struct err *err);
 int libvirt_remove_bitmaps(const struct inv_disk *disk, const char *like,

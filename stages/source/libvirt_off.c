@@ -66,9 +66,8 @@ parse_within(const char *text, struct inventory *inv, struct domain *ret,
 	if (xml_parse(text, strlen(text), &xml, err) < 0)
 		return -1;
 	root = xml_root(xml);
-	domain = xml_source(xml_is(root, "", "domain")
-				? root
-				: xml_child(root, "", "domain"));
+	domain = xml_source(
+	    xml_is(root, "", "domain") ? root : xml_child(root, "", "domain"));
 	return domain_parse(domain, inv, inventory_add_vm(inv), ret, err);
 }
 
@@ -97,6 +96,17 @@ layer_of_then(struct virt_domain *d, const struct inv_disk *disk,
 		if (is_text(a->path, file_of(layers_of(disk), i)))
 			return (int)i;
 	return -1;
+}
+
+bool
+libvirt_is_as_then(struct virt_domain *d, const struct inv_vm *vm,
+		   const char *point)
+{
+	for (size_t i = 0; i < vm->ndisks; i++)
+		if (libvirt_keeps_bitmap(&vm->disks[i]) &&
+		    layer_of_then(d, &vm->disks[i], point) != 0)
+			return false;
+	return true;
 }
 
 /* --- bitmaps ------------------------------------------------------------ */
@@ -135,7 +145,7 @@ add_bitmap(const struct endpoint *ep, const struct inv_disk *disk, size_t layer,
 
 int
 libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
-		const struct inv_disk *disk, const char *since,
+		const struct inv_disk *disk, const struct source_point *point,
 		const struct nbd_serve_opts *opts, struct source_changes *ret,
 		struct err *err)
 {
@@ -150,10 +160,12 @@ libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
 	if (libvirt_connect(ep, &h, err) < 0 ||
 	    libvirt_find(&h, vm, &d, err) < 0)
 		return -1;
-	then = layer_of_then(d, disk, since);
-	how.bitmap = since;
+	then = layer_of_then(d, disk, point->since);
+	if (then > 0 && point->foreign == FOREIGN_FULL)
+		return 0;
+	how.bitmap = point->since;
 	for (int i = 0; whole && i <= then; i++)
-		if (has_whole(file_of(layers_of(disk), (size_t)i), since,
+		if (has_whole(file_of(layers_of(disk), (size_t)i), point->since,
 			      &whole, err) < 0 ||
 		    (whole &&
 		     add_bitmap(ep, disk, (size_t)i, &how, ret, err) < 0))

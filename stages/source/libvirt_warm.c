@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,14 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/libvirt_backup.h"
 #include "io/xml.h"
 
+#define LOOK_EVERY_MS 500
 #define OURS "palletjack-"
 /* In each export: what was written since the point before. */
 #define BITMAP "since"
@@ -137,8 +140,7 @@ is_served(const char *path)
 	bool gone;
 
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-	gone = fd >= 0 &&
-	       connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 &&
+	gone = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 &&
 	       (errno == ENOENT || errno == ECONNREFUSED);
 	if (fd >= 0)
 		close(fd);
@@ -216,9 +218,8 @@ scratch_dir(const struct endpoint *ep, const struct inv_disk *disk)
 	struct stat st;
 	bool file = path && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 
-	return mem_strdup(
-	    endpoint_setting(ep, "scratchDir",
-			     file ? dir : "/var/lib/libvirt/images"));
+	return mem_strdup(endpoint_setting(
+	    ep, "scratchDir", file ? dir : "/var/lib/libvirt/images"));
 }
 
 static char *
@@ -293,8 +294,7 @@ backup_xml(const struct endpoint *ep, const struct inv_vm *vm,
 				   since);
 		else
 			buf_adds(&b, " backupmode='full'");
-		buf_printf(&b, " exportname='%s'><scratch file='",
-			   disk->name);
+		buf_printf(&b, " exportname='%s'><scratch file='", disk->name);
 		xml_escape(&b, dir);
 		buf_printf(&b, "/%s%s'/></disk>", point, name);
 	}
@@ -314,9 +314,9 @@ checkpoint_xml(const struct inv_vm *vm, const struct domain *all,
 
 	buf_printf(&b, "<domaincheckpoint><name>%s</name><disks>", name);
 	for (size_t i = 0; i < vm->ndisks; i++)
-		buf_printf(&b, "<disk name='%s' checkpoint='%s'/>",
-			   vm->disks[i].name,
-			   libvirt_keeps_bitmap(&vm->disks[i]) ? "bitmap" : "no");
+		buf_printf(
+		    &b, "<disk name='%s' checkpoint='%s'/>", vm->disks[i].name,
+		    libvirt_keeps_bitmap(&vm->disks[i]) ? "bitmap" : "no");
 	for (size_t i = 0; i < all->disks.n; i++)
 		if (!is_moved(vm, all->disks.v[i].target))
 			buf_printf(&b, "<disk name='%s' checkpoint='no'/>",
@@ -372,6 +372,38 @@ forget_checkpoints(struct running *r, const char *like, const char *keep,
 	return 0;
 }
 
+/* At most so long, for another's backup to end. */
+static int
+wait_for_others(struct running *r, const struct source_point *point,
+		struct err *err)
+{
+	int64_t until = clock_mono_ms() + point->wait_ms;
+
+	while (clock_mono_ms() < until) {
+		CLEANUP(xml_freep) struct xml *xml = NULL;
+		CLEANUP(mem_freep) char *held = NULL;
+
+		if (backup_of(r->domain, &xml, &held, err) < 0)
+			return -1;
+		if (!held || libvirt_is_of_same(point->name, held))
+			break;
+		poll(NULL, 0, LOOK_EVERY_MS);
+	}
+	return 0;
+}
+
+/* What changed since then is to be known, and bitmaps are to be trusted. */
+static const char *
+since_of(struct running *r, const struct inv_vm *vm,
+	 const struct source_point *point)
+{
+	if (!point->since || !keeps_any(vm) ||
+	    (point->foreign == FOREIGN_FULL &&
+	     !libvirt_is_as_then(r->domain, vm, point->since)))
+		return NULL;
+	return point->since;
+}
+
 /* A chain that is broken (QEMU was killed, or somebody removed a bitmap) is
  * begun anew. */
 static int
@@ -381,10 +413,13 @@ freeze(const struct endpoint *ep, const struct inv_vm *vm,
 	CLEANUP(running_done) struct running r = {0};
 	bool lost = false;
 
-	if (find(ep, vm, &r, err) < 0 || end_ours(&r, point->name, err) < 0)
+	if (find(ep, vm, &r, err) < 0 ||
+	    (point->foreign == FOREIGN_WAIT &&
+	     wait_for_others(&r, point, err) < 0) ||
+	    end_ours(&r, point->name, err) < 0)
 		return -1;
-	if (begin(&r, vm, point->name, keeps_any(vm) ? point->since : NULL,
-		  &lost, err) == 0)
+	if (begin(&r, vm, point->name, since_of(&r, vm, point), &lost, err) ==
+	    0)
 		return 0;
 	if (!lost)
 		return -1;

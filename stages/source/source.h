@@ -25,6 +25,9 @@ struct source_point {
 	const char *name;
 	/* Of an earlier one: what changed since then is wanted; NULL: all. */
 	const char *since;
+	/* Of what others do with snapshots and backups of the vm. */
+	enum foreign foreign;
+	int64_t wait_ms; /* for what they do, at most */
 };
 
 /* What of a disk changed: `known` with the list, which is the caller's, or
@@ -57,9 +60,10 @@ struct source_warm {
 	 * later.  Older ones of ours are forgotten. */
 	int (*release)(const struct endpoint *ep, const struct inv_vm *vm,
 		       const char *point, struct err *err);
-	/* What changed on a disk of a vm that is off, since the point. */
+	/* What changed on a disk of a vm that is off, since point->since. */
 	int (*changes)(const struct endpoint *ep, const struct inv_vm *vm,
-		       const struct inv_disk *disk, const char *since,
+		       const struct inv_disk *disk,
+		       const struct source_point *point,
 		       const struct nbd_serve_opts *opts,
 		       struct source_changes *ret, struct err *err);
 	/* Forgets all points of the state directory that has named the point
