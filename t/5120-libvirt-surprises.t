@@ -149,7 +149,9 @@ check 'a backup of another is waited for, where that is said' '
 	virt backup-begin web foreign.xml
 	guest a.qcow2 "write -P 3 1M 64k"
 	palletjack run m.yaml 2>err & run=$!
-	within 30 sh -c "palletjack status m.yaml | grep \"no backup of another\""
+	journal=$PALLETJACK_STATE/t/p/web/journal
+	within 30 sh -c "tail -n 1 $journal | grep key.:.point"
+	kill -0 $run
 	virt domjobabort web
 	status=0
 	wait $run || status=$?
