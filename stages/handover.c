@@ -26,9 +26,17 @@ source_must_be_off(const struct handover_ends *ends, bool *ret_runs,
 		       ends->source);
 }
 
+int
+handover_may_run(const struct handover_ends *ends, struct err *err)
+{
+	bool runs;
+
+	return source_must_be_off(ends, &runs, err);
+}
+
 /* At once: every second that both run costs data. */
-static int
-stop_again(const struct handover_ends *ends, struct err *err)
+int
+handover_stop_again(const struct handover_ends *ends, struct err *err)
 {
 	struct err stopping;
 
@@ -57,7 +65,7 @@ handover_start(const struct handover_ends *ends, json_t **ret_facts,
 		return 0;
 	}
 	json_decref(facts);
-	return stop_again(ends, err);
+	return handover_stop_again(ends, err);
 }
 
 /* It may run for long: a source that cannot be asked, gone since then, is no
@@ -70,7 +78,7 @@ handover_go_on(const struct handover_ends *ends, json_t **ret_facts,
 	bool runs;
 
 	if (source_must_be_off(ends, &runs, err) < 0)
-		return runs ? stop_again(ends, err) : -1;
+		return runs ? handover_stop_again(ends, err) : -1;
 	if (ends->source_same(ends->arg, err) < 0 ||
 	    ends->start(ends->arg, &facts, err) < 0)
 		return -1;
@@ -79,7 +87,7 @@ handover_go_on(const struct handover_ends *ends, json_t **ret_facts,
 		return 0;
 	}
 	json_decref(facts);
-	return runs ? stop_again(ends, err) : -1;
+	return runs ? handover_stop_again(ends, err) : -1;
 }
 
 int

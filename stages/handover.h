@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting the target, and never beside its source: the source is looked at,
  * the mark is stored at the target, the target is started, the source is looked
- * at again; if it runs, the target does not. */
+ * at before its guest runs, and again when it does; if the source runs, the
+ * target does not. */
 #ifndef STAGES_HANDOVER_H
 #define STAGES_HANDOVER_H
 
@@ -21,6 +22,11 @@ struct handover_ends {
 	int (*stop)(void *arg, struct err *err); /* at once */
 	void *arg;
 };
+
+/* For target_vm.may_run: the source is off; as it is asked for each look. */
+int handover_may_run(const struct handover_ends *ends, struct err *err);
+/* The target is stopped, and *err says so; always -1. */
+int handover_stop_again(const struct handover_ends *ends, struct err *err);
 
 int handover_start(const struct handover_ends *ends, json_t **ret_facts,
 		   struct err *err);

@@ -36,6 +36,8 @@ inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 struct ends {
 	struct work *w;
 	struct place *p;
+	const struct handover_ends *ends;
+	bool refused; /* the guest at the target was not to run */
 };
 
 static int
@@ -62,14 +64,34 @@ mark(void *arg, enum handover state, struct err *err)
 }
 
 static int
-start_target(void *arg, json_t **ret_facts, struct err *err)
+on_start(void *arg, const struct process_id *id, struct err *err)
 {
 	const struct ends *e = arg;
 
+	return work_target_started(e->w, id, err);
+}
+
+static int
+may_run(void *arg, struct err *err)
+{
+	struct ends *e = arg;
+
+	e->refused = handover_may_run(e->ends, err) < 0;
+	return e->refused ? -1 : 0;
+}
+
+static int
+start_target(void *arg, json_t **ret_facts, struct err *err)
+{
+	struct ends *e = arg;
+
 	work_doing(e->w, "starting the vm at the target");
-	e->p->vm.on_start = work_target_started;
-	e->p->vm.arg = e->w;
-	return e->p->ops->start(&e->p->vm, ret_facts, err);
+	e->p->vm.on_start = on_start;
+	e->p->vm.may_run = may_run;
+	e->p->vm.arg = e;
+	if (e->p->ops->start(&e->p->vm, ret_facts, err) == 0)
+		return 0;
+	return e->refused ? handover_stop_again(e->ends, err) : -1;
 }
 
 static int
@@ -99,6 +121,7 @@ find_ends(struct ends *e, struct handover_ends *ret, struct err *err)
 	    .stop = stop_target,
 	    .arg = e,
 	};
+	e->ends = ret;
 	return 0;
 }
 
@@ -106,7 +129,7 @@ static int
 run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
-	struct ends both = {w, &p};
+	struct ends both = {.w = w, .p = &p};
 	struct handover_ends ends;
 
 	if (place_open(w->view, &p, err) < 0 ||
@@ -128,7 +151,7 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
 	enum handover marked = HANDOVER_NONE;
-	struct ends both = {w, &p};
+	struct ends both = {.w = w, .p = &p};
 	struct handover_ends ends;
 	enum power_state state;
 

@@ -565,11 +565,22 @@ virt_domain_destroy(struct virt_domain *d, struct err *err)
 }
 
 int
-virt_domain_start(struct virt_domain *d, struct err *err)
+virt_domain_start(struct virt_domain *d, bool paused, struct err *err)
 {
 	const char *name = name_of(d);
 
-	if (virDomainCreate(domain(d)) < 0)
+	if (virDomainCreateWithFlags(domain(d),
+				     paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
 		return virt_err(err, "starting domain '%s'", name);
+	return 0;
+}
+
+int
+virt_domain_resume(struct virt_domain *d, struct err *err)
+{
+	const char *name = name_of(d);
+
+	if (virDomainResume(domain(d)) < 0)
+		return virt_err(err, "letting domain '%s' run", name);
 	return 0;
 }

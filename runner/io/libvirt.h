@@ -90,7 +90,9 @@ int virt_domain_size(struct virt_domain *d, const char *target,
 int virt_domain_shutdown(struct virt_domain *d, struct err *err);
 /* Ends it without asking the guest, what it gave to its disks written. */
 int virt_domain_destroy(struct virt_domain *d, struct err *err);
-int virt_domain_start(struct virt_domain *d, struct err *err);
+/* `paused`: its processors stand still until it is resumed. */
+int virt_domain_start(struct virt_domain *d, bool paused, struct err *err);
+int virt_domain_resume(struct virt_domain *d, struct err *err);
 int virt_domain_set_autostart(struct virt_domain *d, bool on, struct err *err);
 int virt_domain_rename(struct virt_domain *d, const char *name,
 		       struct err *err);

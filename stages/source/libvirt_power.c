@@ -159,7 +159,7 @@ libvirt_power_on(const struct endpoint *ep, const struct inv_vm *vm,
 
 	if (hold(ep, vm, &h, err) < 0)
 		return -1;
-	if (virt_domain_start(h.domain, &said) == 0)
+	if (virt_domain_start(h.domain, false, &said) == 0)
 		return 0;
 	if (virt_domain_active(h.domain, &active, err) < 0)
 		return -1;

@@ -80,7 +80,7 @@ switch_on(struct virt_domain *d, struct err *err)
 
 	if (virt_domain_active(d, &active, err) < 0)
 		return -1;
-	if (active || virt_domain_start(d, &said) == 0)
+	if (active || virt_domain_start(d, true, &said) == 0)
 		return 0;
 	if (virt_domain_active(d, &active, err) < 0)
 		return -1;
@@ -88,6 +88,22 @@ switch_on(struct virt_domain *d, struct err *err)
 		return 0;
 	*err = said;
 	return -1;
+}
+
+/* It was started with its processors standing still, by us or by a run that was
+ * killed since. */
+static int
+let_run(const struct target_vm *t, struct virt_domain *d, struct err *err)
+{
+	CLEANUP(virt_state_done) struct virt_state s = {0};
+
+	if (virt_domain_state(d, &s, err) < 0)
+		return -1;
+	if (!s.active || !s.paused)
+		return 0;
+	if (t->may_run && t->may_run(t->arg, err) < 0)
+		return -1;
+	return virt_domain_resume(d, err);
 }
 
 static int
@@ -125,7 +141,7 @@ libvirt_start(const struct target_vm *t, json_t **ret_facts, struct err *err)
 
 	if (may_start(t, err) < 0 || files_show(t, err) < 0 ||
 	    find_ours(t, &d, err) < 0 || switch_on(d, err) < 0 ||
-	    wait_until_running(d, err) < 0 ||
+	    let_run(t, d, err) < 0 || wait_until_running(d, err) < 0 ||
 	    virt_domain_uuid(d, uuid, err) < 0)
 		return -1;
 	*ret_facts =

@@ -44,9 +44,22 @@ last_words(const char *log)
 	return mem_strdup(line ? line + 1 : text.data);
 }
 
+/* It was started for its guest to run once that is allowed, by us or by a run
+ * that was killed since. */
+static int
+let_run(const struct target_vm *t, const char *home, struct err *err)
+{
+	if (t->may_run && t->may_run(t->arg, err) < 0)
+		return -1;
+	if (qmp_execute(home, LOCAL_QMP, "cont",
+			clock_mono_ms() + QMP_DEADLINE_MS, NULL, err) < 0)
+		return err_wrap(err, "telling the vm to run");
+	return 0;
+}
+
 /* 1: the guest's processors run; 0: not yet; -1: they never will. */
 static int
-is_running(const char *home, struct err *err)
+is_running(const struct target_vm *t, const char *home, struct err *err)
 {
 	json_t *status = NULL;
 	struct err not_yet;
@@ -60,6 +73,8 @@ is_running(const char *home, struct err *err)
 	text = json_string_value(json_object_get(status, "status"));
 	if (text && strcmp(text, "running") == 0)
 		rc = 1;
+	else if (text && strcmp(text, "prelaunch") == 0)
+		rc = let_run(t, home, err);
 	else if (text && (strcmp(text, "internal-error") == 0 ||
 			  strcmp(text, "io-error") == 0))
 		rc = err_set(err, ERR_FAIL, "QEMU stopped the vm: %s", text);
@@ -86,7 +101,7 @@ wait_until_running(const struct target_vm *t, const char *home,
 			*ret_ended = state == POWER_STATE_OFF;
 		if (*ret_ended)
 			return 0;
-		running = is_running(home, err);
+		running = is_running(t, home, err);
 		if (running != 0)
 			return running < 0 ? -1 : 0;
 		if (clock_mono_ms() >= until)
@@ -166,7 +181,7 @@ start_script(struct starting *s, const char *home, const char *log,
 	CLEANUP(mem_freep) char *script = files_path(s->t, LOCAL_START);
 	CLEANUP(mem_closep)
 	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	const char *argv[] = {script, NULL};
+	const char *argv[] = {script, "-S", NULL};
 	struct process_opts opts = PROCESS_OPTS_INIT;
 
 	if (fd < 0)

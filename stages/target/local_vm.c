@@ -108,7 +108,8 @@ script_text(const struct target_vm *t, const char *home, char **argv)
 		buf_adds(&b, argv[i][0] == '-' || i == 0 ? " \\\n\t" : " ");
 		add_quoted(&b, argv[i]);
 	}
-	buf_adds(&b, "\n");
+	/* "-S": its guest does not run before the monitor says "cont" */
+	buf_adds(&b, " \\\n\t\"$@\"\n");
 	return buf_steal(&b);
 }
 

@@ -40,7 +40,11 @@ struct target_vm {
 	 * struct process_opts; NULL: nobody. */
 	int (*on_start)(void *arg, const struct process_id *id,
 			struct err *err);
-	void *arg;
+	/* For start(), too: asked when all that runs the vm is there, and its
+	 * guest does not run yet; -1: it must not, and the vm is to be stopped.
+	 * NULL: it may. */
+	int (*may_run)(void *arg, struct err *err);
+	void *arg; /* of both */
 };
 
 /* What the hand-over mark says.  With one, no run writes the disks. */

@@ -151,7 +151,7 @@ switching(void)
 	is_int(virt_domain_destroy(d, &err), -1, "what is off is not ended");
 	is_str(err_class_name(err.class), "fail", "and that is no hiccup");
 	is_int(virt_domain_set_autostart(d, true, &err), 0, "autostart");
-	is_int(virt_domain_start(d, &err), 0, "started");
+	is_int(virt_domain_start(d, false, &err), 0, "started");
 	virt_state_done(&s);
 	is_int(virt_domain_state(d, &s, &err), 0, "looked at");
 	ok(s.active && s.autostart && s.id == 2, "runs anew");

@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "stages/source/source.h"
 #include "stages/target/local.h"
+#include "stages/target/qmp.h"
 #include "t/vm.h"
 
 /* A source that says what it is told to, a word for each time it is asked. */
@@ -40,6 +42,7 @@ source_says(enum power_state first, enum power_state second)
 	nasked = 0;
 	answers[0] = first;
 	answers[1] = second;
+	answers[2] = second;
 }
 
 static enum handover
@@ -122,7 +125,7 @@ test_start(void)
 	source_says(POWER_STATE_OFF, POWER_STATE_OFF);
 	if (!ok(run_stage(&stage_start) == 0, "the source ran: start it"))
 		tap_diag("%s", err.text);
-	is_int((long long)nasked, 2, "the source was looked at twice");
+	is_int((long long)nasked, 3, "the source was looked at thrice");
 	is_str(started(), "on", "it is on");
 	is_int(mark(), HANDOVER_STARTED, "handed over");
 	is_int(power(), POWER_STATE_ON, "and runs");
@@ -177,6 +180,47 @@ test_source_is_back_later(void)
 	ok(!done && err.class == ERR_FAIL, "it is not done");
 	is_int(power(), POWER_STATE_OFF, "the target does not run beside it");
 	like(err.text, "stopped again", "and that is told");
+}
+
+static int
+start_standing(void)
+{
+	CLEANUP(mem_freep) char *script = files_path(&place.vm, LOCAL_START);
+	CLEANUP(mem_freep) char *home = files_home(&place.vm);
+	int tries = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)setpgid(0, 0);
+		execl(script, script, "-S", (char *)NULL);
+		_exit(127);
+	}
+	while (qmp_execute(home, LOCAL_QMP, "query-status",
+			   clock_mono_ms() + 5000, NULL, &err) < 0)
+		if (poll(NULL, 0, 50) || ++tries == 600)
+			return -1;
+	return 0;
+}
+
+/* Killed when its QEMU was there and its guest was not to run yet. */
+static void
+test_stands(void)
+{
+	json_t *facts = NULL;
+	bool done = false;
+
+	fresh_start();
+	pvm.target_power = POWER_ON;
+	is_int(place.ops->mark(&place.vm, HANDOVER_STARTED, &err), 0,
+	       "handed over");
+	is_int(start_standing(), 0, "its QEMU is there");
+	is_int(power(), POWER_STATE_ON, "and would count as running");
+	source_says(POWER_STATE_OFF, POWER_STATE_OFF);
+	is_int(stage_start.probe(&work, &done, &facts, &err), 0, "probe");
+	ok(done, "it is made to run");
+	is_int((long long)nasked, 3, "the source was looked at before");
+	json_decref(facts);
+	is_int(place.ops->stop(&place.vm, 0, &err), 0, "stop it");
 }
 
 /* Who runs the vm, as the record has it; 0: nobody. */
@@ -256,6 +300,7 @@ main(void)
 	test_start();
 	test_source_comes_back();
 	test_source_is_back_later();
+	test_stands();
 	test_many_starters();
 	forget_vm();
 	return tap_done();
