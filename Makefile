@@ -73,7 +73,7 @@ $(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o $(B)/palletjack.a
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # what some tests need beside tap
-$(addprefix $(B)/t/unit/,copy verify copy_crash copy_errors checkpoint copy_waits delta repair): $(B)/t/disk.o
+$(addprefix $(B)/t/unit/,copy verify copy_crash copy_errors checkpoint copy_waits delta repair writeback): $(B)/t/disk.o
 $(B)/t/unit/copy_crash: $(B)/t/powercut.o
 
 $(B)/%.o: %.c

@@ -57,7 +57,7 @@ if dev=$(losetup -f --show device.img 2>/dev/null); then
 	at_end "losetup -d $dev"
 	kinds="$kinds device"
 fi
-ops='write fsync fallocate nbd-read nbd-write nbd-zero nbd-flush'
+ops='write fsync fallocate sync_file_range nbd-read nbd-write nbd-zero nbd-flush'
 
 # Sets $target, where it can be looked at and what format that has, all of it
 # as before a first copy.

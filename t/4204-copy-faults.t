@@ -254,6 +254,16 @@ check 'a target that is removed while it is written is not called copied' '
 	status=0; wait $pid || status=$?
 	cat err; test $status -eq 5 && grep -q "st.raw.* was removed" err
 '
+check 'a write-back that fails' '
+	serve st file src; rm -f st.raw* l.st
+	exits 5 with_fault FAULT_OPS=sync_file_range FAULT_FILE=st.raw FAULT_AT=9 \
+		FAULT_WHEN=EIO palletjack copy --quiet --checkpoint 1Mi \
+		--proof xxh3 --ledger l.st "$(uri st)" st.raw 2>err; cat err
+	grep -q "cannot write back .*st.raw.: Input/output error" err &&
+	"$says" l.st st.raw src &&
+	copies --proof xxh3 --ledger l.st "$(uri st)" st.raw &&
+	cmp src st.raw
+'
 check 'a file system that cannot punch holes or zero: zeroes are written' '
 	head -c $size /dev/urandom >full.raw
 	with_fault FAULT_OPS=fallocate FAULT_FILE=zeroes.raw FAULT_LASTS=yes \

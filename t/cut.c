@@ -294,6 +294,17 @@ fdatasync(int fd)
 	return record_sync(fd, "fdatasync");
 }
 
+/* Makes nothing durable, but the power can go here, too. */
+int
+sync_file_range(int fd, off_t at, off_t len, unsigned flags)
+{
+	char path[PATH_MAX];
+
+	if (watched(fd, path))
+		event();
+	return REAL(sync_file_range)(fd, at, len, flags);
+}
+
 /* A name is recorded once its file exists; until then nobody has it. */
 static void
 name_it(const char *path, uint64_t parent, const char *name, bool is_new)

@@ -6,7 +6,7 @@
  *               (the default; pwrite is one), fsync (fdatasync is one),
  *               rename, link, ftruncate, unlink (unlinkat and rmdir are
  *               one), open (for writing), send (of a child to its run), fork,
- *               fallocate, and of what is asked of an NBD server nbd-read,
+ *               fallocate, sync_file_range, and of what is asked of an NBD server nbd-read,
  *               nbd-write, nbd-zero, nbd-flush
  *   FAULT_PROGRAM  only in programs of that name, not in their helpers
  *   FAULT_FILE  only on files of that name, or only
@@ -301,6 +301,19 @@ fdatasync(int fd)
 
 	if (goes_on(fate)) {
 		rc = REAL(fdatasync)(fd);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+sync_file_range(int fd, off_t at, off_t len, unsigned flags)
+{
+	enum outcome fate = judge_fd("sync_file_range", fd, NULL, 0);
+	int rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(sync_file_range)(fd, at, len, flags);
 		comes_back(fate);
 	}
 	return rc;

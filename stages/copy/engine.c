@@ -125,7 +125,8 @@ note_durable(struct engine *e, struct err *err)
 }
 
 /* The workers go on meanwhile, and what they write then waits for the next
- * checkpoint. */
+ * checkpoint.  When a write of theirs failed, nobody knows whose it was, and
+ * the flush proves nothing. */
 static void *
 flush(void *arg)
 {
@@ -136,12 +137,12 @@ flush(void *arg)
 	pthread_mutex_lock(&e->lock);
 	if (rc < 0)
 		e->target_failed = true;
-	else
+	else if (!e->target_failed)
 		rc = note_durable(e, &err);
 	if (rc < 0)
 		engine_fail(e, &err);
 	e->is_flushing = false;
-	if (rc == 0)
+	if (!e->target_failed && rc == 0)
 		e->flushed_bytes = 0; /* else they are still at risk */
 	pthread_cond_signal(&e->wake);
 	pthread_cond_broadcast(&e->room);

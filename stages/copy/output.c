@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -12,6 +13,22 @@
 
 #include "base/fs.h"
 #include "stages/copy/zero.h"
+
+/* The kernel tells each descriptor once that a write-back failed, to whatever
+ * asks first.  What lanes are told then would be missing from the sync after
+ * it: so that one has a descriptor of its own, opened before the first write
+ * and of the very same file, whatever has its name by now. */
+static int
+open_for_syncs(struct output *o, const char *path, struct err *err)
+{
+	char again[32];
+
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", o->fd);
+	o->sync_fd = open(again, O_WRONLY | O_CLOEXEC);
+	if (o->sync_fd < 0)
+		return err_sys(err, "cannot open target '%s' for syncs", path);
+	return 0;
+}
 
 static int
 open_file(struct output *o, const char *path, struct err *err)
@@ -39,7 +56,7 @@ open_file(struct output *o, const char *path, struct err *err)
 		return err_sys(err, "cannot ask target '%s' for its size",
 			       path);
 	o->size = (uint64_t)size;
-	return 0;
+	return open_for_syncs(o, path, err);
 }
 
 /* Each lane writes on a connection of its own, and flushes have theirs, which
@@ -78,7 +95,7 @@ output_open(struct output *o, const struct copy_target *target, int nlanes,
 {
 	int rc;
 
-	*o = (struct output){.target = target, .fd = -1};
+	*o = (struct output){.target = target, .fd = -1, .sync_fd = -1};
 	pthread_mutex_init(&o->lock, NULL);
 	if (target->file)
 		rc = open_file(o, target->file, err);
@@ -108,6 +125,8 @@ output_close(struct output *o)
 	if (!o->target)
 		return;
 	direct_close(&o->direct);
+	if (o->sync_fd >= 0)
+		close(o->sync_fd);
 	if (o->fd >= 0)
 		close(o->fd);
 	for (int i = 0; i <= OUTPUT_LANES; i++)
@@ -132,8 +151,8 @@ output_next_data(const struct output *o, uint64_t at)
 	return data < 0 ? UINT64_MAX : (uint64_t)data;
 }
 
-/* The kernel says a failed write-back once per descriptor, to whoever asks
- * first: an answer thrown away here would make the next fdatasync a lie. */
+/* A failed write-back is a reason to stop at once; the next sync fails of it,
+ * too. */
 static int
 settle(struct output *o, uint64_t at, uint32_t len, unsigned flags,
        struct err *err)
@@ -372,7 +391,7 @@ output_flush(struct output *o, struct err *err)
 {
 	if (o->fd < 0)
 		return flush_wire(o, err);
-	if (fdatasync(o->fd) < 0)
+	if (fdatasync(o->sync_fd) < 0)
 		return err_sys(err, "cannot sync target '%s'", o->target->file);
 	return check_still_there(o, err);
 }

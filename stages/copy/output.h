@@ -30,7 +30,8 @@ struct output_op {
 struct output {
 	const struct copy_target *target;
 	uint64_t size;
-	int fd; /* -1: over NBD */
+	int fd;	     /* -1: over NBD */
+	int sync_fd; /* the same once more: nothing but syncs are asked of it */
 	bool is_file;
 	struct direct direct; /* past the page cache, where that can be */
 	/* One a lane and one for flushes; or the first for all, in turn. */
