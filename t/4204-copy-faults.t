@@ -274,6 +274,25 @@ check 'a file system that cannot punch holes or zero: zeroes are written' '
 		src zeroes.raw >out && cmp src zeroes.raw &&
 	"$says" l.z zeroes.raw src && test "$(got zeroed)" -gt 0
 '
+check 'holes that are written out: no more than two checkpoints ahead' '
+	truncate -s 48M holes; : >writes; rm -f l.out flushed
+	serve out --filter=nozero eval get_size="echo 50331648" \
+		can_write="exit 0" can_flush="exit 0" can_multi_conn="exit 0" \
+		pread="head -c \$3 /dev/zero" \
+		pwrite="cat >/dev/null; echo \$3 >>$PWD/writes" \
+		flush="test -e $PWD/flushed || { sleep 2; cp $PWD/writes $PWD/flushed; }"
+	copies --checkpoint 4Mi --ledger l.out holes "$(uri out)"
+	cat out; wc -l flushed writes
+	test "$(wc -l <flushed)" -le 8; test "$(wc -l <writes)" -eq 48
+	test "$(got zeroed)" -eq 50331648; test "$(got written)" -eq 0
+'
+check 'and they have their share of the bandwidth' '
+	truncate -s 12M holes; serve out --filter=nozero memory 12M
+	began=$(date +%s%N)
+	copies --bandwidth 8Mi holes "$(uri out)"
+	took=$((($(date +%s%N) - began) / 1000000)); echo "took $took ms"
+	test "$(got zeroed)" -eq 12582912; test $took -gt 700
+'
 if test "$(id -u)" -eq 0 && command -v mkfs.ext4 >/dev/null; then
 	truncate -s 16M small.img
 	mkfs.ext4 -q -m 0 small.img && mkdir small

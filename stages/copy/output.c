@@ -320,9 +320,9 @@ zero_file(struct output *o, uint64_t len, uint64_t at, struct err *err)
 		       o->target->file);
 }
 
-static int
-write_zeroes(struct output *o, int lane, uint64_t len, uint64_t at,
-	     struct err *err)
+int
+output_write_zeroes(struct output *o, int lane, uint64_t len, uint64_t at,
+		    struct err *err)
 {
 	struct output_op op;
 	uint64_t end = at + len, n;
@@ -351,15 +351,22 @@ zero_wire(struct output *o, int lane, uint64_t len, uint64_t at,
 }
 
 int
-output_zero(struct output *o, int lane, uint64_t len, uint64_t at,
-	    struct err *err)
+output_punch(struct output *o, int lane, uint64_t len, uint64_t at,
+	     struct err *err)
 {
 	int rc = o->fd >= 0 ? zero_file(o, len, at, err)
 			    : zero_wire(o, lane, len, at, err);
 
-	if (rc < 0 && is_unsupported(err->sys))
-		return write_zeroes(o, lane, len, at, err);
-	return rc;
+	return rc < 0 && is_unsupported(err->sys) ? 1 : rc;
+}
+
+int
+output_zero(struct output *o, int lane, uint64_t len, uint64_t at,
+	    struct err *err)
+{
+	int rc = output_punch(o, lane, len, at, err);
+
+	return rc > 0 ? output_write_zeroes(o, lane, len, at, err) : rc;
 }
 
 static int

@@ -78,6 +78,13 @@ uint32_t output_align(const struct output *o);
  * byte moves: 1 when it will not and the bytes must be written. */
 int output_share(struct output *o, int lane, int from, uint64_t len,
 		 uint64_t at, struct err *err);
+/* Makes zeroes without sending any: 1 when the target has no way to, and they
+ * must be written. */
+int output_punch(struct output *o, int lane, uint64_t len, uint64_t at,
+		 struct err *err);
+int output_write_zeroes(struct output *o, int lane, uint64_t len, uint64_t at,
+			struct err *err);
+/* Whichever it takes. */
 int output_zero(struct output *o, int lane, uint64_t len, uint64_t at,
 		struct err *err);
 /* When this returns 0, every write that had ended before it was called is

@@ -162,22 +162,23 @@ worker_target_failed(struct engine *e)
 	return -1;
 }
 
-/* `n` blocks that read as zeroes at the source; all BLANK or none. */
+static uint64_t
+run_len(const struct worker *w, size_t i, size_t n)
+{
+	/* only the last block can be short */
+	return (n - 1) * LEDGER_BLOCK_SIZE +
+	       engine_block_len(w->e, w->first + i + n - 1);
+}
+
+/* `n` blocks read as zeroes at the source, and do so at the target. */
 static int
-copy_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
+note_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
 {
 	struct engine *e = w->e;
-	uint64_t first = w->first + i;
-	uint64_t at = first * LEDGER_BLOCK_SIZE;
-	uint64_t len =
-	    (n - 1) * LEDGER_BLOCK_SIZE + engine_block_len(e, first + n - 1);
+	uint64_t len = run_len(w, i, n);
 	uint8_t digest[LEDGER_DIGEST_SIZE];
 
-	if (w->plan[i] != BLOCK_BLANK &&
-	    output_zero(&e->out, w->lane, len, at, err) < 0)
-		return worker_target_failed(e);
-	/* only the last block can be short */
-	if (digest_zeroes(&w->digest, engine_block_len(e, first + n - 1),
+	if (digest_zeroes(&w->digest, engine_block_len(e, w->first + i + n - 1),
 			  digest, err) < 0)
 		return -1;
 	pthread_mutex_lock(&e->lock);
@@ -250,6 +251,23 @@ leave(struct engine *e, uint64_t len)
 	pthread_mutex_unlock(&e->lock);
 }
 
+/* A block that was read, its bandwidth with it, and was nothing but zeroes. */
+static int
+end_zero_read(struct worker *w, size_t i, struct err *err)
+{
+	struct engine *e = w->e;
+	uint64_t len = run_len(w, i, 1);
+
+	if (w->plan[i] != BLOCK_BLANK &&
+	    output_zero(&e->out, w->lane, len,
+			(w->first + i) * LEDGER_BLOCK_SIZE, err) < 0)
+		return worker_target_failed(e);
+	if (note_zeroes(w, i, 1, err) < 0)
+		return -1;
+	leave(e, len); /* it is fresh now */
+	return 0;
+}
+
 /* The oldest read: the block goes on to the target. */
 static int
 end_read(struct worker *w, struct err *err)
@@ -266,12 +284,8 @@ end_read(struct worker *w, struct err *err)
 	pthread_mutex_lock(&e->lock);
 	e->progress.read_bytes += len;
 	pthread_mutex_unlock(&e->lock);
-	if (zero_is(s->buf, len)) {
-		if (copy_zeroes(w, s->i, 1, err) < 0)
-			return -1;
-		leave(e, len); /* it is fresh now */
-		return 0;
-	}
+	if (zero_is(s->buf, len))
+		return end_zero_read(w, s->i, err);
 	if (digest_block(&w->digest, s->buf, len, s->digest, err) < 0)
 		return -1;
 	if (output_begin(&e->out, w->lane, &s->write, s->buf, len,
@@ -411,8 +425,7 @@ share_data(struct worker *w, size_t i, size_t n, struct err *err)
 	static const uint8_t none[LEDGER_DIGEST_SIZE];
 	struct engine *e = w->e;
 	uint64_t first = w->first + i;
-	uint64_t len =
-	    (n - 1) * LEDGER_BLOCK_SIZE + engine_block_len(e, first + n - 1);
+	uint64_t len = run_len(w, i, n);
 	int rc;
 
 	if (worker_take_in_hand(w, len, err) < 0)
@@ -436,19 +449,12 @@ share_data(struct worker *w, size_t i, size_t n, struct err *err)
 	return 0;
 }
 
-static unsigned
-writes_ahead(const struct worker *w)
-{
-	unsigned n = output_ahead(&w->e->out);
-
-	return n > w->depth ? n : w->depth;
-}
-
 /* *ret_n blocks, at least one. */
 static int
 copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
 {
 	bool can_share = atomic_load(&w->e->can_share);
+	unsigned ahead = output_ahead(&w->e->out);
 	int rc;
 
 	*ret_n = can_share ? run_of_data(w, i) : 1;
@@ -460,7 +466,8 @@ copy_data(struct worker *w, size_t i, size_t *ret_n, struct err *err)
 			return rc;
 	}
 	*ret_n = 1;
-	if (drain(w, w->depth - 1, writes_ahead(w) - 1, err) < 0 ||
+	ahead = ahead > w->depth ? ahead : w->depth;
+	if (drain(w, w->depth - 1, ahead - 1, err) < 0 ||
 	    worker_take_in_hand(w, engine_block_len(w->e, w->first + i), err) <
 		0)
 		return -1;
@@ -480,6 +487,51 @@ run_of_holes(const struct worker *w, size_t i)
 	return n;
 }
 
+/* Zeroes that nobody read, but that are sent: they have their share of the
+ * bandwidth, as all that is moved. */
+static int
+send_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
+{
+	for (; n > 0; i++, n--) {
+		uint64_t len = run_len(w, i, 1);
+
+		if (atomic_load(&w->e->stop) ||
+		    worker_await_turn(w, len, err) < 0)
+			return -1;
+		if (output_write_zeroes(&w->e->out, w->lane, len,
+					(w->first + i) * LEDGER_BLOCK_SIZE,
+					err) < 0)
+			return worker_target_failed(w->e);
+	}
+	return 0;
+}
+
+/* `*n` holes that are alike, or fewer of them: what is not blank is made zero,
+ * and that would have to be done again. */
+static int
+copy_holes(struct worker *w, size_t i, size_t *n, struct err *err)
+{
+	struct engine *e = w->e;
+	uint64_t len;
+	int rc;
+
+	if (w->plan[i] == BLOCK_BLANK)
+		return note_zeroes(w, i, *n, err);
+	*n = engine_batch(e, *n);
+	len = run_len(w, i, *n);
+	if (worker_take_in_hand(w, len, err) < 0)
+		return -1;
+	rc = output_punch(&e->out, w->lane, len,
+			  (w->first + i) * LEDGER_BLOCK_SIZE, err);
+	if (rc < 0)
+		return worker_target_failed(e);
+	if ((rc > 0 && send_zeroes(w, i, *n, err) < 0) ||
+	    note_zeroes(w, i, *n, err) < 0)
+		return -1;
+	leave(e, len); /* they are fresh now */
+	return 0;
+}
+
 static int
 copy_blocks(struct worker *w, struct err *err)
 {
@@ -493,7 +545,7 @@ copy_blocks(struct worker *w, struct err *err)
 		if (!is_to_be_copied(w, i))
 			n = n ? n : 1;
 		else if (n > 0)
-			rc = copy_zeroes(w, i, n, err);
+			rc = copy_holes(w, i, &n, err);
 		else
 			rc = copy_data(w, i, &n, err);
 	}
