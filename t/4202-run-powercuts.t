@@ -28,8 +28,12 @@ for hole in 2 3 7; do
 done
 dd if=/dev/zero of=one.raw bs=1M seek=5 count=1 conv=notrunc status=none
 local_target=world/target
-local_manifest web=one.raw:fast "$local_raw" \
-	'retry: {attempts: 1, first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}'
+# manifest PROOF: without SHA-256 a file is written through the page cache
+manifest() {
+	local_manifest web=one.raw:fast "$local_raw" "retry: {attempts: 1, \
+		first: 1ms, max: 1ms}, checkpoint: {bytes: 1Mi}, proof: $1"
+}
+manifest sha256
 PALLETJACK_STATE=$PWD/world/state
 state=$PALLETJACK_STATE/t/p/web
 disk=world/target/fast/web/disk-0.raw
@@ -88,6 +92,12 @@ migrate() {
 	kind=$1
 	shift
 	anew
+	roll 3
+	case $rolled in
+	0) manifest sha256 ;;
+	1) manifest xxh3 ;;
+	2) manifest 'none, verify: none' ;;
+	esac
 	while :; do
 		roll "$(cat "$kind.most")"
 		status=0

@@ -64,7 +64,8 @@ life() {
 		CUT_DIR="$PWD/world" CUT_RECORD="$PWD/record" CUT_AT="$1" \
 		FAULT_OPS=nbd-read FAULT_LOG="$PWD/log" \
 		flock record.lock palletjack copy --quiet -o json \
-		--checkpoint "${checkpoint}Mi" --ledger world/ledger \
+		--checkpoint "${checkpoint}Mi" --proof "$proof" \
+		--ledger world/ledger \
 		"nbd+unix:///?socket=$PWD/from.sock" \
 		"nbd+unix:///?socket=$PWD/to.sock" >out 2>err
 }
@@ -113,6 +114,12 @@ migrate() {
 	head -c $size /dev/urandom >medium
 	roll 3
 	checkpoint=$((rolled + 1))
+	roll 3
+	case $rolled in
+	0) proof=sha256 ;;
+	1) proof=xxh3 ;;
+	2) proof=none ;;
+	esac
 	while :; do
 		roll 2
 		set -- multi-conn="$rolled"

@@ -6,7 +6,7 @@
  *               (the default; pwrite is one), fsync (fdatasync is one),
  *               rename, link, ftruncate, unlink (unlinkat and rmdir are
  *               one), open (for writing), send (of a child to its run), fork,
- *               fallocate, sync_file_range, and of what is asked of an NBD server nbd-read,
+ *               fallocate, sync_file_range, read (pread), and of what is asked of an NBD server nbd-read,
  *               nbd-write, nbd-zero, nbd-flush
  *   FAULT_PROGRAM  only in programs of that name, not in their helpers
  *   FAULT_FILE  only on files of that name, or only
@@ -20,7 +20,8 @@
  *               thread with it; or the name of an error it fails
  *               with: EIO, ENOSPC, EAGAIN, EROFS, EOPNOTSUPP
  *   FAULT_LOG   a file that gets a line for each operation that counts, with
- *               its file, or its length if it is an NBD request
+ *               its file, or length and place if it is an NBD request, or
+ *               all three if it is a read
  *   FAULT_CLOCK seconds to add to the wall clock */
 #include <dlfcn.h>
 #include <errno.h>
@@ -99,7 +100,7 @@ static void
 note(const char *op, const char *path)
 {
 	const char *name = getenv("FAULT_LOG");
-	char line[PATH_MAX + 32];
+	char line[PATH_MAX + 96];
 	int fd, len;
 
 	if (!name)
@@ -205,6 +206,23 @@ judge_fd(const char *op, int fd, const void *data, size_t len)
 	return judge(op, path, data, len);
 }
 
+static enum outcome
+judge_read(int fd, size_t len, off_t at)
+{
+	char link[64], path[PATH_MAX], text[PATH_MAX + 64];
+	ssize_t got;
+
+	if (!is_counted("read"))
+		return OUTCOME_PASS;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	got = readlink(link, path, sizeof(path) - 1);
+	if (got < 0)
+		return OUTCOME_PASS;
+	path[got] = '\0';
+	snprintf(text, sizeof(text), "%zu %lld %s", len, (long long)at, path);
+	return is_the_file(path) ? judge_next("read", text) : OUTCOME_PASS;
+}
+
 static void
 die(void)
 {
@@ -260,6 +278,19 @@ pwrite(int fd, const void *data, size_t len, off_t at)
 
 	if (goes_on(fate)) {
 		rc = REAL(pwrite)(fd, data, part_of(len, fate), at);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+ssize_t
+pread(int fd, void *data, size_t len, off_t at)
+{
+	enum outcome fate = judge_read(fd, len, at);
+	ssize_t rc = -1;
+
+	if (goes_on(fate)) {
+		rc = REAL(pread)(fd, data, part_of(len, fate), at);
 		comes_back(fate);
 	}
 	return rc;

@@ -30,6 +30,7 @@
 static char *source[NGENERATIONS + 1], *target, *ledger_path;
 static struct nbd_server server[NGENERATIONS + 1], target_server;
 static bool over_nbd;
+static enum ledger_digest proof; /* drawn by lot, as what is written how is */
 static uint64_t dice;
 
 static uint64_t
@@ -82,7 +83,7 @@ open_ledger(bool blank)
 				     .disk = "disk",
 				     .target = "target",
 				     .size_bytes = SIZE,
-				     .digest = LEDGER_SHA256,
+				     .digest = proof,
 				     .target_is_blank = blank};
 	struct ledger *l = NULL;
 	struct err err;
@@ -171,7 +172,7 @@ lies(void)
 	struct err err;
 	int nlies = 0;
 
-	if (digest_init(&sha, LEDGER_SHA256, &err) < 0 ||
+	if (digest_init(&sha, proof, &err) < 0 ||
 	    ledger_open_readonly(ledger_path, &l, &err) < 0)
 		return -1;
 	for (uint64_t b = 0; b < NBLOCKS; b++) {
@@ -230,9 +231,13 @@ damage_a_page(void)
 static int
 trial(int liar)
 {
-	bool blank = make_target(), lived = false;
+	static const enum ledger_digest proofs[] = {LEDGER_SHA256, LEDGER_XXH3,
+						    LEDGER_NO_DIGEST};
+	bool blank, lived = false;
 	int g = 1, nlies = 0;
 
+	proof = proofs[roll(3)];
+	blank = make_target();
 	for (int i = 1; i <= NGENERATIONS; i++)
 		make_source(i);
 	for (uint64_t deaths = roll(5); deaths > 0; deaths--) {
