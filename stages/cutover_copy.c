@@ -37,6 +37,7 @@ ask_changes(struct work *w, struct copying *c, struct err *err)
 		return 0;
 	c->since = last.number;
 	point.since = last.name;
+	c->changes.wait_ms = w->view->plan->policy->deadlines.wait_ms;
 	if (ops->warm->changes(ep, w->view->vm, w->disk, &point, &opts,
 			       &c->changes, err) < 0)
 		return err_wrap(err, "asking what changed on '%s'",
@@ -52,7 +53,11 @@ copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
 
 	if (replica_generation(w, &c->generation, err) < 0 ||
 	    place_open(w->view, &c->place, err) < 0 ||
-	    ask_changes(w, c, err) < 0 || copying_run(w, c, ret_facts, err) < 0)
+	    ask_changes(w, c, err) < 0)
+		return -1;
+	/* until now a stop ends us at once, whatever was waited for */
+	work_catch_stop(w);
+	if (copying_run(w, c, ret_facts, err) < 0)
 		return -1;
 	precopy_tell(*ret_facts, c->pass, copying_changed(c), begun);
 	return 0;
@@ -64,7 +69,6 @@ copy_stage_run(struct work *w, json_t **ret_facts, struct err *err)
 	struct copying c = {0};
 	int rc;
 
-	work_catch_stop(w);
 	rc = copy_disk(w, &c, ret_facts, err);
 	copying_done(&c);
 	return rc;

@@ -32,6 +32,7 @@ open_point(struct work *w, struct copying *c, const struct precopy_point *p,
 	struct source_point point = {.name = p->name};
 	bool held;
 
+	c->changes.wait_ms = v->plan->policy->deadlines.wait_ms;
 	point.since = p->since[0] ? p->since : NULL;
 	if (ops->warm->holds(v->plan->source, v->vm, p->name, &held, err) < 0)
 		return err_wrap(err, "looking for the point in time");
@@ -57,6 +58,8 @@ copy_generation(struct work *w, struct copying *c, json_t **ret_facts,
 	if (place_open(w->view, &c->place, err) < 0 ||
 	    open_point(w, c, &point, err) < 0)
 		return -1;
+	/* until now a stop ends us at once, whatever was waited for */
+	work_catch_stop(w);
 	c->generation = point.number;
 	c->warm = true;
 	c->since = point.since_number;
@@ -72,7 +75,6 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	struct copying c = {0};
 	int rc;
 
-	work_catch_stop(w);
 	rc = copy_generation(w, &c, ret_facts, err);
 	copying_done(&c);
 	return rc;

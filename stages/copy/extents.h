@@ -19,8 +19,9 @@ size_t extents_find(const struct copy_extent *v, size_t n, uint64_t at);
 
 /* The dirty parts of the disk that an NBD server offers, by the context
  * ("qemu:dirty-bitmap:NAME"), added to the list *v, which the caller frees and
- * tidies.  A server that does not have the context is ERR_FAIL. */
-int extents_of_context(const char *uri, const char *context,
+ * tidies.  A server that does not have the context is ERR_FAIL; one that takes
+ * longer than wait_ms for an answer, ERR_RETRY; 0: see copy_opts. */
+int extents_of_context(const char *uri, const char *context, int64_t wait_ms,
 		       struct copy_extent **v, size_t *n, struct err *err);
 
 /* Reads a list from a file, tidy; *ret is the caller's.  One that reaches

@@ -5,17 +5,23 @@
 #include <libnbd.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/vec.h"
 #include "io/nbd.h"
+#include "stages/copy/wire.h"
 
 #define MOST_AT_ONCE ((uint64_t)1 << 30)
 #define DIRTY 1
+#define GLANCE_MS 100 /* how often a wait looks at the clock */
 
 struct asking {
 	const char *context;
 	VEC(struct copy_extent) list;
 	uint64_t at; /* all before it was told */
+	int64_t wait_ms;
+	bool answered;
+	int error;
 };
 
 /* The server may tell less than it was asked, and more. */
@@ -38,6 +44,58 @@ take(void *arg, const char *context, uint64_t offset, uint32_t *entries,
 	return 0;
 }
 
+/* Called by libnbd; 1 retires the command. */
+static int
+answered(void *arg, int *error)
+{
+	struct asking *a = arg;
+
+	a->answered = true;
+	a->error = *error;
+	return 1;
+}
+
+static int
+await_answer(struct nbd_handle *h, const struct asking *a, const char *uri,
+	     struct err *err)
+{
+	int64_t until = clock_mono_ms() + a->wait_ms;
+	char waited[CLOCK_TEXT_SIZE];
+
+	while (!a->answered) {
+		if (clock_mono_ms() >= until)
+			return err_set(
+			    err, ERR_RETRY,
+			    "'%s' does not answer: waited %s for it to say "
+			    "what is dirty at byte %llu",
+			    uri, clock_format_duration(a->wait_ms, waited),
+			    (unsigned long long)a->at);
+		if (nbd_poll(h, GLANCE_MS) < 0)
+			break;
+	}
+	if (a->answered && !a->error)
+		return 0;
+	return err_set(err, ERR_RETRY, "cannot ask '%s' what is dirty: %s", uri,
+		       a->error ? strerror(a->error) : nbd_get_error());
+}
+
+static int
+ask(struct nbd_handle *h, struct asking *a, uint64_t length, const char *uri,
+    struct err *err)
+{
+	const nbd_extent_callback told = {.callback = take, .user_data = a};
+	const nbd_completion_callback done = {.callback = answered,
+					      .user_data = a};
+
+	a->answered = false;
+	a->error = 0;
+	if (nbd_aio_block_status(h, length, a->at, told, done, 0) < 0)
+		return err_set(err, ERR_RETRY,
+			       "cannot ask '%s' what is dirty: %s", uri,
+			       nbd_get_error());
+	return await_answer(h, a, uri, err);
+}
+
 static int
 ask_all(struct nbd_handle *h, struct asking *a, const char *uri,
 	struct err *err)
@@ -55,13 +113,9 @@ ask_all(struct nbd_handle *h, struct asking *a, const char *uri,
 	while (a->at < (uint64_t)size) {
 		uint64_t from = a->at, left = (uint64_t)size - from;
 
-		if (nbd_block_status(
-			h, left < MOST_AT_ONCE ? left : MOST_AT_ONCE, from,
-			(nbd_extent_callback){.callback = take, .user_data = a},
-			0) < 0)
-			return err_set(err, ERR_RETRY,
-				       "cannot ask '%s' what is dirty: %s", uri,
-				       nbd_get_error());
+		if (ask(h, a, left < MOST_AT_ONCE ? left : MOST_AT_ONCE, uri,
+			err) < 0)
+			return -1;
 		if (a->at <= from)
 			return err_set(err, ERR_FAIL,
 				       "'%s' says nothing of what is dirty at "
@@ -79,11 +133,12 @@ ask_all(struct nbd_handle *h, struct asking *a, const char *uri,
 }
 
 int
-extents_of_context(const char *uri, const char *context, struct copy_extent **v,
-		   size_t *n, struct err *err)
+extents_of_context(const char *uri, const char *context, int64_t wait_ms,
+		   struct copy_extent **v, size_t *n, struct err *err)
 {
 	const struct nbd_dial_opts opts = {.what = "source"};
-	struct asking a = {.context = context};
+	struct asking a = {.context = context,
+			   .wait_ms = wait_ms ? wait_ms : WIRE_WAIT_MS};
 	struct nbd_handle *h = nbd_create();
 	int rc = -1;
 

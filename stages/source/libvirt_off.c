@@ -138,7 +138,8 @@ add_bitmap(const struct endpoint *ep, const struct inv_disk *disk, size_t layer,
 
 	if (libvirt_open_layer(ep, disk, layer, opts, &server, err) < 0)
 		return -1;
-	rc = extents_of_context(server.uri, context, &ret->v, &ret->n, err);
+	rc = extents_of_context(server.uri, context, ret->wait_ms, &ret->v,
+				&ret->n, err);
 	nbd_server_stop(&server);
 	return rc;
 }

@@ -33,6 +33,7 @@ struct source_point {
 /* What of a disk changed: `known` with the list, which is the caller's, or
  * nobody can say. */
 struct source_changes {
+	int64_t wait_ms; /* the caller's: for each answer; 0: 30 minutes */
 	bool known;
 	struct copy_extent *v;
 	size_t n;

@@ -9,8 +9,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "stages/copy/extents.h"
 #include "t/disk.h"
 #include "t/tap.h"
 
@@ -242,6 +244,51 @@ test_one_client(void)
 	nbd_server_stop(&from);
 }
 
+/* What is dirty is a question of its own; here what is a hole stands for it. */
+static void
+test_extents(void)
+{
+	CLEANUP(mem_freep)
+	char *size = mem_printf("get_size=stat -L -c %%s %s", source);
+	CLEANUP(mem_freep)
+	char *extents = mem_printf("extents=while [ -e %s ]; do sleep 0.05; "
+				   "done; echo 0 %llu; echo 1048576 1048576 "
+				   "hole; echo 2097152 %llu",
+				   hang, MIB, SIZE - 2 * MIB);
+	const char *argv[] = {"nbdkit",
+			      "-f",
+			      "-U",
+			      "@SOCKET@",
+			      "eval",
+			      size,
+			      "can_extents=exit 0",
+			      extents,
+			      "pread=exit 1",
+			      NULL};
+	struct nbd_server server = disk_serve_by(argv);
+	struct copy_extent *v = NULL;
+	size_t n = 0;
+	int64_t began_ms = clock_mono_ms();
+
+	set_hanging(true);
+	memset(&err, 0, sizeof(err));
+	ok(extents_of_context(server.uri, "base:allocation", 1000, &v, &n,
+			      &err) < 0 &&
+	       err.class == ERR_RETRY && n == 0,
+	   "a server that does not say what is dirty");
+	like(err.text, "waited 1.0 s for it to say what is dirty at byte 0",
+	     "is not waited for without end");
+	ok(clock_mono_ms() - began_ms >= 1000, "but as long as was said");
+	set_hanging(false);
+	if (!ok(extents_of_context(server.uri, "base:allocation", 0, &v, &n,
+				   &err) == 0 &&
+		    n == 1 && v[0].offset == MIB && v[0].length == MIB,
+		"once it speaks it is heard"))
+		tap_diag("%s; %zu extents", err.text, n);
+	free(v);
+	nbd_server_stop(&server);
+}
+
 int
 main(void)
 {
@@ -261,6 +308,7 @@ main(void)
 	test_stop("pwrite");
 	test_stop("flush");
 	test_one_client();
+	test_extents();
 	free(source);
 	free(target);
 	free(ledger_path);
