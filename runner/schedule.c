@@ -580,9 +580,8 @@ schedule_of(const struct schedule_opts *opts, const struct graph *g,
 
 	s->steps = mem_new(g->nsteps * sizeof(*s->steps));
 	s->nsteps = g->nsteps;
-	s->beside = !opts->renew && opts->view->vm &&
-		    opts->view->vm->power == POWER_STATE_ON &&
-		    history_may_run(h);
+	s->beside = !opts->renew && history_may_run(h) &&
+		    stages_source_runs(opts->view);
 	for (size_t i = 0; i < g->nsteps; i++) {
 		struct scheduled *to = &s->steps[i];
 		struct buf why = {0};

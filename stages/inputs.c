@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "stages/fake.h"
+#include "stages/fake_world.h"
 #include "stages/place.h"
 
 void
@@ -47,6 +48,15 @@ stages_epoch(const struct view *v)
 	if (fake_is(v->plan->source->type))
 		return fake_epoch(v);
 	return mem_strdup(inputs_epoch_at(v, v->vm->epoch));
+}
+
+bool
+stages_source_runs(const struct view *v)
+{
+	if (!v->vm)
+		return false;
+	return fake_is(v->plan->source->type) ? fake_is_now(v, "source", "on")
+					      : v->vm->power == POWER_STATE_ON;
 }
 
 json_t *

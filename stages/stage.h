@@ -213,6 +213,8 @@ void bandwidth_free(struct bandwidth *b); /* NULL is fine */
 
 /* What stretch of the source's life it is now; caller frees. */
 char *stages_epoch(const struct view *v);
+/* Does the source run, as far as is known before a step looks? */
+bool stages_source_runs(const struct view *v);
 
 /* What the replicas of all its disks depend on, by name; new reference. */
 json_t *stages_replica(const struct view *v);

@@ -62,6 +62,15 @@ check 'a time set after the source was stopped stops nothing' '
 	fresh && palletjack run --until verify m.yaml &&
 	migration m "cutover: $later" && palletjack run m.yaml
 '
+check 'nor what failed behind it, with its source off' '
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest "vms: \"1\", power: \"on\", faults: \"cutover/disk-0:fail@1\"" \
+		"{onFailure: hold, retry: {attempts: 1}}"
+	exits 6 palletjack run m.yaml
+	migration m "cutover: $later"
+	palletjack run m.yaml 2>err || { cat err; exit 1; }
+	test "$(fake_state)" = finished
+'
 check '--until before the cutover waits for nothing' '
 	fresh && migration m "cutover: $later" &&
 	palletjack run --until pre-hook m.yaml
