@@ -6,8 +6,9 @@
  *               (the default; pwrite is one), fsync (fdatasync is one),
  *               rename, link, ftruncate, unlink (unlinkat and rmdir are
  *               one), open (for writing), send (of a child to its run), fork,
- *               fallocate, sync_file_range, read (pread), and of what is asked of an NBD server nbd-read,
- *               nbd-write, nbd-zero, nbd-flush
+ *               fallocate, sync_file_range, read (pread), and of what is
+ *               asked of an NBD server nbd-read, nbd-write, nbd-zero,
+ *               nbd-flush
  *   FAULT_PROGRAM  only in programs of that name, not in their helpers
  *   FAULT_FILE  only on files of that name, or only
  *   FAULT_DIR   on what is in that directory or below it
