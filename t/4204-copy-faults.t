@@ -256,7 +256,7 @@ check 'a target that is removed while it is written is not called copied' '
 '
 check 'a write-back that fails' '
 	serve st file src; rm -f st.raw* l.st
-	exits 5 with_fault FAULT_OPS=sync_file_range FAULT_FILE=st.raw FAULT_AT=9 \
+	exits 5 with_fault FAULT_OPS=sync_file_range FAULT_FILE=st.raw FAULT_AT=4 \
 		FAULT_WHEN=EIO palletjack copy --quiet --checkpoint 1Mi \
 		--proof xxh3 --ledger l.st "$(uri st)" st.raw 2>err; cat err
 	grep -q "cannot write back .*st.raw.: Input/output error" err &&
