@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
+#include "stages/replica.h"
 
 /* What is on record. */
 
@@ -101,6 +102,25 @@ precopy_next_number(const struct work *w)
 	return most + 1;
 }
 
+/* What a cutover left behind that did not come to its end was copied at another
+ * point in time: no later one may bear its number, or its blocks would count as
+ * copied. */
+static int
+number_after_all(const struct work *w, uint32_t *ret, struct err *err)
+{
+	const struct inv_vm *vm = w->view->vm;
+	uint32_t newest;
+
+	*ret = precopy_next_number(w);
+	for (size_t i = 0; i < vm->ndisks; i++) {
+		if (replica_newest(w->view, &vm->disks[i], &newest, err) < 0)
+			return -1;
+		if (*ret <= newest)
+			*ret = newest + 1;
+	}
+	return 0;
+}
+
 /* After this state directory, so that nobody else's is taken for ours. */
 static void
 name_point(const struct work *w, uint32_t number, char ret[POINT_NAME_SIZE])
@@ -113,9 +133,11 @@ int
 precopy_choose(struct work *w, struct precopy_point *ret, struct err *err)
 {
 	struct precopy_point last, applied = {0};
-	uint32_t number = precopy_next_number(w);
+	uint32_t number;
 	json_t *record;
 
+	if (number_after_all(w, &number, err) < 0)
+		return -1;
 	read_point(work_recorded(w, "point"), &last);
 	if (number <= last.number)
 		number = last.number + 1;

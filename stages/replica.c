@@ -24,16 +24,38 @@ replica_begun(const struct work *w, uint32_t *ret)
 }
 
 int
+replica_newest(const struct view *v, const struct inv_disk *disk, uint32_t *ret,
+	       struct err *err)
+{
+	CLEANUP(mem_freep) char *path = place_ledger(v, disk);
+	struct ledger *l = NULL;
+
+	*ret = 0;
+	if (!fs_exists(path))
+		return 0;
+	/* one that cannot be read is made anew */
+	if (ledger_open_readonly(path, &l, err) < 0)
+		return err->sys == EBADMSG ? 0 : -1;
+	*ret = ledger_newest(l);
+	ledger_close(l);
+	return 0;
+}
+
+int
 replica_generation(struct work *w, uint32_t *ret, struct err *err)
 {
 	CLEANUP(mem_freep) char *now = stages_epoch(w->view);
 
-	uint32_t next = precopy_next_number(w);
+	uint32_t next = precopy_next_number(w), newest;
 
 	if (replica_begun(w, ret))
 		return 0;
+	if (replica_newest(w->view, w->disk, &newest, err) < 0)
+		return -1;
 	if (++*ret < next)
 		*ret = next;
+	if (*ret <= newest)
+		*ret = newest + 1;
 	return work_record(
 	    w, "generation",
 	    json_pack("{s:I, s:s, s:i}", "number", (json_int_t)*ret, "epoch",

@@ -14,6 +14,11 @@
  * somebody who wants the copy made anew. */
 int replica_generation(struct work *w, uint32_t *ret, struct err *err);
 
+/* The highest generation that any block of its ledger bears, of a copy that was
+ * cut short, too; 0: there is no ledger that tells. */
+int replica_newest(const struct view *v, const struct inv_disk *disk,
+		   uint32_t *ret, struct err *err);
+
 /* The one that was begun for it, if that was: nothing is recorded. */
 bool replica_begun(const struct work *w, uint32_t *ret);
 

@@ -112,6 +112,25 @@ check 'QEMU killed: nobody knows what changed, so all is compared' '
 	exits 7 palletjack run m.yaml
 	test "$(fact web precopy/disk-vda pass)" = changed
 '
+# In the middle of the last delta blocks are durable that the guest then writes
+# anew: another point in time, whatever it is called.
+check 'given back while its last delta is copied, it is copied on' '
+	warm_manifest "limits: {bandwidth: 1Mi}, checkpoint: {every: 100ms, bytes: 1Mi}, precopy: {interval: 1ms},
+      cutover: {hardPowerOff: fallback, backoutBy: 7s}, deadlines: {shutdown: 1s}"
+	rounds=$(grep -c "intent.*precopy/disk-vdb" "$state/journal")
+	palletjack run m.yaml --cutover now 2>err & run=$!
+	within 120 sh -c "test \$(grep -c intent.*precopy/disk-vdb $state/journal) -gt $rounds"
+	guest a.qcow2 "write -P 21 0 16M"
+	guest b.raw "write -P 22 0 1M"
+	s=0; wait $run || s=$?
+	cat err; test $s -eq 5
+	test "$(virt domstate web)" = running
+	guest a.qcow2 "write -P 23 0 1M"
+	guest b.raw "write -P 24 0 1M"
+	warm_manifest "precopy: {interval: 1ms}"
+	exits 7 palletjack run m.yaml
+	fact web precopy/disk-vda .; fact web precopy/disk-vdb .
+'
 check 'the cutover copies what was written since' '
 	warm_manifest "cutover: {hardPowerOff: fallback}, deadlines: {shutdown: 1s}"
 	guest a.qcow2 "write -P 5 3M 64k"

@@ -320,22 +320,6 @@ check_same_source(struct ends *ends, const struct copy_image_opts *opts,
 			   : "");
 }
 
-/* Another state of the source, so another generation: more than any block
- * bears. */
-static uint32_t
-next_generation(const struct ledger *l)
-{
-	uint32_t highest = ledger_applied(l);
-	struct ledger_entry entry;
-
-	for (uint64_t block = 0; block < ledger_nblocks(l); block++) {
-		ledger_get(l, block, &entry);
-		if (entry.state != LEDGER_UNKNOWN && entry.generation > highest)
-			highest = entry.generation;
-	}
-	return highest + 1;
-}
-
 /* What the ledger is bound to is what it says: the source is to be another
  * state by now. */
 static int
@@ -534,7 +518,8 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	copy.ledger = ledger;
 	copy.size_bytes = ends->size;
 	if (opts->pass != COPY_ALL)
-		copy.generation = next_generation(ledger);
+		/* another state of the source */
+		copy.generation = ledger_newest(ledger) + 1;
 	if (opts->pass == COPY_CHANGED &&
 	    extents_read(opts->changed, ends->size, &changed, &copy.nchanged,
 			 err) < 0)

@@ -481,6 +481,20 @@ ledger_set_applied(struct ledger *l, uint32_t generation, struct err *err)
 	return write_header(l, &next, err);
 }
 
+uint32_t
+ledger_newest(const struct ledger *l)
+{
+	uint32_t newest = ledger_applied(l);
+	struct ledger_entry entry;
+
+	for (uint64_t block = 0; block < l->nblocks; block++) {
+		ledger_get(l, block, &entry);
+		if (entry.state != LEDGER_UNKNOWN && entry.generation > newest)
+			newest = entry.generation;
+	}
+	return newest;
+}
+
 bool
 ledger_sealed(const struct ledger *l)
 {

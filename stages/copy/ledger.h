@@ -101,6 +101,9 @@ int ledger_sync(struct ledger *l, struct err *err);
  * header and synced by the setter. */
 uint32_t ledger_applied(const struct ledger *l);
 int ledger_set_applied(struct ledger *l, uint32_t generation, struct err *err);
+/* The highest generation that any block bears, durable or pending, or that was
+ * applied: a copy that was cut short left its number behind. */
+uint32_t ledger_newest(const struct ledger *l);
 /* Sealed: the replica is about to be changed by commit; from then on nothing
  * may be compared, repaired or copied.  Synced. */
 bool ledger_sealed(const struct ledger *l);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "stages/copy/ledger.h"
+#include "stages/replica.h"
 #include "stages/v2v.h"
 #include "t/vm.h"
 
@@ -51,6 +52,15 @@ const struct ledger_identity *
 ledger_identity(const struct ledger *l)
 {
 	return (const struct ledger_identity *)l;
+}
+
+int
+replica_newest(const struct view *v, const struct inv_disk *disk, uint32_t *ret,
+	       struct err *e)
+{
+	(void)v, (void)disk, (void)e;
+	*ret = 1;
+	return 0;
 }
 
 bool
