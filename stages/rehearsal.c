@@ -317,7 +317,7 @@ const struct stage stage_precopy_boot_test = {
     .deadline_ms = boot_deadline_ms,
 };
 
-/* What the runner asks. */
+/* What the runner asks.  A result without its reason is a result. */
 bool
 stages_rehearsal_forbids(const struct view *v, const json_t *facts,
 			 const char **ret_result, const char **ret_why)
@@ -328,7 +328,9 @@ stages_rehearsal_forbids(const struct view *v, const json_t *facts,
 
 	*ret_result = boot_result_name(is);
 	*ret_why = json_string_value(json_object_get(facts, "line"));
-	if (!boot_applies(v) || !result || !*ret_why ||
+	if (!*ret_why)
+		*ret_why = "its reason is not on record";
+	if (!boot_applies(v) || !result ||
 	    json_integer_value(json_object_get(facts, INPUTS_ROUND)) !=
 		(json_int_t)v->round)
 		return false;

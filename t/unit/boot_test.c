@@ -216,6 +216,33 @@ test_isolation(void)
 	like(argv.data, "hubport,id=net0", "its network leads nowhere");
 }
 
+/* Would a rehearsal with these facts keep the source from being stopped? */
+static bool
+forbids(const char *result, const char *line)
+{
+	struct run_policy every = {.boot_test = BOOT_TEST_EVERY};
+	struct plan warm = {.policy = &every};
+	struct view v = {.plan = &warm, .round = 3};
+	json_t *facts = json_pack("{s:s, s:s*, s:i}", "result", result, "line",
+				  line, INPUTS_ROUND, 3);
+	const char *word, *why;
+	bool ret = stages_rehearsal_forbids(&v, facts, &word, &why);
+
+	ok(word && why, "%s: there is something to say", result);
+	json_decref(facts);
+	return ret;
+}
+
+static void
+test_forbids(void)
+{
+	ok(!forbids("passed", "GUEST-UP"), "a boot that passed allows it");
+	ok(!forbids("passed", NULL), "also without its line");
+	ok(forbids("failed", "panic"), "one that failed forbids it");
+	ok(forbids("failed", NULL), "also without a reason");
+	ok(forbids("inconclusive", NULL), "and one that nobody knows of");
+}
+
 int
 main(void)
 {
@@ -239,6 +266,7 @@ main(void)
 	test_agent();
 	test_script();
 	test_isolation();
+	test_forbids();
 	forget_vm();
 	return tap_done();
 }
