@@ -36,7 +36,6 @@ ask_changes(struct work *w, struct copying *c, struct err *err)
 	if (!c->warm || !precopy_applied(w, &last) || !ops->warm)
 		return 0;
 	c->since = last.number;
-	c->changes.wait_ms = w->view->plan->policy->deadlines.wait_ms;
 	point.since = last.name;
 	c->changes.wait_ms = w->view->plan->policy->deadlines.wait_ms;
 	if (ops->warm->changes(ep, w->view->vm, w->disk, &point, &opts,
