@@ -144,11 +144,14 @@ $(B)/t/strike: $(B)/t/strike.o
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)/manifests \
+		$(DESTDIR)$(DOCDIR)/lua $(DESTDIR)$(DOCDIR)/examples
 	install -m 0755 $(B)/palletjack $(DESTDIR)$(PREFIX)/bin/palletjack
-	install -m 0644 README.md manifests/FORMAT.md lua/API.md LICENSE \
-		$(DESTDIR)$(DOCDIR)
-	cp -R manifests/schema examples $(DESTDIR)$(DOCDIR)
+	install -m 0644 README.md LICENSE $(DESTDIR)$(DOCDIR)
+	install -m 0644 manifests/FORMAT.md $(DESTDIR)$(DOCDIR)/manifests
+	install -m 0644 lua/API.md $(DESTDIR)$(DOCDIR)/lua
+	cp -R manifests/schema $(DESTDIR)$(DOCDIR)/manifests
+	cp -R examples/*/ $(DESTDIR)$(DOCDIR)/examples
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/palletjack

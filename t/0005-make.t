@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # What was built without libvirt is not taken for what is built with it, and the
-# other way round.
+# other way round; and what is installed leads to what it names.
 . "${0%/*}/lib.sh"
-test_begin 'make notices that LIBVIRT is another'
+test_begin 'make notices that LIBVIRT is another, and installs it all'
 requires make --version
 requires gcc --version
 requires nm --version
@@ -23,4 +23,26 @@ check 'the same again makes nothing' '
 	was=$(stat -c %y "$object"); build yes; test "$was" = "$(stat -c %y "$object")"
 '
 check 'and without again' 'build no; refute has_libvirt'
+
+doc=$HOME/root/usr/share/doc/palletjack
+check 'what is installed is there, and so is what README links to' '
+	: >"$HOME/b/palletjack"
+	make -C "$TOP" -s -o all B="$HOME/b" DESTDIR="$HOME/root" PREFIX=/usr install
+	find root -type f
+	test -x root/usr/bin/palletjack
+	grep -o "\](\([^):]*\))" "$doc/README.md" | tr -d "]()" >links
+	cat links
+	grep -q FORMAT.md links
+	while read -r link; do
+		test -f "$doc/$link"
+	done <links
+	test -f "$doc/manifests/schema/palletjack.io_runpolicies.yaml"
+	refute test -e "$doc/examples/demo.sh"
+'
+check 'and goes again' '
+	make -C "$TOP" -s DESTDIR="$HOME/root" PREFIX=/usr uninstall
+	find root -type f >left
+	cat left
+	refute test -s left
+'
 test_end
