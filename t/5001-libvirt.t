@@ -139,7 +139,7 @@ check 'a fence that cannot be put up is no surprise behind the stop' '
 	virt snapshot-create-as other one
 	sed "s/fence: disconnect-nics/fence: rename/" n.yaml >r.yaml
 	exits 6 palletjack run r.yaml 2>err; cat err
-	grep "domain .other. has snapshots (1), with which libvirt renames none" err
+	grep "domain .other. has snapshots (1), with which not every libvirt renames" err
 	virt snapshot-delete other one
 '
 link_of() {

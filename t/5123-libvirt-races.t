@@ -145,7 +145,8 @@ check 'killed behind the start, and the source is started' '
 '
 check 'with its name, it is not there to be started' '
 	web "fence: rename"
-	virt checkpoint-list web --name
+	run 7
+	virt checkpoint-list web --name | grep palletjack-
 	run 0 --cutover now
 	refute virt start web
 	refute target_is_off

@@ -186,7 +186,7 @@ libvirt_settings(const struct endpoint *ep, const struct inv_vm *vm,
 	if (how == FENCE_RENAME && s.nsnapshots)
 		return err_set(err, ERR_FAIL,
 			       "domain '%s' has snapshots (%d), with which "
-			       "libvirt renames none; delete them, or set "
+			       "not every libvirt renames; delete them, or set "
 			       "cutover.fence to disconnect-nics in the "
 			       "RunPolicy",
 			       s.name, s.nsnapshots);
