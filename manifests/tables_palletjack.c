@@ -285,8 +285,9 @@ static const struct field precopy_fields[] = {
      POLICY(precopy.foreign),
      .doc = "of a warm plan: while another's backup runs a generation fails, "
 	    "and is tried again; with `wait` it waits, at most "
-	    "`deadlines.wait`; with `full` a disk on which another's snapshot "
-	    "was put since is compared whole, though bitmaps go with these"},
+	    "`deadlines.wait`; another's snapshots fail none; with `full` a "
+	    "disk on which one was put since is compared whole, though bitmaps "
+	    "go with these; `ignore` does what `fail` does"},
     {.name = NULL},
 };
 
