@@ -309,8 +309,7 @@ make_point(struct work *w, struct precopy_point *ret, struct err *err)
 {
 	const struct run_policy *policy = w->view->plan->policy;
 	struct source_point made = {.name = ret->name,
-				    .foreign = policy->precopy.foreign,
-				    .wait_ms = policy->deadlines.wait_ms};
+				    .foreign = policy->precopy.foreign};
 
 	if (precopy_choose(w, ret, err) < 0)
 		return -1;
@@ -318,6 +317,9 @@ make_point(struct work *w, struct precopy_point *ret, struct err *err)
 	if (made.foreign == FOREIGN_WAIT)
 		work_doing(w, "making a point in time, once no backup of "
 			      "another runs");
+	/* the step has the same limit, and what it waited for is to be said */
+	made.wait_ms =
+	    place_deadline(w, policy->deadlines.wait_ms) - clock_mono_ms();
 	if (source_of(w)->warm->freeze(w->view->plan->source, w->view->vm,
 				       &made, err) < 0)
 		return err_wrap(err, "making a point in time");

@@ -162,6 +162,18 @@ check 'a backup of another is waited for, where that is said' '
 	same
 	nothing_left
 '
+check 'and one that does not end is what the step ends with' '
+	warm_manifest "$warm_wait, deadlines: {wait: 4s}"
+	first
+	virt backup-begin web foreign.xml
+	run 5
+	cat err
+	virt domjobabort web
+	grep "a backup of .web. is under way that is not ours" err
+	run 7 --redo precopy
+	run 0 --cutover now
+	nothing_left
+'
 warm_manifest "$warm_quick"
 check 'its disk copied to another place' '
 	first

@@ -34,6 +34,7 @@
 #define BITMAP "since"
 
 struct running {
+	const struct inv_vm *vm;
 	struct virtual_host host;
 	struct virt_domain *domain;
 };
@@ -49,6 +50,7 @@ static int
 find(const struct endpoint *ep, const struct inv_vm *vm, struct running *ret,
      struct err *err)
 {
+	ret->vm = vm;
 	if (libvirt_connect(ep, &ret->host, err) < 0)
 		return -1;
 	return libvirt_find(&ret->host, vm, &ret->domain, err);
@@ -180,7 +182,7 @@ end_ours(struct running *r, const char *point, struct err *err)
 			       "a backup of '%s' is under way that is not "
 			       "ours: let it end, or end it with 'virsh "
 			       "domjobabort'",
-			       r->host.ep->url);
+			       r->vm->name);
 	if (virt_backup_end(r->domain, err) < 0 ||
 	    socket_of(r->host.ep, held, &path, err) < 0)
 		return -1;
