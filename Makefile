@@ -46,7 +46,7 @@ WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c \
 	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_power.c \
 	libvirt_warm.c) \
 	$(addprefix stages/target/,libvirt.c libvirt_check.c libvirt_domain.c \
-	libvirt_power.c libvirt_vm.c)
+	libvirt_others.c libvirt_power.c libvirt_vm.c)
 SRC = $(filter-out $(if $(filter yes,$(LIBVIRT)),,$(WITH_LIBVIRT)), \
 	$(wildcard $(addsuffix /*.c,$(ROOMS))))
 OBJ = $(SRC:%.c=$(B)/%.o)

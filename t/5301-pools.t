@@ -158,6 +158,105 @@ check 'one that lost its claim is not ours to stop, and the source is not starte
 	test "$(info web State)" = running
 '
 
+# One that somebody undefined, and defined anew: no word of ours holds of it.
+# anew NAME [SED-SCRIPT]: web, with another uuid
+anew() {
+	begin on
+	palletjack run m.yaml
+	virt dumpxml --inactive web >was.xml
+	virt destroy web
+	virt undefine web
+	sed "/<uuid>/d; s,<name>web<,<name>$1<,; ${2-}" was.xml >anew.xml
+	virt define anew.xml
+	virt start "$1"
+}
+# not_off STATUS WORDS [DOMAIN]: nothing is given back or removed
+not_off() {
+	exits "$1" palletjack rollback --discard-target-writes m.yaml 2>err || {
+		cat err
+		return 1
+	}
+	cat err
+	grep -q "asking whether the target runs: $2" err
+	exits 6 palletjack gc --disks m.yaml
+	test -e fast/.palletjack/web/disk-0.qcow2
+	test -e bulk/.palletjack/web/disk-1.qcow2
+	test -z "${3-}" || test "$(info "$3" State)" = running
+}
+given_back() {
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	same qcow2
+}
+check 'defined anew and running it is not off: no source beside it' '
+	anew web
+	not_off 6 "domain .web. at .* runs, is not the one .* uses the disks" web
+	virt destroy web
+	given_back
+'
+check 'defined anew by another name, neither' '
+	anew webserver
+	not_off 6 "domain .webserver. at .* uses the disks of vm .web." webserver
+	virt destroy webserver
+	given_back
+'
+check 'and once the source has it again, no disk is removed below it' '
+	virt start webserver
+	exits 6 palletjack gc --disks m.yaml 2>err || { cat err; exit 1; }
+	cat err
+	grep -q "domain .webserver. at .* uses the disks of vm .web." err
+	test -e fast/.palletjack/web/disk-0.qcow2
+	test -e bulk/.palletjack/web/disk-1.qcow2
+	virt destroy webserver
+	palletjack gc --disks m.yaml
+	test ! -e fast/.palletjack
+'
+check 'nor on top of a snapshot' '
+	anew webserver
+	virt snapshot-create-as webserver now --disk-only --no-metadata
+	virt dumpxml webserver >live.xml
+	grep "source file=.*now" live.xml
+	not_off 6 "domain .webserver. at .* uses the disks of vm .web." webserver
+	virt destroy webserver
+	given_back
+	rm fast/web-disk-0.now bulk/web-disk-1.now
+'
+check 'another of its name, with disks of its own, may be it as well' '
+	begin on
+	palletjack run m.yaml
+	virt destroy web
+	virt undefine web
+	define web "$(disk vda qcow2 two.qcow2)"
+	virt start web
+	not_off 6 "domain .web. at .* runs and is not the one" web
+	virt destroy web
+	virt undefine web
+	given_back
+'
+check 'a disk that is open in QEMU without any domain is in use' '
+	begin on
+	palletjack run m.yaml
+	virt destroy web
+	qemu-nbd -t -k "$PWD/nbd" -f qcow2 bulk/web-disk-1.qcow2 & nbd=$!
+	at_end "end_process $nbd"
+	within 30 test -S nbd
+	not_off 5 ".*disk-1.qcow2. is open in QEMU"
+	end_process $nbd
+	given_back
+'
+check 'a domain that uses the disks before the hand-over keeps every run away' '
+	begin on
+	palletjack run --until create-vm m.yaml
+	define other "$(disk vda qcow2 fast/.palletjack/web/disk-0.qcow2)"
+	virt start other
+	exits 6 palletjack run m.yaml 2>err || { cat err; exit 1; }
+	cat err
+	grep -q "domain .other. at .* uses the disks of vm .web." err
+	test "$(info web State)" = "shut off"
+	test "$(info other State)" = running
+	test ! -e fast/.palletjack/web/handover.json
+	virt destroy other
+'
+
 # OPERATION FILE NUMBER, killed behind which, with the vm about to be started
 killed_behind() {
 	begin on

@@ -53,6 +53,13 @@ locks_forbid_writes(int fd)
 					 (uint32_t)fs.f_type == SMB_SUPER);
 }
 
+bool
+copy_lock_is_in_qemu(int fd)
+{
+	return is_anothers(fd, QEMU_WRITES) ||
+	       is_anothers(fd, QEMU_BEARS_NO_WRITER);
+}
+
 /* First said, then looked: of two that do so at once none goes on. */
 static int
 tell_qemu(int fd, const char *path, bool is_ours, struct err *err)
@@ -61,8 +68,7 @@ tell_qemu(int fd, const char *path, bool is_ours, struct err *err)
 	if (is_ours && (set(fd, QEMU_WRITES, F_RDLCK) < 0 ||
 			set(fd, QEMU_BEARS_NO_WRITER, F_RDLCK) < 0))
 		return err_sys(err, "cannot lock '%s'", path);
-	if (!is_anothers(fd, QEMU_WRITES) &&
-	    !is_anothers(fd, QEMU_BEARS_NO_WRITER))
+	if (!copy_lock_is_in_qemu(fd))
 		return 0;
 	(void)set(fd, QEMU_WRITES, F_UNLCK);
 	(void)set(fd, QEMU_BEARS_NO_WRITER, F_UNLCK);

@@ -16,6 +16,10 @@
  * a QEMU that we start will do that. */
 int copy_lock(int fd, const char *path, bool is_ours, struct err *err);
 
+/* Is this file open in a QEMU of anybody's, to write to it or to read what must
+ * not change?  `fd` may be open to read only. */
+bool copy_lock_is_in_qemu(int fd);
+
 /* Is the name still that of this open file? */
 bool copy_lock_is_of(int fd, const char *path);
 

@@ -264,7 +264,8 @@ check_domain(const struct target_vm *t, struct err *err)
 	bool ours = false, active = false;
 
 	if (libvirt_name_is_free(t, err) < 0 ||
-	    libvirt_find_target(t, &d, &ours, err) < 0)
+	    libvirt_find_target(t, &d, &ours, err) < 0 ||
+	    libvirt_no_other_runs(t, d, err) < 0)
 		return -1;
 	if (!d)
 		return 0;

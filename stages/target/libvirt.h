@@ -25,6 +25,10 @@
  * vm, even without a word of ours.  Others of its name are left alone, and
  * nothing is written while there is one.
  *
+ * It may be undefined, and defined anew by somebody.  So it is off only while
+ * no domain at all runs that has its name or its disks, and none of these is
+ * open in QEMU; until then neither side is started, and no disk removed.
+ *
  * The uuid is the source's, as the guest can see it, unless the daemon has a
  * domain with it: that may be the source.
  *
@@ -61,6 +65,15 @@ int libvirt_claim_says(struct virt_domain *d, const char *attribute, char **ret,
 /* The uuid in domain.xml; caller frees; NULL: none was to be defined yet. */
 int libvirt_recorded(const struct target_vm *t, char **ret, struct err *err);
 int libvirt_withdraw(const struct target_vm *t, struct err *err);
+
+/* libvirt_others.c */
+/* ERR_FAIL while a domain runs that is not `ours` (NULL: there is none) and has
+ * the vm's name, or one of its volumes, by either name, among its disks. */
+int libvirt_no_other_runs(const struct target_vm *t, struct virt_domain *ours,
+			  struct err *err);
+/* ERR_RETRY while a volume is open in QEMU, whoever's, but for a moment: what
+ * converted it, or reads it for a backup, will end. */
+int libvirt_no_disk_is_open(const struct target_vm *t, struct err *err);
 
 /* libvirt_power.c */
 int libvirt_target_power(const struct target_vm *t, enum power_state *ret,

@@ -13,6 +13,7 @@
 #define ASK_EVERY_MS 30000
 #define LOOK_EVERY_MS 200
 
+/* Off is only what cannot run under any name: the source may be next. */
 int
 libvirt_target_power(const struct target_vm *t, enum power_state *ret,
 		     struct err *err)
@@ -24,7 +25,13 @@ libvirt_target_power(const struct target_vm *t, enum power_state *ret,
 	    libvirt_find_target(t, &d, &ours, err) < 0 ||
 	    (d && virt_domain_active(d, &active, err) < 0))
 		return -1;
-	*ret = active ? POWER_STATE_ON : POWER_STATE_OFF;
+	*ret = active ? POWER_STATE_ON : POWER_STATE_UNKNOWN;
+	if (active)
+		return 0;
+	if (libvirt_no_other_runs(t, d, err) < 0 ||
+	    libvirt_no_disk_is_open(t, err) < 0)
+		return -1;
+	*ret = POWER_STATE_OFF;
 	return 0;
 }
 
@@ -140,8 +147,9 @@ libvirt_start(const struct target_vm *t, json_t **ret_facts, struct err *err)
 	char uuid[VIRT_UUID_SIZE];
 
 	if (may_start(t, err) < 0 || files_show(t, err) < 0 ||
-	    find_ours(t, &d, err) < 0 || switch_on(d, err) < 0 ||
-	    let_run(t, d, err) < 0 || wait_until_running(d, err) < 0 ||
+	    find_ours(t, &d, err) < 0 || libvirt_no_other_runs(t, d, err) < 0 ||
+	    switch_on(d, err) < 0 || let_run(t, d, err) < 0 ||
+	    wait_until_running(d, err) < 0 ||
 	    virt_domain_uuid(d, uuid, err) < 0)
 		return -1;
 	*ret_facts =
