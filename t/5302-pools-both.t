@@ -53,9 +53,31 @@ came() {
 		return 1
 	}
 }
+is_last() { # "moved Stopped": nothing of it came after that
+	test "$(ran_since 1 | grep "^${1% *} " | tail -n 1)" = "$1"
+}
 next_event() {
 	echo $(($(wc -l <events) + 1))
 }
+
+# The daemon's emulator: as the target is started, and before its guest can run,
+# somebody starts the source, where the test asks for that.
+real_qemu=$(command -v qemu-system-x86_64)
+mkdir bin
+cat >bin/qemu-system-x86_64 <<EOF
+#!/bin/sh
+case "\$*" in
+*guest=moved*)
+	test ! -e "$PWD/inject" || {
+		rm "$PWD/inject"
+		XDG_RUNTIME_DIR="$XDG_RUNTIME_DIR" LIBVIRT_AUTOSTART=0 \
+			virsh -q -c qemu:///session start src >"$PWD/injected" 2>&1
+	} ;;
+esac
+exec "$real_qemu" "\$@"
+EOF
+chmod +x bin/*
+PATH=$PWD/bin:$PATH
 
 qemu-img create -q -f qcow2 a.qcow2 32M
 qemu-io -f qcow2 -c 'write -q -P 1 0 6M' -c 'write -q -P 2 20M 3M' a.qcow2
@@ -73,6 +95,7 @@ define src "$(disk vda qcow2 a.qcow2)$(disk vdb raw b.raw)" || {
 virt start src
 at_end 'virt destroy src'
 at_end 'virt destroy moved'
+at_end 'virt destroy theirs'
 virt autostart src
 virsh -c qemu:///session event --loop --event lifecycle --timestamp >events 2>&1 &
 at_end "end_process $!"
@@ -138,6 +161,48 @@ check 'what runs is not copied to again, with whatever state' '
 	same
 '
 check 'given back once more' '
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	palletjack gc --disks m.yaml
+	test "$(info src State)" = running
+'
+
+check 'a target that somebody defined anew, and that runs: the source stays off' '
+	palletjack run m.yaml 2>err || { s=$?; cat err; exit $s; }
+	virt dumpxml --inactive moved |
+		sed "/<uuid>/d; s,<name>moved<,<name>theirs<," >anew.xml
+	virt destroy moved
+	virt undefine moved
+	virt define anew.xml
+	virt start theirs
+	exits 6 palletjack rollback --discard-target-writes m.yaml 2>err || {
+		cat err
+		exit 1
+	}
+	cat err
+	grep -q "domain .theirs. at .* uses the disks of vm .moved." err
+	test "$(info src State)" = "shut off"
+	test "$(info theirs State)" = running
+	virt destroy theirs
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	test "$(info src State)" = running
+	virt undefine theirs
+	palletjack gc --disks m.yaml
+'
+check 'the source is started between the look at it and the start' '
+	n=$(next_event)
+	touch inject
+	exits 6 palletjack run m.yaml 2>err || { cat err; exit 1; }
+	cat err injected
+	grep -q "the source .src. runs: the target must not run beside it" err
+	test "$(info src State)" = running
+	test "$(info moved State)" = "shut off"
+	within 10 is_last "moved Stopped"
+	tail -n "+$n" events >since
+	cat since
+	grep "domain .moved.: Started" since
+	refute grep "domain .moved.: Resumed" since
+'
+check 'it is given back as it is' '
 	exits 9 palletjack rollback --discard-target-writes m.yaml
 	palletjack gc --disks m.yaml
 	test "$(info src State)" = running
