@@ -99,6 +99,7 @@ check 'two copies at once: while one is stopped in its copy the other is refused
 	echo $first >first.pid
 	at_end "kill -KILL $first"
 	within 60 stopped $first
+	within 60 grep -q "verify/disk-1 *done" first
 	sums >before
 	exits 4 b run m.yaml 2>said || { cat said; exit 1; }
 	cat said; sums | cmp_ok before - && test ! -e target/web/handover.json &&
