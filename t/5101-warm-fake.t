@@ -84,6 +84,7 @@ check 'killed when the cutover is predicted and not begun, status tells none' '
 	anew; warm_manifest
 	exits 7 palletjack run m.yaml
 	exits 137 env LD_PRELOAD="${PALLETJACK%/*}/t/fault.so" \
+		ASAN_OPTIONS=verify_asan_link_order=0 \
 		FAULT_FILE=journal FAULT_WHEN=before \
 		FAULT_MATCH="\"type\":\"intent\",\"step\":\"cutover\"" \
 		palletjack run m.yaml --cutover now
