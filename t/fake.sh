@@ -214,9 +214,9 @@ kill_every() {
 	if test -n "$LONG"; then
 		echo 1
 	elif is_sanitized; then
-		echo 6
+		echo 12
 	else
-		echo 3
+		echo 5
 	fi
 }
 kill_seed=${SEED:-$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')}
