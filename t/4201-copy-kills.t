@@ -23,11 +23,15 @@ echo "# SEED=$seed ROUNDS=$wanted"
 
 # 17 MiB but for a few sectors: data, holes, zeroes that are written down.
 size=17822208
+punch() {
+	for hole in 2 3 9 13; do
+		fallocate -p -o $((hole * 1048576)) -l 1048576 "$1" 2>/dev/null ||
+			dd if=/dev/zero of="$1" bs=1M seek=$hole count=1 \
+				conv=notrunc status=none
+	done
+}
 head -c $size /dev/urandom >src
-for hole in 2 3 9 13; do
-	fallocate -p -o $((hole * 1048576)) -l 1048576 src 2>/dev/null ||
-		dd if=/dev/zero of=src bs=1M seek=$hole count=1 conv=notrunc status=none
-done
+punch src
 dd if=/dev/zero of=src bs=1M seek=6 count=1 conv=notrunc status=none
 
 # serve NAME ARG...: that server on the socket NAME.sock until the test is over.
@@ -58,7 +62,12 @@ if dev=$(losetup -f --show device.img 2>/dev/null); then
 	at_end "losetup -d $dev"
 	kinds="$kinds device"
 fi
-ops='read write fsync fallocate sync_file_range nbd-read nbd-write nbd-zero nbd-flush'
+if test "$(id -u)" -eq 0 && command -v mkfs.btrfs >/dev/null; then
+	truncate -s 256M btrfs.img && mkfs.btrfs -q btrfs.img >/dev/null 2>/dev/null && mkdir btrfs
+	mount -o loop btrfs.img btrfs 2>/dev/null && at_end "umount $PWD/btrfs" &&
+		cp --sparse=never src btrfs/src && punch btrfs/src && kinds="$kinds shared"
+fi
+ops='clone read write fsync fallocate sync_file_range nbd-read nbd-write nbd-zero nbd-flush'
 
 # Sets $target, where it can be looked at and what format that has, all of it
 # as before a first copy.
@@ -78,6 +87,10 @@ prepare() {
 		head -c $size /dev/urandom | dd of=nbd.raw conv=notrunc bs=1M status=none
 		;;
 	device) target=$dev ;;
+	shared) # what the source has there, too
+		rm -f btrfs/copy btrfs/copy.id
+		target=btrfs/copy source=btrfs/src proof=none
+		;;
 	esac
 }
 # The bytes that are there now, as a raw image.
@@ -118,7 +131,8 @@ truth() {
 	# a look at what was durable before is no copying, nor is one at what
 	# the source is
 	read=$(awk -v src="$PWD/src" 'FILENAME == "durable" { before[$1]; next }
-		($1 == "nbd-read" || $1 == "read" && $4 == src && $2 > 1000000) &&
+		($1 == "nbd-read" || $1 == "clone" && $4 ~ "/btrfs/copy$" ||
+			$1 == "read" && $4 == src && $2 > 1000000) &&
 			!(int($3 / 1048576) in before) { n += $2 }
 		END { print n + 0 }' durable log)
 	mv durable.now durable

@@ -6,9 +6,9 @@
  *               (the default; pwrite is one), fsync (fdatasync is one),
  *               rename, link, ftruncate, unlink (unlinkat and rmdir are
  *               one), open (for writing), send (of a child to its run), fork,
- *               fallocate, sync_file_range, read (pread), and of what is
- *               asked of an NBD server nbd-read, nbd-write, nbd-zero,
- *               nbd-flush
+ *               fallocate, sync_file_range, read (pread), clone (of a range
+ *               into the file), and of what is asked of an NBD server
+ *               nbd-read, nbd-write, nbd-zero, nbd-flush
  *   FAULT_PROGRAM  only in programs of that name, not in their helpers
  *   FAULT_FILE  only on files of that name, or only
  *   FAULT_DIR   on what is in that directory or below it
@@ -22,19 +22,21 @@
  *               with: EIO, ENOSPC, EAGAIN, EROFS, EOPNOTSUPP
  *   FAULT_LOG   a file that gets a line for each operation that counts, with
  *               its file, or length and place if it is an NBD request, or
- *               all three if it is a read
+ *               all three if it is a read or a clone
  *   FAULT_CLOCK seconds to add to the wall clock */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libnbd.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -207,13 +209,14 @@ judge_fd(const char *op, int fd, const void *data, size_t len)
 	return judge(op, path, data, len);
 }
 
+/* What has a length and a place in its file. */
 static enum outcome
-judge_read(int fd, size_t len, off_t at)
+judge_range(const char *op, int fd, size_t len, off_t at)
 {
 	char link[64], path[PATH_MAX], text[PATH_MAX + 64];
 	ssize_t got;
 
-	if (!is_counted("read"))
+	if (!is_counted(op))
 		return OUTCOME_PASS;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	got = readlink(link, path, sizeof(path) - 1);
@@ -221,7 +224,7 @@ judge_read(int fd, size_t len, off_t at)
 		return OUTCOME_PASS;
 	path[got] = '\0';
 	snprintf(text, sizeof(text), "%zu %lld %s", len, (long long)at, path);
-	return is_the_file(path) ? judge_next("read", text) : OUTCOME_PASS;
+	return is_the_file(path) ? judge_next(op, text) : OUTCOME_PASS;
 }
 
 static void
@@ -287,7 +290,7 @@ pwrite(int fd, const void *data, size_t len, off_t at)
 ssize_t
 pread(int fd, void *data, size_t len, off_t at)
 {
-	enum outcome fate = judge_read(fd, len, at);
+	enum outcome fate = judge_range("read", fd, len, at);
 	ssize_t rc = -1;
 
 	if (goes_on(fate)) {
@@ -481,6 +484,33 @@ fallocate(int fd, int mode, off_t at, off_t len)
 
 	if (goes_on(fate)) {
 		rc = REAL(fallocate)(fd, mode, at, len);
+		comes_back(fate);
+	}
+	return rc;
+}
+
+int
+ioctl(int fd, unsigned long request, ...)
+{
+	enum outcome fate = OUTCOME_PASS;
+	struct file_clone_range range;
+	va_list ap;
+	void *arg;
+	int rc = -1;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request == FICLONERANGE) {
+		memcpy(&range, arg, sizeof(range));
+		fate = judge_range("clone", fd, range.src_length,
+				   (off_t)range.dest_offset);
+		if (fate == OUTCOME_TORN) /* whole pages, but for a tail */
+			range.src_length = range.src_length / 2 & ~0xfffULL;
+		arg = &range;
+	}
+	if (goes_on(fate)) {
+		rc = REAL(ioctl)(fd, request, arg);
 		comes_back(fate);
 	}
 	return rc;

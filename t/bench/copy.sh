@@ -3,7 +3,7 @@
 # How long a copy takes, with and without proof, beside those that keep none.
 # All of it in memory: what is measured is what the copying itself costs.
 #
-#	MIB=2048 t/bench/copy.sh
+#	MIB=2048 ROUNDS=7 t/bench/copy.sh
 #	QUICK=1 t/bench/copy.sh		three rounds of half of that
 set -eu
 . "${0%/*}/figures"

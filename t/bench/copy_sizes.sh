@@ -65,7 +65,7 @@ run_kind() {
 
 before_run() {
 	rm -f target* ledger*
-	touch_memory 1408
+	touch_memory 2816
 }
 
 after_warming() {
@@ -74,13 +74,13 @@ after_warming() {
 
 ten_at_once() {
 	rm -f source
-	make_disk one.disk 1280 64
-	make_disk ten.disk 128 64
+	make_disk one.disk 2560 64
+	make_disk ten.disk 256 64
 	pairs "$rounds" one ten
-	pair 'a disk of 1280 MiB' one
-	speed one 1280
-	pair_ratio 'ten disks of 128 MiB at once' ten one 'at most 1'
-	speed ten 1280
+	pair 'a disk of 2560 MiB' one
+	speed one 2560
+	pair_ratio 'ten disks of 256 MiB at once' ten one 'at most 1'
+	speed ten 2560
 	rm -f ./*.disk
 	before_run
 }
