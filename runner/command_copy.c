@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* palletjack copy: the copy engine for scripts. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -14,6 +16,7 @@
 #include "base/units.h"
 #include "base/utf8.h"
 #include "command.h"
+#include "io/image.h"
 #include "meter.h"
 #include "stages/copy/copy_image.h"
 
@@ -244,6 +247,30 @@ fill_in(const struct options *o, struct copy_image_opts *ret, struct err *err)
 	return digest_of(o->proof, &ret->digest, err);
 }
 
+/* Who says no format may well mean the disk in the image. */
+static void
+warn_of_format(const struct options *o)
+{
+	const char *source = o->ends.v[0];
+	struct image image;
+	struct err ignored;
+	struct stat st;
+	int fd;
+
+	if (o->source_format || copy_image_is_uri(source))
+		return;
+	fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    image_probe(fd, 0, (uint64_t)st.st_size, &image, &ignored) == 0 &&
+	    strcmp(image.format, "raw") != 0)
+		complain("copy: source '%s' is %s by its header and is copied "
+			 "as it lies there: --source-format %s copies the disk "
+			 "that is in it, --source-format raw says that this is "
+			 "meant",
+			 source, image.format, image.format);
+	mem_closep(&fd);
+}
+
 static int
 copy(const struct options *o)
 {
@@ -268,6 +295,8 @@ copy(const struct options *o)
 	bool json = rc == 0 && o->output && strcmp(o->output, "json") == 0;
 
 	catch_signals();
+	if (rc == 0)
+		warn_of_format(o);
 	if (rc == 0)
 		rc = copy_image(&opts, &result, &err);
 	alarm(0);

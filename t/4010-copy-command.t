@@ -68,6 +68,15 @@ check 'with a ledger that keeps no proof, too' '
 	palletjack copy -o json --proof none --ledger l.k src k2.raw >out &&
 	test "$(got skipped)" -eq 9437696
 '
+check 'an image whose format was not said is copied as it lies there, and it is said' '
+	qemu-img create -q -f qcow2 img.qcow2 4M
+	palletjack copy img.qcow2 img.copy 2>err >out; cat err
+	cmp img.qcow2 img.copy
+	grep -q "is qcow2 by its header .* --source-format qcow2" err
+	palletjack copy --source-format raw img.qcow2 img.copy2 2>err >out
+	cmp img.qcow2 img.copy2; test ! -s err
+'
+
 # Files that share are told from others by the room they take.
 room() {
 	sync -f btrfs && btrfs filesystem usage -b btrfs |
