@@ -80,6 +80,16 @@ check 'a sync that fails: no range before it is believed' '
 	cat err; "$says" ledger inner/copy src; life && cmp src inner/copy
 '
 
+check 'a file system that was mounted anew is the same, whatever its number is' '
+	anew; exits 137 life FAULT_OPS=clone FAULT_AT=6 FAULT_WHEN=before
+	before=$(stat -c %d inner)
+	mkdir other; truncate -s 128M other.img
+	mkfs.btrfs -q other.img >/dev/null 2>&1
+	umount inner; mount -o loop other.img other; at_end "umount $PWD/other"
+	power_on; echo "$before, then $(stat -c %d inner)"
+	test "$before" != "$(stat -c %d inner)"
+	life; cat err; cmp src inner/copy
+'
 ops='clone write fsync ftruncate fallocate'
 check 'undisturbed, it is as many operations as the power can go at' '
 	anew; life FAULT_OPS="$ops"; wc -l <log >events; cat log

@@ -300,6 +300,14 @@ fs_remove_tree(const char *path, struct err *err)
 	return fs_sync_dir(dir, err);
 }
 
+uint64_t
+fs_volume(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 ? fs.f_fsid : 0;
+}
+
 int
 fs_free_bytes(const char *path, uint64_t *ret, struct err *err)
 {

@@ -38,6 +38,9 @@ int fs_sync_file(const char *path, struct err *err);
 int fs_remove(const char *path, struct err *err);
 /* Removes a directory tree without following symbolic links. */
 int fs_remove_tree(const char *path, struct err *err);
+/* What the file system is called over mounts and reboots, where it can tell;
+ * 0: nothing.  st_dev is often another one then. */
+uint64_t fs_volume(const char *path);
 int fs_free_bytes(const char *path, uint64_t *ret, struct err *err);
 
 /* pread/pwrite all of it or fail; a short read is an error. */

@@ -58,7 +58,8 @@ loop_id(const char *dir)
 
 	if (!file || stat(file, &st) < 0)
 		return NULL;
-	return mem_printf("loop %llx:%llu+%s", (unsigned long long)st.st_dev,
+	return mem_printf("loop %llx:%llu+%s",
+			  (unsigned long long)fs_volume(file),
 			  (unsigned long long)st.st_ino, offset ? offset : "0");
 }
 

@@ -74,7 +74,8 @@ identify_source(struct ends *ends, const char *path, struct err *err)
 			       path);
 	ends->size = (uint64_t)st.st_size;
 	snprintf(ends->source_id, sizeof(ends->source_id),
-		 "file %llx:%llu of %lld.%09ld", (unsigned long long)st.st_dev,
+		 "file %llx:%llu of %lld.%09ld",
+		 (unsigned long long)fs_volume(path),
 		 (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec,
 		 st.st_mtim.tv_nsec);
 	return 0;
