@@ -70,11 +70,13 @@ $(B)/palletjack.a: $(filter-out $(B)/runner/main.o,$(OBJ)) $(BUILT_WITH)
 	$(call say,AR  )rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o $(B)/palletjack.a
-	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(B)/palletjack.a $(LDLIBS)
 
 # what some tests need beside tap
 $(addprefix $(B)/t/unit/,copy verify copy_crash copy_errors checkpoint copy_waits delta repair writeback): $(B)/t/disk.o
 $(B)/t/unit/copy_crash: $(B)/t/powercut.o
+$(B)/t/unit/runs: $(addprefix $(B)/t/,clock.o inline.o inline_journal.o oracle.o)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -125,7 +127,7 @@ bench: deps
 	@$(MAKE) --no-print-directory all $(B)/t/fault.so
 	$(TEST_ENV) t/bench/bench.sh
 
-units: $(UNIT) $(addprefix $(B)/t/,fault.so cut.so strike ledger_says) \
+units: $(UNIT) $(addprefix $(B)/t/,fault.so cut.so clock.so strike ledger_says) \
 	$(if $(wildcard /usr/include/nbdkit-plugin.h),$(B)/t/nbdkit_cut.so)
 
 # What a ledger claims, held against the disks; for tests.

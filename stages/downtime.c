@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "stages/fake.h"
+#include "stages/fake_writer.h"
 #include "stages/stage.h"
 
 /* A guest that shuts down in good order; a conversion that looks at a guest,
@@ -18,8 +19,14 @@ static const struct downtime believed = {
 void
 stages_downtime(const struct view *v, struct downtime *ret)
 {
+	const struct fake_writer *fw = NULL;
+
 	*ret = believed;
 	if (fake_is(v->plan->source->type))
+		fw = fake_writer_of(v);
+	if (fw)
+		fake_writer_downtime(fw, ret);
+	else if (fake_is(v->plan->source->type))
 		*ret = (struct downtime){.stop = {0, 200},
 					 .convert = {0, 200},
 					 .boot = {0, 200},

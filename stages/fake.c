@@ -3,7 +3,6 @@
  * how an intent without a result is settled by looking at it. */
 #include "stages/fake.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,25 +14,11 @@
 #include "stages/fake_faults.h"
 #include "stages/fake_warm.h"
 #include "stages/fake_world.h"
+#include "stages/fake_writer.h"
 #include "stages/handover.h"
 #include "stages/place.h"
 
-/* as often as a copy says how far it is */
-#define SLICE_MS 250
 #define DEFINITION_MAX 65536
-
-static void
-take_time(struct work *w)
-{
-	unsigned long total = fake_delay_ms(w);
-
-	for (unsigned long spent = 0; spent < total; spent += SLICE_MS) {
-		work_progress(w, spent, total);
-		poll(
-		    NULL, 0,
-		    total - spent < SLICE_MS ? (int)(total - spent) : SLICE_MS);
-	}
-}
 
 static bool
 was_on(const json_t *power)
@@ -71,6 +56,8 @@ cutover(struct work *w, json_t **ret_facts, struct err *err)
 	if (fake_note_power(
 		w->view, json_string_value(work_recorded(w, "power")), err) < 0)
 		return -1;
+	if (fake_writer_of(w->view))
+		fake_take_time(w);
 	if (fake_change(w->view, "source", "off", err) < 0)
 		return -1;
 	*ret_facts = cutover_facts(w);
@@ -382,6 +369,15 @@ with_attempt(json_t *facts, int attempt)
 	return all;
 }
 
+/* Of these it matters what is before it and what behind. */
+static bool
+takes_its_own_time(const struct work *w)
+{
+	return fake_writer_of(w->view) &&
+	       (w->disk || strcmp(w->stage->name, "cutover") == 0 ||
+		strcmp(w->stage->name, "precopy") == 0);
+}
+
 static int
 fake_run(struct work *w, json_t **ret_facts, struct err *err)
 {
@@ -389,8 +385,8 @@ fake_run(struct work *w, json_t **ret_facts, struct err *err)
 
 	if (fake_world_make(w->view, err) < 0 || fake_suffer(w, err) < 0)
 		return -1;
-	if (!fake_has_blocks(w))
-		take_time(w);
+	if (!fake_has_blocks(w) && !takes_its_own_time(w))
+		fake_take_time(w);
 	if (act && act->run(w, ret_facts, err) < 0)
 		return -1;
 	if (fake_log_add(w, err) < 0)

@@ -19,6 +19,7 @@
 #include "stages/fake_faults.h"
 #include "stages/fake_warm.h"
 #include "stages/fake_world.h"
+#include "stages/fake_writer.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
 #include "stages/precopy.h"
@@ -299,10 +300,16 @@ int
 fake_copy(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(fake_copy_done) struct fake_copy c = {.w = w, .fd = -1};
+	const struct fake_writer *fw = fake_writer_of(w->view);
 	int64_t begun = clock_wall_ms();
 
-	if (is_made_up(w->view) || fake_is_idle(w))
+	if (fake_is_idle(w) || (is_made_up(w->view) && !fw))
 		return 0;
+	if (fw) {
+		fake_take_time(w);
+		*ret_facts = fake_writer_copied(fw, w, begun);
+		return 0;
+	}
 	work_catch_stop(w);
 	if (begin_copy(&c, err) < 0 || copy_blocks(&c, err) < 0)
 		return -1;
@@ -317,9 +324,16 @@ int
 fake_verify(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(volume_done) struct volume volume = {0};
+	const struct fake_writer *fw = fake_writer_of(w->view);
+	int64_t begun = clock_wall_ms();
 
-	if (is_made_up(w->view) || fake_is_idle(w))
+	if (fake_is_idle(w) || (is_made_up(w->view) && !fw))
 		return 0;
+	if (fw) {
+		fake_take_time(w);
+		*ret_facts = fake_writer_read(w, begun);
+		return 0;
+	}
 	volume_of(w->view, w->disk, &volume);
 	return replica_verify(w, &volume, ret_facts, err);
 }

@@ -7,7 +7,6 @@
  * attempt.  The kinds are in FORMAT.md and below. */
 #include "stages/fake_faults.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +14,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "stages/fake_world.h"
+#include "stages/fake_writer.h"
 
+/* as often as a copy says how far it is */
+#define SLICE_MS 250
+#define SLICES 1
 #define FLOOD_BYTES ((size_t)64 * 1024 * 1024)
 
 /* One of the list; its text is the reader's. */
@@ -271,12 +275,29 @@ fake_delay_ms(const struct work *w)
 	CLEANUP(reader_done) struct reader r = read_faults(ep);
 	unsigned long ms =
 	    strtoul(endpoint_setting(ep, "stepMillis", "0"), NULL, 10);
+	const struct fake_writer *fw = fake_writer_of(w->view);
 	struct fault f;
 
+	if (fw)
+		ms = (unsigned long)fake_writer_ms(fw, w);
 	while (next_fault(&r, &f))
 		if (is_meant(&f, w))
 			(void)is_slow(&f, &ms);
 	return ms;
+}
+
+void
+fake_take_time(struct work *w)
+{
+	int64_t total = (int64_t)fake_delay_ms(w), slice = SLICE_MS;
+
+	/* hours are not told second by second */
+	if (fake_writer_of(w->view) && slice < total / SLICES)
+		slice = total / SLICES;
+	for (int64_t spent = 0; spent < total; spent += slice) {
+		work_progress(w, (uint64_t)spent, (uint64_t)total);
+		clock_sleep_ms(total - spent < slice ? total - spent : slice);
+	}
 }
 
 bool

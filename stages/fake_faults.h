@@ -11,6 +11,8 @@ int fake_faults_check(const struct endpoint *ep, struct err *err);
 int fake_suffer(struct work *w, struct err *err);
 /* How long the step is to take. */
 unsigned long fake_delay_ms(const struct work *w);
+/* Takes so long, and says how far it is. */
+void fake_take_time(struct work *w);
 bool fake_stops_halfway(const struct work *w);
 bool fake_loses_point(const struct work *w);
 /* At this moment of a hand-over somebody may start the source, or the step's

@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "stages/fake_faults.h"
+#include "stages/fake_writer.h"
 
 #define VMS_MAX 1000000
 #define DISKS_MAX 256
@@ -87,17 +88,38 @@ add_vm(struct inventory *inv, unsigned long number, unsigned long ndisks,
 	add_disks(inv, vm, ndisks, capacity);
 }
 
+static int
+check_writer(const struct endpoint *ep, bool is_made_up, struct err *err)
+{
+	const char *kind = endpoint_setting(ep, "writer", NULL);
+
+	if (!kind)
+		return 0;
+	if (!fake_writer_is_kind(kind))
+		return err_set(err, ERR_USER,
+			       "Endpoint %s/%s: spec.settings.writer: '%s' is "
+			       "none of constant, burst, hot-set, growing",
+			       ep->o.namespace, ep->o.name, kind);
+	if (is_made_up)
+		return 0;
+	return err_set(err, ERR_USER,
+		       "Endpoint %s/%s: spec.settings.writer: what it writes "
+		       "is made up, so it wants content: none",
+		       ep->o.namespace, ep->o.name);
+}
+
 /* What only its steps read: a typing error would else be no fault at all. */
 static int
 check_settings(const struct endpoint *ep, struct err *err)
 {
 	unsigned long millis, percent;
-	bool ignored;
+	bool none;
 
 	if (number_setting(ep, "stepMillis", "0", MILLIS_MAX, &millis, err) <
 		0 ||
 	    number_setting(ep, "dirtyPercent", "0", 100, &percent, err) < 0 ||
-	    word_setting(ep, "content", "stamped", "none", &ignored, err) < 0)
+	    word_setting(ep, "content", "stamped", "none", &none, err) < 0 ||
+	    check_writer(ep, none, err) < 0)
 		return -1;
 	return fake_faults_check(ep, err);
 }

@@ -10,6 +10,7 @@
 #include "stages/fake_claim.h"
 #include "stages/fake_faults.h"
 #include "stages/fake_world.h"
+#include "stages/fake_writer.h"
 
 static uint64_t
 mix(const struct view *v, const struct inv_disk *disk, uint64_t block,
@@ -93,10 +94,14 @@ fake_precopy(struct work *w, json_t **ret_facts, struct err *err)
 		*ret_facts = precopy_no_point(w);
 		return 0;
 	}
+	if (fake_writer_begin(w->view, err) < 0)
+		return -1;
 	if ((!precopy_recorded(w, &point) || !holds(w->view, &point)) &&
 	    (precopy_choose(w, &point, err) < 0 ||
 	     fake_change(w->view, "point", point.name, err) < 0))
 		return -1;
+	if (fake_writer_of(w->view))
+		fake_take_time(w);
 	*ret_facts = precopy_facts(&point);
 	return 0;
 }

@@ -136,7 +136,8 @@ runs_at_first(const struct endpoint *ep)
 static const char *
 state_at_first(const struct view *v, const char *what)
 {
-	if (strcmp(what, "mark") == 0 || strcmp(what, "point") == 0)
+	if (strcmp(what, "mark") == 0 || strcmp(what, "point") == 0 ||
+	    strcmp(what, "writer") == 0)
 		return "none";
 	if (strcmp(what, "disks") == 0)
 		return "replicas";

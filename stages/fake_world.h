@@ -10,7 +10,8 @@
  *			attempt, and what all keys of its hooks begin with
  *	fake.power	a line for each change of "source", "target", "mark"
  *			and "point" (in time, that the source holds), in their
- *			order; the last of each is how it is
+ *			order; the last of each is how it is; of "writer",
+ *			since when it writes (wall ms)
  *	fake.content	likewise of "disks": "replicas" or "committed"
  *	fake.vm		the vm as it is defined at the target
  *	fake.DISK	a disk at the target, fake.DISK.id which one it is

@@ -33,6 +33,14 @@ clock_mono_ms(void)
 	return clock_ms(CLOCK_MONOTONIC);
 }
 
+void
+clock_sleep_ms(int64_t ms)
+{
+	struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
 const char *
 clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
 {

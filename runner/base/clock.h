@@ -7,8 +7,9 @@
 
 #define CLOCK_TEXT_SIZE 32
 
-int64_t clock_wall_ms(void); /* since 1970, UTC */
-int64_t clock_mono_ms(void); /* since some fixed moment of this boot */
+int64_t clock_wall_ms(void);	 /* since 1970, UTC */
+int64_t clock_mono_ms(void);	 /* since some fixed moment of this boot */
+void clock_sleep_ms(int64_t ms); /* a signal ends it early */
 
 /* RFC 3339 in UTC with milliseconds: 2026-11-20T12:31:00.000Z */
 const char *clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]);

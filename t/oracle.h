@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the downtime of a fake vm with a writer can be, by who knows the writer
+ * (stages/fake_writer.h) and nothing of predictions.  Seconds of its clock. */
+#ifndef T_ORACLE_H
+#define T_ORACLE_H
+
+#include <stdint.h>
+
+#include "stages/fake_writer.h"
+
+struct oracle {
+	/* The shortest downtime with the usual stop, conversion, start and
+	 * copying, of all moments of a grid, from each of which generations are
+	 * taken back to back, as if the one before had been the smallest there
+	 * can be: shorter than what can be had.  A budget below it is
+	 * infeasible: it is likelier than not that any cutover breaks it. */
+	double best;
+	/* The same with the stop, conversion, start and copying that this vm
+	 * will really have, which nobody can know before. */
+	double hindsight;
+	/* What 19 of 20 draws of all that is unsure stay below, at the best
+	 * moment of generations that are taken back to back from when the
+	 * cutover is due, with what was really there then. */
+	double sure;
+};
+
+struct oracle_question {
+	const struct fake_writer *writer;
+	bool verify; /* what is copied is read back */
+	double last; /* point in time before the cutover is due */
+	double due;
+	double horizon; /* nobody waits beyond */
+	uint64_t seed;
+};
+
+void oracle_ask(const struct oracle_question *q, struct oracle *ret);
+
+#endif
