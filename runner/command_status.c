@@ -239,6 +239,17 @@ vm_to_json(const struct view_of_vm *v)
 	return vm;
 }
 
+/* That all of a disk was looked at, though it had been copied, and why. */
+static void
+print_why(const struct step_history *s, struct buf *to)
+{
+	const char *why = json_string_value(json_object_get(s->facts, "why"));
+	const char *say = json_string_value(json_object_get(s->facts, "say"));
+
+	if (why && say && s->state == HISTORY_DONE)
+		buf_printf(to, "  %s", say);
+}
+
 static void
 print_step(const struct view_of_vm *v, const struct step_history *s,
 	   struct buf *to)
@@ -259,6 +270,7 @@ print_step(const struct view_of_vm *v, const struct step_history *s,
 		buf_printf(to, "  %s", s->error);
 	if (s->used_up)
 		buf_printf(to, "  (its retries are used up)");
+	print_why(s, to);
 	buf_printf(to, "\n");
 }
 

@@ -22,6 +22,8 @@ copying_done(struct copying *c)
 	free(c->volume_id);
 	free(c->source_file);
 	free(c->changes.v);
+	free(c->changes.why);
+	free(c->why);
 }
 
 /* A disk that grew since it was copied. */
@@ -112,6 +114,35 @@ choose_pass(const struct copying *c)
 		   : COPY_COMPARE;
 }
 
+/* What was copied before is looked at whole only for a reason. */
+static char *
+why_not_changed(const struct copying *c)
+{
+	uint32_t applied = ledger_applied(c->ledger);
+
+	if (!c->warm || c->since == 0 || c->pass == COPY_CHANGED)
+		return NULL;
+	if (c->changes.known)
+		return mem_printf("its ledger is of generation %u, and what "
+				  "changed is known since generation %u only",
+				  applied, c->since);
+	return mem_strdup(c->changes.why
+			      ? c->changes.why
+			      : "the source does not say what changed");
+}
+
+static void
+tell_pass(struct work *w, struct copying *c)
+{
+	c->why = why_not_changed(c);
+	if (!c->why)
+		return;
+	work_log(w, LOG_LEVEL_INFO, "%s: all of the disk is %s", c->why,
+		 c->pass == COPY_ALL ? "copied" : "read and compared");
+	work_doing(w, "%s: all of the disk is %s", c->why,
+		   c->pass == COPY_ALL ? "copied" : "read and compared");
+}
+
 static int
 show_progress(void *arg, const struct copy_progress *p)
 {
@@ -163,6 +194,7 @@ copying_run(struct work *w, struct copying *c, json_t **ret_facts,
 	    open_target(w, c, err) < 0)
 		return -1;
 	c->pass = choose_pass(c);
+	tell_pass(w, c);
 	if (move_bytes(w, c, &progress, err) < 0)
 		return -1;
 	*ret_facts = replica_facts(w, c->volume, c->volume_id, c->ledger,

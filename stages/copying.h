@@ -28,6 +28,7 @@ struct copying {
 	uint32_t since;
 	struct source_changes changes;
 	enum copy_pass pass; /* the one it came to */
+	char *why; /* no COPY_CHANGED, though something is copied; or NULL */
 };
 
 void copying_done(struct copying *c);

@@ -59,7 +59,9 @@ copy_disk(struct work *w, struct copying *c, json_t **ret_facts,
 	work_catch_stop(w);
 	if (copying_run(w, c, ret_facts, err) < 0)
 		return -1;
-	precopy_tell(*ret_facts, c->pass, copying_changed(c), begun);
+	precopy_tell(
+	    *ret_facts,
+	    &(struct precopy_told){c->pass, c->why, copying_changed(c), begun});
 	return 0;
 }
 

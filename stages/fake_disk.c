@@ -315,8 +315,11 @@ fake_copy(struct work *w, json_t **ret_facts, struct err *err)
 		return -1;
 	*ret_facts = replica_facts(w, &c.volume, c.file.id, c.ledger,
 				   c.generation, &c.progress);
-	precopy_tell(*ret_facts, c.since ? COPY_CHANGED : COPY_ALL,
-		     c.since ? c.progress.read_bytes : 0, begun);
+	precopy_tell(*ret_facts,
+		     &(struct precopy_told){
+			 .pass = c.since ? COPY_CHANGED : COPY_ALL,
+			 .changed = c.since ? c.progress.read_bytes : 0,
+			 .begun_ms = begun});
 	return 0;
 }
 

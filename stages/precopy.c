@@ -12,6 +12,10 @@
 #include "stages/place.h"
 #include "stages/replica.h"
 
+/* In the record and the facts of a point before which it is not known what
+ * changed: {disk: why}. */
+#define LOST "lost"
+
 /* What is on record. */
 
 static uint32_t
@@ -71,6 +75,15 @@ precopy_lost(struct work *w, struct err *err)
 	return err_set(err, ERR_AGAIN,
 		       "the source does not hold the point in time any more; "
 		       "the next run makes another, and copies what changed");
+}
+
+const char *
+precopy_why_lost(const struct work *w)
+{
+	const json_t *lost =
+	    json_object_get(work_fact(w, stage_precopy.name), LOST);
+
+	return json_string_value(json_object_get(lost, w->disk->id));
 }
 
 bool
@@ -163,19 +176,27 @@ precopy_no_point(const struct work *w)
 }
 
 void
-precopy_tell(json_t *facts, enum copy_pass pass, uint64_t changed,
-	     int64_t begun_ms)
+precopy_tell(json_t *facts, const struct precopy_told *told)
 {
 	static const char *const words[] = {[COPY_ALL] = "all",
 					    [COPY_CHANGED] = "changed",
 					    [COPY_COMPARE] = "compare"};
 
-	json_object_set_new(facts, "pass", json_string(words[pass]));
+	json_object_set_new(facts, "pass", json_string(words[told->pass]));
 	json_object_set_new(facts, "changed",
-			    json_integer((json_int_t)changed));
-	json_object_set_new(facts, "begun", json_integer((json_int_t)begun_ms));
+			    json_integer((json_int_t)told->changed));
+	json_object_set_new(facts, "begun",
+			    json_integer((json_int_t)told->begun_ms));
 	json_object_set_new(facts, "ended",
 			    json_integer((json_int_t)clock_wall_ms()));
+	if (!told->why)
+		return;
+	json_object_set_new(facts, "why", json_string(told->why));
+	json_object_set_new(
+	    facts, "say",
+	    json_sprintf(
+		"%s: all of the disk was %s", told->why,
+		told->pass == COPY_ALL ? "copied" : "read and compared"));
 }
 
 static bool
@@ -192,6 +213,7 @@ static json_t *
 sum_up(const struct work *w, const struct precopy_point *p)
 {
 	json_int_t sums[3] = {0}, begun = 0, ended = 0;
+	json_t *why = json_object(), *sum;
 	bool whole = false;
 	static const char *const keys[] = {"changed", "read", "written"};
 
@@ -212,15 +234,22 @@ sum_up(const struct work *w, const struct precopy_point *p)
 			sums[0] += json_integer_value(
 			    json_object_get(facts, "written"));
 		whole |= is_text(json_object_get(facts, "pass"), "all");
+		if (json_object_get(facts, "why"))
+			json_object_set(why, w->view->vm->disks[i].id,
+					json_object_get(facts, "why"));
 		if (!begun || from < begun)
 			begun = from;
 		if (to > ended)
 			ended = to;
 	}
-	return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "whole",
-			 whole, "number", (json_int_t)p->number, "at",
-			 (json_int_t)p->at_ms, "begun", begun, "ended", ended,
-			 keys[0], sums[0], keys[1], sums[1], keys[2], sums[2]);
+	sum = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "whole",
+			whole, "number", (json_int_t)p->number, "at",
+			(json_int_t)p->at_ms, "begun", begun, "ended", ended,
+			keys[0], sums[0], keys[1], sums[1], keys[2], sums[2]);
+	if (json_object_size(why) > 0)
+		json_object_set(sum, "why", why);
+	json_decref(why);
+	return sum;
 }
 
 /* What reading back the generation before cost, which was done behind its
@@ -304,6 +333,39 @@ is_running(const struct work *w, bool *ret, struct err *err)
 	return 0;
 }
 
+/* On record before what it is about is forgotten. */
+static int
+give_up_since(struct work *w, struct precopy_point *p, json_t *lost,
+	      struct err *err)
+{
+	json_t *record;
+
+	p->since[0] = '\0';
+	record = precopy_facts(p);
+	json_object_set_new(record, INPUTS_ROUND, json_integer(w->view->round));
+	json_object_set_new(record, LOST, lost);
+	return work_record(w, "point", record, err);
+}
+
+static int
+freeze(struct work *w, struct source_point *made, struct precopy_point *p,
+       struct err *err)
+{
+	const struct endpoint *ep = w->view->plan->source;
+	const struct source_warm *warm = source_of(w)->warm;
+	json_t *lost = NULL;
+
+	if (warm->freeze(ep, w->view->vm, made, &lost, err) < 0)
+		return -1;
+	if (!lost)
+		return 0;
+	if (give_up_since(w, p, lost, err) < 0)
+		return -1;
+	made->since = NULL;
+	made->anew = true;
+	return warm->freeze(ep, w->view->vm, made, &lost, err);
+}
+
 static int
 make_point(struct work *w, struct precopy_point *ret, struct err *err)
 {
@@ -320,8 +382,7 @@ make_point(struct work *w, struct precopy_point *ret, struct err *err)
 	/* the step has the same limit, and what it waited for is to be said */
 	made.wait_ms =
 	    place_deadline(w, policy->deadlines.wait_ms) - clock_mono_ms();
-	if (source_of(w)->warm->freeze(w->view->plan->source, w->view->vm,
-				       &made, err) < 0)
+	if (freeze(w, &made, ret, err) < 0)
 		return err_wrap(err, "making a point in time");
 	return 0;
 }
@@ -333,6 +394,7 @@ precopy_run(struct work *w, json_t **ret_facts, struct err *err)
 	CLEANUP(place_done) struct place p = {0};
 	struct precopy_point point;
 	bool held = false, running = false;
+	json_t *lost;
 
 	if (place_open(w->view, &p, err) < 0)
 		return -1;
@@ -351,6 +413,9 @@ precopy_run(struct work *w, json_t **ret_facts, struct err *err)
 	if (!held && make_point(w, &point, err) < 0)
 		return -1;
 	*ret_facts = precopy_facts(&point);
+	lost = json_object_get(work_recorded(w, "point"), LOST);
+	if (lost)
+		json_object_set(*ret_facts, LOST, lost);
 	return 0;
 }
 

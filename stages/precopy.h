@@ -2,11 +2,14 @@
 /* A generation of a running source as its steps see it.
  *
  *	precopy		makes the point in time: facts {number, point,
- *			since, sinceNumber, at}
+ *			since, sinceNumber, at}, and `lost` where it is not
+ *			known what changed: {disk: why}
  *	precopy/DISK	copies the disk as it was then: the facts of every
- *			copy, and {pass, changed, begun, ended}
+ *			copy, and {pass, changed, begun, ended}, and `why` all
+ *			of it was looked at, though it was copied before
  *	precopy-release	lets the point go: facts {number, point, at,
- *			generations}, the last GENERATIONS_KEPT of them
+ *			generations}, the last GENERATIONS_KEPT of them; each
+ *			has `why` likewise, by disk
  *	precopy-verify/DISK	reads back what was copied
  *
  * `number` is the ledger's generation: every point in time has its own, and so
@@ -48,9 +51,17 @@ json_t *precopy_facts(const struct precopy_point *p);
 json_t *precopy_no_point(const struct work *w);
 json_t *precopy_release_facts(const struct work *w,
 			      const struct precopy_point *p);
-/* Adds when a disk was copied, how, and what had changed, to its facts. */
-void precopy_tell(json_t *facts, enum copy_pass pass, uint64_t changed,
-		  int64_t begun_ms);
+/* When a disk was copied, how, and what had changed: for its facts. */
+struct precopy_told {
+	enum copy_pass pass;
+	const char *why; /* no COPY_CHANGED; or NULL */
+	uint64_t changed;
+	int64_t begun_ms;
+};
+void precopy_tell(json_t *facts, const struct precopy_told *told);
+/* Why it is not known what changed on the step's disk, as its point was made;
+ * borrowed or NULL. */
+const char *precopy_why_lost(const struct work *w);
 
 /* Forgets all points at the source. */
 int precopy_forget(struct work *w, struct err *err);

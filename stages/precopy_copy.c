@@ -30,6 +30,7 @@ open_point(struct work *w, struct copying *c, const struct precopy_point *p,
 	const struct view *v = w->view;
 	const struct source_ops *ops = source_find(v->plan->source->type);
 	struct source_point point = {.name = p->name};
+	const char *lost = precopy_why_lost(w);
 	bool held;
 
 	c->changes.wait_ms = v->plan->policy->deadlines.wait_ms;
@@ -41,6 +42,8 @@ open_point(struct work *w, struct copying *c, const struct precopy_point *p,
 	if (ops->warm->open_point(v->plan->source, v->vm, w->disk, &point,
 				  &c->source, &c->changes, err) < 0)
 		return err_wrap(err, "opening the source disk");
+	if (lost && !c->changes.known && !c->changes.why)
+		c->changes.why = mem_strdup(lost);
 	return 0;
 }
 
@@ -65,7 +68,9 @@ copy_generation(struct work *w, struct copying *c, json_t **ret_facts,
 	c->since = point.since_number;
 	if (copying_run(w, c, ret_facts, err) < 0)
 		return -1;
-	precopy_tell(*ret_facts, c->pass, copying_changed(c), begun);
+	precopy_tell(
+	    *ret_facts,
+	    &(struct precopy_told){c->pass, c->why, copying_changed(c), begun});
 	return 0;
 }
 

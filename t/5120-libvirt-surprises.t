@@ -28,6 +28,22 @@ ends() {
 	run 0 --cutover now
 	test "$(fact web cutover/disk-vda pass)" = "$1"
 }
+# why TEXT [STEP]: all of vda was compared, and that is said everywhere: in the
+# facts of its copy, the generation, the log, the step's last line, and status
+why() {
+	why_step=${2:-precopy}/disk-vda
+	fact web "$why_step" why
+	fact web "$why_step" why | grep "$1"
+	grep "$1.*all of the disk is read and compared" \
+		"$PALLETJACK_STATE/t/p/web/log/run.log"
+	grep "$why_step .*$1.*all of the disk was read and compared" err
+	palletjack status m.yaml >out
+	grep "$why_step .*$1.*all of the disk was read and compared" out
+	palletjack status -o json m.yaml | jq -r ".vms[0].steps[] |
+		select(.step == \"$why_step\").facts.why" | grep "$1"
+	test $# -gt 1 || fact web precopy-release generations |
+		jq -r ".[-1].why[\"disk-vda\"]" | grep "$1"
+}
 
 web_is_made || {
 	cat libvirtd.log
@@ -52,6 +68,7 @@ check 'killed, and off at the cutover' '
 	guest a.qcow2 "write -P 3 1M 64k"
 	web_is_killed
 	ends compare
+	why "bitmap of checkpoint .palletjack-.* is not in .*/a.qcow2" cutover
 	same
 	nothing_left
 '
@@ -63,6 +80,32 @@ check 'killed, started, and no generation before the cutover' '
 	guest a.qcow2 "write -P 4 2M 64k"
 	virt destroy web --graceful
 	ends compare
+	why "bitmap of checkpoint .palletjack-.* is not in .*/a.qcow2" cutover
+	same
+	nothing_left
+'
+check 'restarted in good order, then killed: its bitmap is not whole' '
+	first
+	virt destroy web --graceful
+	virt start web
+	guest a.qcow2 "write -P 3 1M 64k"
+	web_is_killed
+	virt start web
+	next compare
+	why "bitmap of checkpoint .palletjack-.* in .*/a.qcow2. is marked as in use"
+	guest a.qcow2 "write -P 4 2M 64k"
+	ends changed
+	same
+	nothing_left
+'
+check 'the same, and off at the cutover' '
+	first
+	virt destroy web --graceful
+	virt start web
+	guest a.qcow2 "write -P 3 1M 64k"
+	web_is_killed
+	ends compare
+	why "bitmap of checkpoint .palletjack-.* in .*/a.qcow2. is marked as in use" cutover
 	same
 	nothing_left
 '
@@ -72,6 +115,7 @@ check 'killed, then a generation: the cutover has bitmaps again' '
 	web_is_killed
 	virt start web
 	next compare
+	why "bitmap of checkpoint .palletjack-.* is not in .*/a.qcow2"
 	guest a.qcow2 "write -P 4 2M 64k"
 	ends changed
 	same
@@ -127,6 +171,7 @@ check 'an external snapshot of another, and no trust in it: compared' '
 		--diskspec vda,file=$PWD/a.snap --diskspec vdb,snapshot=no
 	guest a.snap "write -P 5 3M 64k"
 	next compare
+	why "/a.snap. was put on top of .*/a.qcow2. (a snapshot .*foreignSnapshots is full"
 	guest a.snap "write -P 6 4M 64k"
 	next changed
 	virt snapshot-create-as web theirs --disk-only --no-metadata \
@@ -134,6 +179,7 @@ check 'an external snapshot of another, and no trust in it: compared' '
 	guest a.snap2 "write -P 7 5M 64k"
 	virt destroy web --graceful
 	ends compare
+	why "/a.snap2. was put on top of .*/a.snap. (a snapshot .*foreignSnapshots is full" cutover
 	same a.snap2
 	nothing_left a.snap a.snap2
 '
@@ -189,11 +235,89 @@ check 'its disk copied to another place' '
 	mv a.moved a.qcow2
 	nothing_left
 '
+# redefined FILE: vda is another image
+redefined() {
+	virt dumpxml --inactive web | sed "s,$PWD/a\.qcow2,$PWD/$1," >anew.xml
+	virt define anew.xml
+}
+check 'moved by hand while it was off: said from where to where' '
+	first
+	virt destroy web --graceful
+	qemu-img convert -f qcow2 -O qcow2 a.qcow2 a.moved
+	redefined a.moved
+	qemu-io -f qcow2 -c "write -q -P 4 5M 64k" a.moved
+	ends compare
+	why "it is in .*/a.moved. now, and was in .*/a.qcow2. when checkpoint" cutover
+	same a.moved
+'
+check 'moved by hand, and started: compared as well' '
+	first
+	virt destroy web --graceful
+	qemu-img convert -f qcow2 -O qcow2 a.qcow2 a.moved
+	redefined a.moved
+	virt start web
+	guest a.moved "write -P 4 2M 64k"
+	next compare
+	why "it is in .*/a.moved. now, and was in .*/a.qcow2. when checkpoint"
+	guest a.moved "write -P 5 3M 64k"
+	ends changed
+	same a.moved
+'
+check 'a snapshot that was made without libvirt' '
+	first
+	virt destroy web --graceful
+	qemu-img create -q -f qcow2 -b a.qcow2 -F qcow2 a.snap
+	redefined a.snap
+	qemu-io -f qcow2 -c "write -q -P 4 5M 64k" a.snap
+	ends compare
+	why "/a.snap. was put on top of .*/a.qcow2. (a snapshot .* has no bitmap" cutover
+	same a.snap
+'
+check 'the same, and started' '
+	first
+	virt destroy web --graceful
+	qemu-img create -q -f qcow2 -b a.qcow2 -F qcow2 a.snap
+	redefined a.snap
+	virt start web
+	guest a.snap "write -P 4 2M 64k"
+	next compare
+	why "/a.snap. was put on top of .*/a.qcow2. (a snapshot .* has no bitmap"
+	ends changed
+	same a.snap
+'
+check 'its bitmap removed from the image, another switched off' '
+	first
+	virt destroy web --graceful
+	qemu-img bitmap --remove a.qcow2 "$(virt checkpoint-list web --name)"
+	ends compare
+	why "bitmap of checkpoint .palletjack-.* is not in .*/a.qcow2" cutover
+	same
+	first
+	virt destroy web --graceful
+	qemu-img bitmap --disable a.qcow2 "$(virt checkpoint-list web --name)"
+	virt start web
+	guest a.qcow2 "write -P 4 2M 64k"
+	next compare
+	why "bitmap of checkpoint .palletjack-.* in .*/a.qcow2. was switched off"
+	ends changed
+	same
+	nothing_left
+'
+check 'a raw image keeps none: that is said as well' '
+	first
+	next changed
+	fact web precopy/disk-vdb why | grep "an image of format .raw. keeps no bitmap"
+	fact web precopy-release generations | jq -e ".[-1].why | keys == [\"disk-vdb\"]"
+	palletjack status m.yaml | grep "precopy/disk-vdb .*format .raw. keeps no bitmap"
+	ends changed
+	nothing_left
+'
 check 'our checkpoint removed' '
 	first
 	guest a.qcow2 "write -P 3 1M 64k"
 	virt checkpoint-delete web "$(virt checkpoint-list web --name)"
 	next compare
+	why "libvirt knows no checkpoint .palletjack-.* any more (another tool"
 	guest a.qcow2 "write -P 4 2M 64k"
 	ends changed
 	same
@@ -204,6 +328,7 @@ check 'our checkpoint forgotten by the daemon' '
 	guest a.qcow2 "write -P 3 1M 64k"
 	virt checkpoint-delete web "$(virt checkpoint-list web --name)" --metadata
 	next compare
+	why "libvirt knows no checkpoint .palletjack-.* any more (another tool"
 	guest a.qcow2 "write -P 4 2M 64k"
 	ends changed
 	same
@@ -251,7 +376,8 @@ check 'it grew while it ran: said, and what is new is copied' '
 	virt blockresize web vdb 9M
 	guest a.qcow2 "write -P 3 17M 64k"
 	accepted vda 7
-	fact web precopy/disk-vda pass
+	test "$(fact web precopy/disk-vda pass)" = changed
+	test "$(fact web precopy/disk-vda why)" = null
 	guest a.qcow2 "write -P 4 18M 64k"
 	ends changed
 	same
@@ -265,6 +391,7 @@ check 'it grew while it was off' '
 	warm_manifest "$warm_quick"
 	accepted vda 7
 	run 0 --cutover now
+	test "$(fact web cutover/disk-vda pass)" = changed
 	same
 	nothing_left
 '

@@ -60,11 +60,23 @@ extern const struct source_warm libvirt_warm;
 /* All points of one state directory begin alike: "palletjack-1234abcd-". */
 bool libvirt_is_of_same(const char *point, const char *other);
 
-/* libvirt_off.c: is each disk on the image that was on top when that point was
- * made?  struct source_warm's changes, and the bitmaps of all points
+/* libvirt_lost.c: by the bitmaps of which images what changed since
+ * point->since is known, of a domain that is off: those of the layers from the
+ * top to *ret_layer; or *ret_why says why of none, caller frees. */
+int libvirt_since(struct virt_domain *d, const struct inv_disk *disk,
+		  const struct source_point *point, int *ret_layer,
+		  char **ret_why, struct err *err);
+/* Why it is not known, disk by disk ({id: why}), of a domain that runs: for
+ * what the daemon said when it was asked, or, with `said` NULL, because it is
+ * not to be trusted; NULL: it is. */
+json_t *libvirt_lost(struct virt_domain *d, const struct inv_vm *vm,
+		     const struct source_point *point, const char *said);
+
+/* Why not of a disk that libvirt_keeps_bitmap() is false of; caller frees. */
+char *libvirt_no_bitmap(const struct inv_disk *disk);
+
+/* libvirt_off.c: struct source_warm's changes, and the bitmaps of all points
  * like that one removed. */
-bool libvirt_is_as_then(struct virt_domain *d, const struct inv_vm *vm,
-			const char *point);
 int libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
 		    const struct inv_disk *disk,
 		    const struct source_point *point,

@@ -394,40 +394,42 @@ wait_for_others(struct running *r, const struct source_point *point,
 	return 0;
 }
 
-/* What changed since then is to be known, and bitmaps are to be trusted. */
-static const char *
-since_of(struct running *r, const struct inv_vm *vm,
-	 const struct source_point *point)
+/* What changed since then is to be known. */
+static bool
+asks_since(const struct inv_vm *vm, const struct source_point *point)
 {
-	if (!point->since || !keeps_any(vm) ||
-	    (point->foreign == FOREIGN_FULL &&
-	     !libvirt_is_as_then(r->domain, vm, point->since)))
-		return NULL;
-	return point->since;
+	return point->since && keeps_any(vm);
 }
 
 /* A chain that is broken (QEMU was killed, or somebody removed a bitmap) is
- * begun anew. */
+ * begun anew, but not before it is on record that it was. */
 static int
 freeze(const struct endpoint *ep, const struct inv_vm *vm,
-       const struct source_point *point, struct err *err)
+       const struct source_point *point, json_t **ret_lost, struct err *err)
 {
+	const char *since = asks_since(vm, point) ? point->since : NULL;
 	CLEANUP(running_done) struct running r = {0};
 	bool lost = false;
 
+	*ret_lost = NULL;
 	if (find(ep, vm, &r, err) < 0 ||
 	    (point->foreign == FOREIGN_WAIT &&
 	     wait_for_others(&r, point, err) < 0) ||
 	    end_ours(&r, point->name, err) < 0)
 		return -1;
-	if (begin(&r, vm, point->name, since_of(&r, vm, point), &lost, err) ==
-	    0)
+	if (since && point->foreign == FOREIGN_FULL)
+		*ret_lost = libvirt_lost(r.domain, vm, point, NULL);
+	if (*ret_lost)
 		return 0;
-	if (!lost)
+	if (point->anew &&
+	    forget_checkpoints(&r, point->name, NULL, false, err) < 0)
 		return -1;
-	if (forget_checkpoints(&r, point->name, NULL, true, err) < 0)
+	if (begin(&r, vm, point->name, since, &lost, err) == 0)
+		return 0;
+	if (!lost || !since)
 		return -1;
-	return begin(&r, vm, point->name, NULL, &lost, err);
+	*ret_lost = libvirt_lost(r.domain, vm, point, err->text);
+	return 0;
 }
 
 /* --- reading ------------------------------------------------------------ */
@@ -467,6 +469,8 @@ open_point(const struct endpoint *ep, const struct inv_vm *vm,
 		return err_set(err, ERR_RETRY,
 			       "the backup that held the point in time ended");
 	ret->uri = mem_printf("nbd+unix:///%s?socket=%s", disk->name, socket);
+	if (!libvirt_keeps_bitmap(disk))
+		changes->why = libvirt_no_bitmap(disk);
 	since = xml_attr(disk_of(xml, disk->name), NULL, "incremental");
 	if (!since || !point->since || strcmp(since, point->since) != 0)
 		return 0;

@@ -25,16 +25,19 @@ struct source_point {
 	const char *name;
 	/* Of an earlier one: what changed since then is wanted; NULL: all. */
 	const char *since;
+	/* Earlier ones of ours are given up, whole or not. */
+	bool anew;
 	/* Of what others do with snapshots and backups of the vm. */
 	enum foreign foreign;
 	int64_t wait_ms; /* for what they do, at most */
 };
 
 /* What of a disk changed: `known` with the list, which is the caller's, or
- * nobody can say. */
+ * nobody can say, and `why`, which is the caller's, too. */
 struct source_changes {
 	int64_t wait_ms; /* the caller's: for each answer; 0: 30 minutes */
 	bool known;
+	char *why; /* NULL: for no reason that is known here */
 	struct copy_extent *v;
 	size_t n;
 };
@@ -45,10 +48,13 @@ struct source_warm {
 	int (*holds)(const struct endpoint *ep, const struct inv_vm *vm,
 		     const char *point, bool *ret, struct err *err);
 	/* Makes it.  What an earlier one of ours still holds is let go; what
-	 * is another's (a backup, a snapshot) is an error.  A `since` that is
-	 * lost is none, and then open_point() knows no changes. */
+	 * is another's (a backup, a snapshot) is an error.  Where what changed
+	 * since `since` cannot be told of all disks, none is made, and
+	 * *ret_lost (new reference) says why, by their ids: it is to be asked
+	 * for again without `since`, and anew. */
 	int (*freeze)(const struct endpoint *ep, const struct inv_vm *vm,
-		      const struct source_point *point, struct err *err);
+		      const struct source_point *point, json_t **ret_lost,
+		      struct err *err);
 	/* Serves a disk as it was at the point: *ret has a URI, and a process
 	 * unless the source serves it by itself.  Also what changed since
 	 * point->since, where that is known. */
