@@ -200,6 +200,15 @@ place_holds_ours(const struct work *w, const struct place *p, bool *ret,
 	return 0;
 }
 
+/* Before it is marked: who is refused finds all as it was. */
+static int
+must_be_stoppable(const struct place *p, struct err *err)
+{
+	if (!p->ops->may_stop || p->ops->may_stop(&p->vm, err) == 0)
+		return 0;
+	return err_wrap(err, "asking whether the target runs");
+}
+
 int
 place_may_undo(const struct view *v, const struct place *p, struct err *err)
 {
@@ -209,7 +218,7 @@ place_may_undo(const struct view *v, const struct place *p, struct err *err)
 		return -1;
 	if (mark == HANDOVER_NONE || mark == HANDOVER_ROLLED_BACK ||
 	    v->may_discard)
-		return 0;
+		return must_be_stoppable(p, err);
 	return err_set(err, ERR_FAIL,
 		       "the target '%s' was handed over and may have run: what "
 		       "it wrote since is lost when the source is given back; "

@@ -174,6 +174,12 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 	return 0;
 }
 
+/* Where it stands when it does not go on from there. */
+#define MARKED                                                              \
+	"the target is marked as rolled back, so that nobody starts it "    \
+	"again, but it is not known to be off, and until it is the source " \
+	"is not started: "
+
 /* The mark first: with it the start script refuses, so that whoever is not
  * running after it never will. */
 static int
@@ -185,8 +191,9 @@ take_back(struct work *w, const struct place *p, struct err *err)
 	work_doing(w, "stopping the vm at the target");
 	/* at once: what it writes is to be lost */
 	if (p->ops->stop(&p->vm, 0, err) < 0)
-		return err_wrap(err, "stopping the target");
-	return place_must_be_off(p, err);
+		return err_wrap(err, MARKED "stopping the target");
+	return place_must_be_off(p, err) < 0 ? err_wrap(err, MARKED "looking")
+					     : 0;
 }
 
 static int

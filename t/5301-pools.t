@@ -172,12 +172,17 @@ anew() {
 }
 # not_off STATUS WORDS [DOMAIN]: nothing is given back or removed
 not_off() {
+	before=$(mark fast)
+	cp "$PALLETJACK_STATE/t/p/web/journal" before
 	exits "$1" palletjack rollback --discard-target-writes m.yaml 2>err || {
 		cat err
 		return 1
 	}
 	cat err
 	grep -q "asking whether the target runs: $2" err
+	# refused, all is as it was
+	test "$(mark fast)" = "$before"
+	cmp before "$PALLETJACK_STATE/t/p/web/journal"
 	exits 6 palletjack gc --disks m.yaml
 	test -e fast/.palletjack/web/disk-0.qcow2
 	test -e bulk/.palletjack/web/disk-1.qcow2

@@ -180,6 +180,7 @@ check 'a target that somebody defined anew, and that runs: the source stays off'
 	}
 	cat err
 	grep -q "domain .theirs. at .* uses the disks of vm .moved." err
+	palletjack status m.yaml | grep "^src: finished"
 	test "$(info src State)" = "shut off"
 	test "$(info theirs State)" = running
 	virt destroy theirs

@@ -358,6 +358,7 @@ const struct target_ops target_libvirt = {
     .marked = files_marked,
     .start = libvirt_start,
     .power_state = libvirt_target_power,
+    .may_stop = libvirt_may_stop,
     .stop = libvirt_stop,
     .owned = files_owned,
     .undefine = files_undefine,

@@ -80,6 +80,7 @@ int libvirt_target_power(const struct target_vm *t, enum power_state *ret,
 			 struct err *err);
 int libvirt_start(const struct target_vm *t, json_t **ret_facts,
 		  struct err *err);
+int libvirt_may_stop(const struct target_vm *t, struct err *err);
 int libvirt_stop(const struct target_vm *t, int64_t grace_ms, struct err *err);
 
 /* libvirt_vm.c */

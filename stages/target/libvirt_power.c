@@ -182,6 +182,21 @@ look(const struct target_vm *t, struct virt_domain **ret, bool *ret_off,
 	return active && !ours ? refuse_strange(t, err) : 0;
 }
 
+int
+libvirt_may_stop(const struct target_vm *t, struct err *err)
+{
+	CLEANUP(virt_domain_freep) struct virt_domain *d = NULL;
+	bool off = false;
+
+	if (files_check_names(t, err) < 0 || look(t, &d, &off, err) < 0)
+		return -1;
+	if (!off)
+		return 0;
+	return libvirt_no_other_runs(t, d, err) < 0
+		   ? -1
+		   : libvirt_no_disk_is_open(t, err);
+}
+
 /* Asks or, with `force`, insists, until it is off or it is time.  What either
  * said counts less than the look that follows: it may end meanwhile. */
 static int

@@ -184,6 +184,9 @@ struct target_ops {
 	 * definition, mark, and the claim last; idempotent.  The vm must not
 	 * run. */
 	int (*remove)(const struct target_vm *t, struct err *err);
+	/* Would stop() find it off, or what it may stop?  Else it says what is
+	 * in the way.  NULL: nothing ever is. */
+	int (*may_stop)(const struct target_vm *t, struct err *err);
 	/* Asks the guest and gives it grace_ms, then insists (0: at once);
 	 * returns when it does not run. */
 	int (*stop)(const struct target_vm *t, int64_t grace_ms,
