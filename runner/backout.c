@@ -39,7 +39,7 @@ backout_left_ms(const struct run_policy *policy, const struct history *h)
 	int64_t limit_ms = policy->cutover.backout_ms, stopped, left;
 
 	if (!limit_ms || !h->source_stopped || h->rollback_begun ||
-	    has_begun(h, "start") ||
+	    history_may_have_started(h) ||
 	    (commit && commit->state == HISTORY_DONE) ||
 	    clock_parse(h->source_stopped, &stopped) < 0)
 		return -1;
@@ -68,18 +68,19 @@ backout_due_text(const struct run_policy *policy, const struct history *h)
 	    h->source_stopped, h->source_stopped + 11);
 }
 
-/* From the start's intent on the target may have run: what then is right is
- * for people to say. */
+/* From the start's intent on, unless its attempt ended before the mark, the
+ * target may have run: what then is right is for people to say. */
 enum aim
 backout_aim(const struct run_policy *policy, const struct vm_run *vm)
 {
 	const struct history *h = vm->state->history;
 
-	if (vm->aim == AIM_RUN && vm->backout_is_due && !has_begun(h, "start"))
+	if (vm->aim == AIM_RUN && vm->backout_is_due &&
+	    !history_may_have_started(h))
 		return backout_due_aim(policy);
 	if (vm->aim != AIM_RUN || vm->outcome == ERR_NONE ||
 	    vm->outcome == ERR_CANCELLED || vm->outcome == ERR_WAITING ||
-	    has_begun(h, "start"))
+	    history_may_have_started(h))
 		return AIM_RUN;
 	switch (policy->on_failure) {
 	case FAILURE_RESTART_SOURCE:
@@ -137,7 +138,7 @@ say_source_is_off(const struct vm_run *vm, bool cancelled, const char *args)
 {
 	const char *key = vm->pvm->key;
 	CLEANUP(mem_freep) char *run = run_again(vm, args);
-	bool started = has_begun(vm->state->history, "start");
+	bool started = history_may_have_started(vm->state->history);
 
 	fprintf(stderr, "%s: %s", key,
 		started ? "its source was stopped, and the target may have "
@@ -151,6 +152,28 @@ say_source_is_off(const struct vm_run *vm, bool cancelled, const char *args)
 	fprintf(stderr, "; to give %s back: palletjack rollback%s%s --vm %s\n",
 		started ? "the source" : "it",
 		started ? " --discard-target-writes" : "", args, key);
+}
+
+/* Somebody started it behind the cutover. */
+static void
+say_source_ran(const struct vm_run *vm, bool cancelled, const char *args)
+{
+	const char *key = vm->pvm->key;
+	CLEANUP(mem_freep) char *run = run_again(vm, args);
+
+	fprintf(stderr,
+		"%s: the source runs, which somebody started, and the "
+		"target was never started",
+		key);
+	if (!cancelled && !is_barred(vm))
+		fprintf(stderr,
+			"; to stop it again, and copy what it holds "
+			"then: %s",
+			run);
+	fprintf(stderr,
+		"; to leave it as it is: palletjack rollback%s --vm "
+		"%s\n",
+		args, key);
 }
 
 /* True when there was something to say. */
@@ -170,6 +193,8 @@ say_where_source_is(const struct vm_run *vm, bool cancelled, const char *args)
 			"%s: the rollback is not finished; to go on: "
 			"palletjack rollback%s --vm %s\n",
 			key, args, key);
+	else if (is_power_known(h, "on") && history_source_ran_at_start(h))
+		say_source_ran(vm, cancelled, args);
 	else if (is_power_known(h, "on"))
 		say_source_is_off(vm, cancelled, args);
 	else

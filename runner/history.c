@@ -497,6 +497,37 @@ history_may_run(const struct history *h)
 	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
 }
 
+/* What start's last attempt said of the target, if that is on record. */
+static const json_t *
+unmarked(const struct step_history *start)
+{
+	const json_t *said = json_object_get(start->recorded, WORK_UNMARKED);
+
+	return start->state == HISTORY_FAILED &&
+		       json_integer_value(json_object_get(said, "attempt")) ==
+			   start->attempts
+		   ? said
+		   : NULL;
+}
+
+bool
+history_may_have_started(const struct history *h)
+{
+	const struct step_history *start = history_step(h, "start");
+
+	return start && start->state != HISTORY_NEVER &&
+	       start->state != HISTORY_UNDONE && !unmarked(start);
+}
+
+bool
+history_source_ran_at_start(const struct history *h)
+{
+	const struct step_history *start = history_step(h, "start");
+
+	return start &&
+	       json_is_true(json_object_get(unmarked(start), "sourceRuns"));
+}
+
 json_t *
 history_request(const struct history *h, const char *kind)
 {

@@ -104,6 +104,11 @@ const struct step_history *history_past(const struct history *h,
 bool history_is_cut_over(const struct history *h);
 /* Was its target's start begun, and is neither done nor taken back? */
 bool history_may_run(const struct history *h);
+/* May the target have been started so far?  Not when start's last attempt ended
+ * before anything was marked there. */
+bool history_may_have_started(const struct history *h);
+/* And that attempt ended because the source ran. */
+bool history_source_ran_at_start(const struct history *h);
 /* The request of this kind that is in force; borrowed or NULL. */
 json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */

@@ -98,14 +98,6 @@ leftover_find(const struct plan_vm *all, size_t n, const char *key)
 	return NULL;
 }
 
-static bool
-may_have_started(const struct history *h)
-{
-	const struct step_history *s = history_step(h, "start");
-
-	return s && s->state != HISTORY_NEVER && s->state != HISTORY_UNDONE;
-}
-
 bool
 leftover_matters(const struct history *h)
 {
@@ -113,7 +105,7 @@ leftover_matters(const struct history *h)
 		return false;
 	return h->rollback_begun ||
 	       (!h->finished && (history_is_cut_over(h) || h->source_stopped ||
-				 may_have_started(h)));
+				 history_may_have_started(h)));
 }
 
 char *
@@ -133,7 +125,13 @@ leftover_text(const struct history *h, const char *key, const char *args)
 				  "what is no longer needed: palletjack gc%s "
 				  "--vm %s",
 				  h->finished, args, key);
-	if (may_have_started(h))
+	if (h->source_stopped && history_source_ran_at_start(h))
+		return mem_printf("the source ran when the target was to be "
+				  "started, which it never was; to leave it "
+				  "with the source: palletjack rollback%s "
+				  "--vm %s",
+				  args, key);
+	if (history_may_have_started(h))
 		return mem_printf("the source is off and the target may have "
 				  "started; to give the source back: "
 				  "palletjack rollback "

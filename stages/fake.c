@@ -231,9 +231,12 @@ static int
 start(struct work *w, json_t **ret_facts, struct err *err)
 {
 	struct handover_ends ends = ends_of(w);
+	int rc = shall_run(w) ? handover_start(&ends, ret_facts, err)
+			      : handover_leave_off(&ends, err);
 
-	return shall_run(w) ? handover_start(&ends, ret_facts, err)
-			    : handover_leave_off(&ends, err);
+	if (rc < 0 && fake_is_unmarked(w->view))
+		handover_note_unmarked(w, fake_is_now(w->view, "source", "on"));
+	return rc;
 }
 
 static int

@@ -48,6 +48,17 @@ handover_stop_again(const struct handover_ends *ends, struct err *err)
 	return err_wrap(err, "the target was stopped again");
 }
 
+void
+handover_note_unmarked(struct work *w, bool source_runs)
+{
+	struct err ignored;
+
+	(void)work_record(w, WORK_UNMARKED,
+			  json_pack("{s:i, s:b}", "attempt", w->attempt,
+				    "sourceRuns", source_runs),
+			  &ignored);
+}
+
 int
 handover_start(const struct handover_ends *ends, json_t **ret_facts,
 	       struct err *err)

@@ -37,16 +37,22 @@ struct ends {
 	struct work *w;
 	struct place *p;
 	const struct handover_ends *ends;
-	bool refused; /* the guest at the target was not to run */
+	bool refused;	  /* the guest at the target was not to run */
+	bool source_runs; /* when it was looked at last */
 };
 
 static int
 source_power(void *arg, enum power_state *ret, struct err *err)
 {
-	const struct ends *e = arg;
+	struct ends *e = arg;
 	const struct endpoint *ep = e->w->view->plan->source;
 
-	return source_find(ep->type)->power_state(ep, e->w->view->vm, ret, err);
+	e->source_runs = false;
+	if (source_find(ep->type)->power_state(ep, e->w->view->vm, ret, err) <
+	    0)
+		return -1;
+	e->source_runs = *ret == POWER_STATE_ON;
+	return 0;
 }
 
 static int
@@ -126,21 +132,35 @@ find_ends(struct ends *e, struct handover_ends *ret, struct err *err)
 }
 
 static int
+hand_over(struct work *w, const struct handover_ends *ends, json_t **ret_facts,
+	  struct err *err)
+{
+	if (shall_run(w))
+		return handover_start(ends, ret_facts, err);
+	if (handover_leave_off(ends, err) < 0)
+		return -1;
+	*ret_facts = json_pack("{s:s}", "power", "off");
+	return 0;
+}
+
+static int
 run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
 	struct ends both = {.w = w, .p = &p};
+	enum handover marked = HANDOVER_STARTED;
 	struct handover_ends ends;
+	struct err ignored;
 
 	if (place_open(w->view, &p, err) < 0 ||
 	    find_ends(&both, &ends, err) < 0)
 		return -1;
-	if (shall_run(w))
-		return handover_start(&ends, ret_facts, err);
-	if (handover_leave_off(&ends, err) < 0)
-		return -1;
-	*ret_facts = json_pack("{s:s}", "power", "off");
-	return 0;
+	if (hand_over(w, &ends, ret_facts, err) == 0)
+		return 0;
+	if (p.ops->marked(&p.vm, &marked, &ignored) == 0 &&
+	    marked == HANDOVER_NONE)
+		handover_note_unmarked(w, both.source_runs);
+	return -1;
 }
 
 /* Without a mark nothing was started.  With one, a vm that runs was; whether

@@ -53,6 +53,27 @@ check 'a cancelled vm whose source is off is offered no run' '
 	grep -q "by: palletjack cancel --revoke m.yaml" err &&
 	refute grep -q "to go on: palletjack run" err
 '
+check 'a start that was refused as the source runs: it never was, and says so' '
+	fresh vm-00001:start:source-on=look
+	exits 6 palletjack run m.yaml 2>err; cat err
+	grep -q "vm-00001: the source runs, which somebody started, and the target was never started; to stop it again, and copy what it holds then: palletjack run m.yaml --vm vm-00001; to leave it as it is: palletjack rollback m.yaml --vm vm-00001\$" err
+	refute grep -q "discard-target-writes" err
+	exits 9 palletjack rollback m.yaml --vm vm-00001
+	test "$(fake_state)" = "rolled back"
+'
+check 'behind the mark it may have been' '
+	fresh vm-00001:start:source-on=start
+	exits 6 palletjack run m.yaml 2>err; cat err
+	grep -q "vm-00001: its source was stopped, and the target may have started;.*palletjack rollback --discard-target-writes m.yaml --vm vm-00001\$" err
+'
+check 'one that never was leads to the declared state' '
+	fresh vm-00001:start:source-on=look "onFailure: restart-source"
+	exits 6 palletjack run m.yaml 2>err; cat err
+	grep -q "vm-00001: the source runs again; to try again: palletjack run m.yaml --vm vm-00001;.*to give up: palletjack rollback m.yaml --vm vm-00001\$" err
+	fresh vm-00001:start:source-on=look "onFailure: rollback"
+	exits 6 palletjack run m.yaml 2>err; cat err
+	test "$(fake_state)" = "rolled back"
+'
 check 'what is kept back says where it stands, too' '
 	fresh vm-00001:verify:fail; exits 6 palletjack run m.yaml 2>err
 	sed -i "s/vms: \"2\"/vms: \"0\"/" m.yaml
