@@ -141,6 +141,19 @@ check_vms(const struct request_options *o, const struct asking *a,
 	return words_check_vms(&o->vms, a->plan, err);
 }
 
+/* Nobody would hear; what was asked for can be taken back all the same. */
+static int
+check_archived(const struct asking *a, struct err *err)
+{
+	if (!a->plan->archived || a->revoke)
+		return 0;
+	return err_set(err, ERR_NOT_READY,
+		       "plan %s/%s is archived: no run works on it, so none "
+		       "would honour that; to go on with it, take 'archived' "
+		       "out",
+		       a->plan->o.namespace, a->plan->o.name);
+}
+
 static int
 ask_plan(const struct globals *g, const struct request_options *o,
 	 const struct asking *a, struct arena *arena)
@@ -149,7 +162,8 @@ ask_plan(const struct globals *g, const struct request_options *o,
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
 	int code = 0;
 
-	if (!root || check_vms(o, a, root, arena, &err) < 0)
+	if (!root || check_archived(a, &err) < 0 ||
+	    check_vms(o, a, root, arena, &err) < 0)
 		return complain_err(&err);
 	for (size_t i = 0; i < a->plan->nvms; i++) {
 		const struct plan_vm *pvm = &a->plan->vms[i];

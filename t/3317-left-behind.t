@@ -60,6 +60,16 @@ check 'what it names may be gone: then a rollback says what it needs' '
 	grep -q "is archived, and its destination is not in the manifest" err
 	cmp before "$state/vm-00001/journal"
 '
+check 'a request for one of its vms is refused: nobody would honour it' '
+	for command in cancel cutover; do
+		exits 3 palletjack $command a.yaml 2>err >out; cat err out
+		grep -q "plan t/p is archived: no run works on it" err
+		test ! -s out
+		palletjack $command --revoke --vm vm-00002 a.yaml
+	done
+	test ! -e "$state/vm-00002/requests" || test -z "$(ls "$state/vm-00002/requests")"
+	cmp before "$state/vm-00001/journal"
+'
 check 'gc keeps it, a rollback gives the source back' '
 	palletjack gc a.yaml
 	exits 9 palletjack rollback a.yaml
