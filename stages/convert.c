@@ -106,6 +106,40 @@ check_room(const char *scratch, struct err *err)
 		       scratch, units_format_bytes(left, have));
 }
 
+static char *
+tmpdir_of(const struct work *w, const char *which)
+{
+	return mem_printf(TMPDIR_PREFIX "%.8s.%s", w->view->state_uuid, which);
+}
+
+/* Of whatever attempt of this state: which step recorded it does not matter,
+ * and that may be one that is never begun again.  "PREFIX12345678." and then
+ * what was made up. */
+static int
+sweep_tmpdirs(const struct work *w, struct err *err)
+{
+	CLEANUP(mem_freep) char *like = tmpdir_of(w, "");
+	CLEANUP(mem_freep) char *dir = fs_dirname(like);
+	const char *name = fs_basename(like);
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	int rc = 0;
+
+	while (d && rc == 0 && (e = readdir(d))) {
+		CLEANUP(mem_freep) char *path = fs_path(dir, e->d_name);
+		struct stat st;
+
+		if (strncmp(e->d_name, name, strlen(name)) == 0 &&
+		    lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+		    st.st_uid == geteuid())
+			rc = fs_remove_tree(path, err);
+	}
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+/* Those of earlier versions bear no state's name. */
 int
 convert_remove_tmpdir(const struct work *w, struct err *err)
 {
@@ -115,8 +149,8 @@ convert_remove_tmpdir(const struct work *w, struct err *err)
 	if (!old || strncmp(old, TMPDIR_PREFIX, strlen(TMPDIR_PREFIX)) != 0 ||
 	    strchr(old + strlen(TMPDIR_PREFIX), '/') || lstat(old, &st) < 0 ||
 	    st.st_uid != geteuid())
-		return 0;
-	return fs_remove_tree(old, err);
+		return sweep_tmpdirs(w, err);
+	return fs_remove_tree(old, err) < 0 ? -1 : sweep_tmpdirs(w, err);
 }
 
 /* Its name is recorded before it is made: nothing is left that nobody knows.
@@ -125,13 +159,15 @@ static char *
 make_tmpdir(struct work *w, struct err *err)
 {
 	CLEANUP(mem_freep) char *dir = NULL;
+	char which[17];
 	uint64_t random;
 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
 		err_sys(err, "cannot make up a name for a directory");
 		return NULL;
 	}
-	dir = mem_printf(TMPDIR_PREFIX "%016llx", (unsigned long long)random);
+	snprintf(which, sizeof(which), "%016llx", (unsigned long long)random);
+	dir = tmpdir_of(w, which);
 	if (work_record(w, "tmpdir", json_string(dir), err) < 0)
 		return NULL;
 	if (mkdir(dir, 0700) < 0) {

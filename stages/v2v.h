@@ -26,8 +26,8 @@ int v2v_convert(const struct v2v_run *run, json_t **ret_messages,
 /* Ends what an earlier attempt recorded and a killed run left behind. */
 int v2v_end_earlier(const struct work *w, struct err *err);
 
-/* Removes what a killed attempt left in /tmp, by the name it recorded
- * (convert.c). */
+/* Removes what killed attempts of this state left in /tmp, whichever step's
+ * they were (convert.c). */
 int convert_remove_tmpdir(const struct work *w, struct err *err);
 
 /* The libvirt XML it reads; caller frees. */

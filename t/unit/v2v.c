@@ -292,9 +292,12 @@ test_left_behind(void)
 	struct process_opts opts = PROCESS_OPTS_INIT;
 	struct process p;
 	json_t *tmpdir = json_string("/tmp/palletjack-v2v.left");
+	CLEANUP(mem_freep) char *other = NULL;
 
 	fresh_vm();
 	mkdir("/tmp/palletjack-v2v.left", 0700);
+	other = mem_printf("/tmp/palletjack-v2v.%.8s.left", view.state_uuid);
+	mkdir(other, 0700);
 	opts.argv = argv;
 	(void)process_start(&opts, &p, &err);
 	(void)work_record(&work, "tmpdir", tmpdir, &err);
@@ -304,6 +307,7 @@ test_left_behind(void)
 	is_int(run_stage(&stage_convert), 0, "an attempt after a crash");
 	ok(!process_lives(&p.id), "ends what the last one left");
 	ok(!fs_exists("/tmp/palletjack-v2v.left"), "and its directory");
+	ok(!fs_exists(other), "and what another step of this state left");
 	process_end(&p, 0);
 }
 
