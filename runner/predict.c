@@ -15,6 +15,7 @@
 #define STEPS 8	     /* generations that are thought ahead */
 #define WORTH 0.95   /* of the downtime that is left after them */
 #define ENOUGH 1.5   /* sights of about that age */
+#define PATIENCE 3   /* generations of a run that bring it no nearer */
 
 /* A straight line is y = a + slope * x, in logarithms. */
 struct sight {
@@ -338,6 +339,43 @@ look_ahead(const struct past *p, struct predict_decision *d)
 	}
 }
 
+/* What was predicted once the first `n` were taken, at most. */
+static double
+high_after(const struct predict_input *in, size_t n)
+{
+	struct predict_input then = *in;
+	struct prediction p;
+	struct past past;
+
+	then.ngenerations = n;
+	then.now_ms = in->generations[n - 1].ended_ms;
+	read_past(&then, &past);
+	predict_at(&past, age_of(&then), &p);
+	return p.downtime.high;
+}
+
+/* How many of them came behind the best of them. */
+static size_t
+count_vain(const struct predict_input *in)
+{
+	double best = INFINITY;
+	size_t vain = 0;
+
+	for (size_t n = 1; in->since_ms > 0 && n <= in->ngenerations; n++) {
+		double high;
+
+		if (in->generations[n - 1].point_ms < in->since_ms)
+			continue;
+		high = high_after(in, n);
+		vain++;
+		if (high >= WORTH * best)
+			continue;
+		best = high;
+		vain = 0;
+	}
+	return vain;
+}
+
 /* `because`: in words that the best's figures may follow. */
 static enum predict_verdict
 decide(const struct past *p, const struct predict_decision *d,
@@ -351,13 +389,14 @@ decide(const struct past *p, const struct predict_decision *d,
 	bool fits = now->high <= fmin(budget, window);
 	bool known =
 	    sights_near(&p->dirty, &dirtying, d->now.cycle_ms) >= ENOUGH;
+	bool patient = d->vain < PATIENCE;
 
-	if (d->generations > 0 && d->best.downtime.high <= budget &&
+	if (patient && d->generations > 0 && d->best.downtime.high <= budget &&
 	    (!fits || !in->max_downtime_ms)) {
 		*because = "more generations bring it nearer";
 		return PREDICT_ANOTHER_GENERATION;
 	}
-	if (fits && (p->dirty.n > 0 || budget == INFINITY ||
+	if (fits && (p->dirty.n > 0 || budget == INFINITY || !patient ||
 		     in->generations_left == 0)) {
 		*because = "that fits";
 		return PREDICT_CUT_OVER;
@@ -369,6 +408,11 @@ decide(const struct past *p, const struct predict_decision *d,
 	if (d->best.downtime.low > budget) {
 		*because = "more generations do not help";
 		return PREDICT_CANNOT;
+	}
+	if (!patient && in->generations_left > 0) {
+		*because = "the last generations of this run brought it no "
+			   "nearer, it may fit later";
+		return PREDICT_WAIT;
 	}
 	if (!known && in->generations_left > 0 && now->low <= window) {
 		*because = "too little is known of how the guest writes, "
@@ -421,8 +465,9 @@ explain(const struct predict_input *in, const struct predict_decision *d,
 		   units_format_bytes((uint64_t)d->now.dirty_rate, dirty),
 		   units_format_bytes((uint64_t)d->now.copy_rate, copy),
 		   because);
-	if (d->verdict != PREDICT_CUT_OVER)
-		say_span(why, ": best", &d->best.downtime);
+	if (d->verdict == PREDICT_CUT_OVER)
+		return;
+	say_span(why, ": best", &d->best.downtime);
 	if (d->generations > 0)
 		buf_printf(why, " after %zu more", d->generations);
 }
@@ -442,6 +487,7 @@ predict_decide(const struct predict_input *in, struct predict_decision *ret,
 	read_past(in, &past);
 	predict_at(&past, age_of(in), &ret->now);
 	look_ahead(&past, ret);
+	ret->vain = count_vain(in);
 	ret->verdict = decide(&past, ret, &because);
 	explain(in, ret, because, why);
 }

@@ -24,7 +24,9 @@
  * took to write.  That is the best there is, and no patience betters it.  So:
  * cut over when high is within the budget; take another generation when that
  * leads there, or when none was as short as the last one will be; wait when it
- * may fit later; say that it cannot when even the best's low is over.
+ * may fit later; say that it cannot when even the best's low is over.  A run
+ * whose last generations brought the cutover no nearer than it was before them
+ * does not believe that another will: it cuts over if that fits, or waits.
  *
  * Pure: no clock, no files.  Times are wall milliseconds. */
 #ifndef RUNNER_PREDICT_H
@@ -73,6 +75,9 @@ struct predict_input {
 	int64_t max_downtime_ms; /* 0: none */
 	int64_t window_end_ms;	 /* 0: none */
 	uint64_t generations_left; /* UINT64_MAX: no limit */
+	/* Those whose points were made since then were taken one after the
+	 * other, to bring the cutover nearer; 0: none was. */
+	int64_t since_ms;
 	int64_t now_ms;
 };
 
@@ -101,6 +106,7 @@ struct predict_decision {
 	enum predict_verdict verdict;
 	struct prediction now, best;
 	size_t generations; /* from now to the best */
+	size_t vain; /* of those since then: the last ones, that did not */
 };
 
 /* There is at least one generation. */

@@ -112,6 +112,18 @@ generations_left(const struct run_policy *policy, unsigned round)
 	return round < most ? most - round : 0;
 }
 
+/* From when on generations of this run are copied for the cutover's sake alone,
+ * one after the other. */
+static int64_t
+since_due(const struct run *r, const struct due *due)
+{
+	int64_t since = r->begun_ms;
+
+	if (due->cutover_ms < DUE_ON_REQUEST && due->cutover_ms > since)
+		since = due->cutover_ms;
+	return due->window.from_ms > since ? due->window.from_ms : since;
+}
+
 static void
 decide(const struct run *r, const struct vm_run *vm,
        struct predict_decision *ret, struct buf *why)
@@ -125,6 +137,7 @@ decide(const struct run *r, const struct vm_run *vm,
 	    .window_end_ms = vm->due.window.to_ms,
 	    .generations_left = generations_left(policy, vm->view.round),
 	    .now_ms = clock_wall_ms(),
+	    .since_ms = since_due(r, &vm->due),
 	};
 
 	for (size_t i = 0; i < vm->view.vm->ndisks; i++)

@@ -183,6 +183,19 @@ check 'a budget that holds: it is cut over, and says what was predicted' '
 	jq -c "select(.key == \"predicted\").value" "$vm/journal" >predicted
 	jq -e ".lowMs <= .likelyMs and .likelyMs <= .highMs" predicted
 '
+# What takes the time is in no prediction, so that another generation seems to
+# be what is missing, for ever.
+check 'generations that bring it no nearer: the run ends, and says so' '
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest "vms: \"1\", power: \"on\", dirtyPercent: \"30\", diskSize: 40Mi, faults: \"precopy/disk-0:slow=300 precopy-release:slow=1200\"" \
+		"{precopy: {interval: 1ms}, cutover: {maxDowntime: 500ms}, retry: {first: 1ms, max: 1ms}}"
+	exits 7 timeout 60 palletjack run m.yaml --cutover now 2>err
+	grep "predicted" err
+	test "$(begins precopy)" -gt 3
+	test "$(begins precopy)" -lt 12
+	grep "budget 500 ms;.*the last generations of this run brought it no nearer, it may fit later: best" err
+	refute grep "source off" "$vm/fake.power"
+'
 check 'one that nothing can keep: the source is not stopped, and why' '
 	budget 2ms ", faults: \"precopy/disk-0:slow=300\""
 	exits 7 palletjack run m.yaml --cutover now 2>err

@@ -87,9 +87,20 @@ test_verdicts(void)
 	in.max_downtime_ms = 120000;
 	is_int(says(&in, "bring it nearer: best"), PREDICT_ANOTHER_GENERATION,
 	       "when the last point is long ago");
+	in.since_ms = g[6].point_ms;
+	is_int(says(&in, "bring it nearer: best"), PREDICT_ANOTHER_GENERATION,
+	       "though two of the run's own brought nothing");
+	in.since_ms = g[5].point_ms;
+	is_int(says(&in, "brought it no nearer"), PREDICT_WAIT,
+	       "but not when three did");
+	in.since_ms = 0;
 	in.max_downtime_ms = 0;
 	is_int(says(&in, "bring it nearer: best"), PREDICT_ANOTHER_GENERATION,
 	       "also when there is no budget");
+	in.since_ms = g[5].point_ms;
+	is_int(says(&in, "that fits"), PREDICT_CUT_OVER,
+	       "which is cut over when more brought nothing");
+	in.since_ms = 0;
 	in.generations_left = 0;
 	is_int(says(&in, "that fits"), PREDICT_CUT_OVER, "if it may be taken");
 	in.now_ms = g[8].ended_ms;
