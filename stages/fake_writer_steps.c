@@ -154,8 +154,10 @@ fake_writer_copied(const struct fake_writer *fw, const struct work *w,
 			  (json_int_t)w->disk->capacity_bytes, "generation",
 			  (json_int_t)point.number, "read", bytes, "written",
 			  bytes);
-	precopy_tell(facts, whole ? COPY_ALL : COPY_CHANGED,
-		     whole ? 0 : (uint64_t)bytes, begun_ms);
+	precopy_tell(facts, &(struct precopy_told){
+				.pass = whole ? COPY_ALL : COPY_CHANGED,
+				.changed = whole ? 0 : (uint64_t)bytes,
+				.begun_ms = begun_ms});
 	return facts;
 }
 
