@@ -80,6 +80,24 @@ check 'one that shrank is refused, and the copy stays as it is' '
 	exits 6 copies --compare --ledger l shorter a.raw 2>err; cat err
 	grep -q "shrank since ledger" err && cmp l.before l && cmp src a.raw
 '
+# Killed between the two, and then it grows again.
+check 'a target that grew before its ledger, and a source that grew again' '
+	cp -a small half; head -c $small src >half/src
+	truncate -s $((small + 9000000)) half/src
+	exits 137 with_fault FAULT_OPS=ftruncate FAULT_FILE=a.raw FAULT_WHEN=after \
+		palletjack copy --quiet --compare --ledger half/l half/src half/a.raw
+	test "$(stat -c %s half/a.raw)" -eq $((small + 9000000))
+	copies --compare --ledger half/l src half/a.raw; cat out
+	cmp src half/a.raw
+	test "$(got root)" = "$(root_of src)"
+'
+check 'so it is with a qcow2' '
+	copies --format qcow2 --ledger half/q half/src half/q.qcow2
+	qemu-img resize -q half/q.qcow2 $((small / 512 * 512 + 20000256))
+	copies --compare --format qcow2 --ledger half/q src half/q.qcow2; cat out
+	qemu-img compare -f raw -F qcow2 src half/q.qcow2
+'
+
 check 'the target of another copy does not grow' '
 	head -c $small src >other; copies other other.raw; cp small/l l.other
 	exits 6 copies --compare --ledger l.other src other.raw 2>err; cat err

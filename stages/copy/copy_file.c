@@ -213,7 +213,8 @@ copy_file_grow(const char *path, const char *format,
 	has = (uint64_t)st.st_size;
 	if (qcow2 && image_ask_qemu(path, format, 0, 0, &has, err) < 0)
 		return -1;
-	return has == had && has < size ? image_grow(path, format, size, err)
+	/* longer than the ledger says: it grew, the ledger did not any more */
+	return has >= had && has < size ? image_grow(path, format, size, err)
 					: 0;
 }
 
