@@ -304,8 +304,11 @@ uint64_t
 fs_volume(const char *path)
 {
 	struct statvfs fs;
+	struct stat st;
 
-	return statvfs(path, &fs) == 0 ? fs.f_fsid : 0;
+	if (statvfs(path, &fs) == 0 && fs.f_fsid != 0)
+		return fs.f_fsid;
+	return stat(path, &st) == 0 ? st.st_dev : 0;
 }
 
 int

@@ -38,8 +38,10 @@ int fs_sync_file(const char *path, struct err *err);
 int fs_remove(const char *path, struct err *err);
 /* Removes a directory tree without following symbolic links. */
 int fs_remove_tree(const char *path, struct err *err);
-/* What the file system is called over mounts and reboots, where it can tell;
- * 0: nothing.  st_dev is often another one then. */
+/* What the file system is called over mounts and reboots, where it can tell.
+ * Some cannot (most of FUSE), and all are called 0: then it is st_dev, which
+ * is another one after each mount, but never that of two at once.  So a file
+ * may be taken for another one, not another one for the file.  0: unknown. */
 uint64_t fs_volume(const char *path);
 int fs_free_bytes(const char *path, uint64_t *ret, struct err *err);
 

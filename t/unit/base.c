@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The small tools: times, sizes, buffers, files, secrets, errors. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,6 +30,36 @@ fsync(int fd)
 {
 	syncs++;
 	return (int)syscall(SYS_fsync, fd);
+}
+
+static bool is_nameless; /* the file system, as most of FUSE are */
+
+int
+statvfs(const char *path, struct statvfs *ret)
+{
+	static __typeof__(&statvfs) real;
+	int rc;
+
+	if (!real)
+		real = (__typeof__(&statvfs))dlsym(RTLD_NEXT, "statvfs");
+	rc = real(path, ret);
+	if (is_nameless)
+		ret->f_fsid = 0;
+	return rc;
+}
+
+static void
+test_volumes(void)
+{
+	uint64_t here, there;
+
+	is_nameless = true;
+	here = fs_volume(tap_dir());
+	there = fs_volume("/proc");
+	is_nameless = false;
+	ok(here != 0, "a file system without a name of its own has one");
+	ok(there != here, "and another one another");
+	ok(fs_volume("/nowhere/at/all") == 0, "what is not there has none");
 }
 
 /* Somebody was killed between a removal and its sync. */
@@ -345,6 +377,7 @@ main(void)
 	test_sizes();
 	test_files();
 	test_removed_before();
+	test_volumes();
 	test_paths();
 	test_errors();
 	test_utf8();
