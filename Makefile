@@ -114,7 +114,8 @@ check-long: deps
 	@$(MAKE) --no-print-directory all units
 	LONG=1 ROUNDS=1000 $(PROVE) -v t/long/*.t t/3401-*.t \
 		t/3014-*.t t/3404-*.t t/3405-*.t t/3406-*.t t/3411-*.t \
-		t/3412-*.t t/4022-*.t t/42*.t t/512*-*.t t/5303-*.t $(B)/t/unit/repair
+		t/3412-*.t t/4022-*.t t/42*.t t/512*-*.t t/5303-*.t $(B)/t/unit/repair \
+		$(B)/t/unit/runs
 
 check-all: check check-guest check-long
 

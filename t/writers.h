@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "t/dice.h"
+
 #define MIB 1048576.0
 #define GIB (1024 * MIB)
 #define HOURS 60
@@ -20,39 +22,6 @@ enum kind { CONSTANT, BURST, HOT_SET, GROWING, MIXTURE, NKINDS };
 
 static const char *const kinds[] = {"constant", "burst", "hot set", "growing",
 				    "mixture"};
-
-static uint64_t dice;
-
-static double
-uniform(double low, double high)
-{
-	uint64_t z = dice += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return low + (high - low) * (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
-/* Every size of it equally likely: 1 to 10 as often as 10 to 100. */
-static double
-any_size(double low, double high)
-{
-	return exp(uniform(log(low), log(high)));
-}
-
-static double
-normal(void)
-{
-	double radius = sqrt(-2 * log(uniform(1e-12, 1)));
-
-	return radius * cos(uniform(0, 2 * M_PI));
-}
-
-static double
-noise(double sigma)
-{
-	return exp(sigma * normal());
-}
 
 /* Seconds and bytes. */
 struct writer {

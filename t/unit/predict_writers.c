@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The downtime predictor, against guests that write on a virtual clock: guests,
  * copying and the run's loop are simulated, so that thousands of days pass in
- * seconds; that a run does as the predictor says is shown over the fake
- * endpoint (t/5101-warm-fake.t, t/3320-cutover-window.t).
+ * seconds.  Here each prediction counts, and conversions that were measured;
+ * what the run's own loop makes of predictions is t/unit/runs.
  *
  * SEED repeats a run (two are printed: a fixed one and one of the moment), RUNS
  * is how many of each kind of writer.
