@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "io/nbd.h"
 #include "stages/copy/ledger.h"
+#include "stages/copy/wire_own.h"
 
 #define PIECE (32u * 1024 * 1024) /* what every server accepts */
 #define NTRIES 5		  /* of one request */
@@ -17,12 +18,7 @@
 #define GLANCE_MS 100		  /* how often a wait looks at the clock */
 #define RETURN_MS 60000 /* a connection that broke is tried for at most */
 #define MOST_PAUSE_MS 5000
-
-static uint64_t
-least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
+#define SLOWEST 10 /* waits that one request may take, however much moves */
 
 static uint64_t
 aligned(const struct wire *w, uint64_t len)
@@ -75,7 +71,8 @@ read_limits(struct wire *w, struct err *err)
 			       w->uri, nbd_get_error());
 	w->size = (uint64_t)size;
 	w->align = least_size > 0 ? (uint32_t)least_size : 1;
-	w->piece = most_size > 0 ? (uint32_t)least(most_size, PIECE) : PIECE;
+	w->piece =
+	    most_size > 0 ? (uint32_t)wire_least(most_size, PIECE) : PIECE;
 	w->piece -= w->piece % w->align;
 	if (LEDGER_BLOCK_SIZE % w->align != 0 || w->piece == 0)
 		return err_set(err, ERR_FAIL,
@@ -113,8 +110,8 @@ wire_close(struct wire *w)
 }
 
 /* Called by libnbd from within wire_turn; 1 retires the command. */
-static int
-answered(void *arg, int *error)
+int
+wire_answered(void *arg, int *error)
 {
 	struct wire_op *op = arg;
 
@@ -122,12 +119,13 @@ answered(void *arg, int *error)
 		op->error = *error;
 	op->npending--;
 	op->wire->npending--;
+	op->wire->ended_ms = op->wire->moved_ms;
 	return 1;
 }
 
 /* libnbd says why it would not even send as an errno, or not at all. */
-static void
-not_sent(struct wire_op *op)
+void
+wire_not_sent(struct wire_op *op)
 {
 	if (!op->wire->nbd) /* closed after an earlier failure */
 		op->error = ENOTCONN;
@@ -141,7 +139,8 @@ static int64_t
 send_piece(struct wire_op *op, uint64_t n, uint64_t at)
 {
 	struct nbd_handle *nbd = op->wire->nbd;
-	nbd_completion_callback done = {.callback = answered, .user_data = op};
+	nbd_completion_callback done = {.callback = wire_answered,
+					.user_data = op};
 	uint8_t *data = op->data ? op->data + (at - op->at) : NULL;
 
 	switch (op->verb) {
@@ -172,11 +171,11 @@ send_pieces(struct wire_op *op)
 	if (w->npending == 0)
 		w->moved_ms = clock_mono_ms();
 	do {
-		n = least(op->end - at, w->piece);
+		n = wire_least(op->end - at, w->piece);
 		op->npending++;
 		w->npending++;
 		if (!w->nbd || send_piece(op, n, at) < 0)
-			not_sent(op);
+			wire_not_sent(op);
 		at += n;
 	} while (at < op->end && !op->error);
 }
@@ -190,7 +189,7 @@ wire_begin(struct wire *w, struct wire_op *op, enum wire_verb verb, void *data,
 	    .verb = verb,
 	    .data = data,
 	    .at = at,
-	    .end = least(at + aligned(w, len), w->size),
+	    .end = wire_least(at + aligned(w, len), w->size),
 	};
 	if (op->end < at + len) /* past the export's end: let the server say */
 		op->end = at + len;
@@ -247,8 +246,8 @@ wire_move(struct wire *w, struct wire *also)
 	move(w, also, 0);
 }
 
-static bool
-is_dead(const struct wire *w)
+bool
+wire_is_dead(const struct wire *w)
 {
 	return !w->nbd || nbd_aio_is_dead(w->nbd) > 0 ||
 	       nbd_aio_is_closed(w->nbd) > 0;
@@ -284,27 +283,52 @@ give_up(const struct wire *w, const char *doing, uint64_t at, struct err *err)
 		       (unsigned long long)at);
 }
 
+/* There are signs of life, and no end of it. */
+static int
+give_up_slow(const struct wire_op *op, struct err *err)
+{
+	const struct wire *w = op->wire;
+	char waited[CLOCK_TEXT_SIZE];
+
+	return err_set(err, ERR_RETRY,
+		       "the %s '%s' comes to no end: bytes move, but in %s no "
+		       "request was answered, the one waited for being to %s "
+		       "at byte %llu",
+		       w->what, w->uri,
+		       clock_format_duration(SLOWEST * wait_ms(w), waited),
+		       verb_name(op->verb), (unsigned long long)op->at);
+}
+
 /* The connection it was sent on is no more: answers will not come. */
 static bool
 is_lost(const struct wire_op *op)
 {
-	return is_dead(op->wire) || op->nmade != op->wire->nmade;
+	return wire_is_dead(op->wire) || op->nmade != op->wire->nmade;
 }
 
-static int
-wait_for(struct wire_op *op, struct wire *also, struct err *err)
+/* Bytes that move are no end: whoever is to stop does so whatever moves, and
+ * nobody who waits counts what moves for the other. */
+int
+wire_wait_for(struct wire_op *op, struct wire *also, struct err *err)
 {
 	struct wire *w = op->wire;
+	int64_t began = clock_mono_ms(), now;
 
 	while (op->npending > 0) {
 		if (is_lost(op)) {
 			op->error = op->error ? op->error : ENOTCONN;
 			break;
 		}
-		if (move(w, also, GLANCE_MS) > 0)
-			continue;
-		if (is_over(w) || clock_mono_ms() - w->moved_ms > wait_ms(w))
+		if (!is_over(w))
+			(void)move(w, also, GLANCE_MS);
+		if (op->npending == 0)
+			break;
+		now = clock_mono_ms();
+		if (is_over(w) || now - w->moved_ms > wait_ms(w))
 			return give_up(w, verb_name(op->verb), op->at, err);
+		if (now - began > SLOWEST * wait_ms(w) &&
+		    now - w->ended_ms > SLOWEST * wait_ms(w))
+			return give_up_slow(op, err);
 	}
 	return 0;
 }
@@ -314,7 +338,7 @@ wait_for(struct wire_op *op, struct wire *also, struct err *err)
 static bool
 is_worth_another(const struct wire_op *op)
 {
-	return op->verb != WIRE_FLUSH && !is_dead(op->wire) &&
+	return op->verb != WIRE_FLUSH && !wire_is_dead(op->wire) &&
 	       (op->error == EIO || op->error == ENOMEM ||
 		op->error == EAGAIN || op->error == EBUSY ||
 		op->error == ETIMEDOUT);
@@ -331,7 +355,7 @@ try_again(struct wire_op *op, struct wire *also, struct err *err)
 		while (clock_mono_ms() < until && !is_over(op->wire))
 			poll(NULL, 0, 10);
 		send_pieces(op);
-		if (wait_for(op, also, err) < 0)
+		if (wire_wait_for(op, also, err) < 0)
 			return -1;
 		if (!op->error)
 			break;
@@ -339,13 +363,13 @@ try_again(struct wire_op *op, struct wire *also, struct err *err)
 	return 0;
 }
 
-static int
-say_failure(const struct wire_op *op, struct err *err)
+int
+wire_say_failure(const struct wire_op *op, struct err *err)
 {
 	const struct wire *w = op->wire;
 	unsigned long long at = op->at, len = op->end - op->at;
 
-	if (is_dead(w))
+	if (wire_is_dead(w))
 		return err_set(err, ERR_RETRY,
 			       "the connection to the %s '%s' broke while it "
 			       "was to %s at byte %llu: %s",
@@ -399,7 +423,7 @@ static int
 come_back(struct wire *w, struct wire *also, const struct err *broke,
 	  struct err *err)
 {
-	int64_t most = (int64_t)least((uint64_t)wait_ms(w), RETURN_MS);
+	int64_t most = (int64_t)wire_least((uint64_t)wait_ms(w), RETURN_MS);
 	int64_t left = most, pause = FIRST_PAUSE_MS;
 	int64_t until = clock_mono_ms() + most;
 	char tried[CLOCK_TEXT_SIZE];
@@ -412,7 +436,7 @@ come_back(struct wire *w, struct wire *also, const struct err *broke,
 			return -1;
 		}
 		pause_for(w, also, pause);
-		pause = (int64_t)least((uint64_t)pause * 2, MOST_PAUSE_MS);
+		pause = (int64_t)wire_least((uint64_t)pause * 2, MOST_PAUSE_MS);
 		left = until - clock_mono_ms();
 	}
 	if (!w->nbd)
@@ -425,19 +449,19 @@ come_back(struct wire *w, struct wire *also, const struct err *broke,
 }
 
 /* After a connection was lost: 1, it is made again. */
-static int
-mend(struct wire_op *op, struct wire *also, struct err *err)
+int
+wire_mend(struct wire_op *op, struct wire *also, struct err *err)
 {
 	struct wire *w = op->wire;
 	struct err broke;
 
 	if (!w->comes_back)
 		return 0;
-	if (!is_dead(w)) /* in another request's turn */
+	if (!wire_is_dead(w)) /* in another request's turn */
 		return 1;
 	if (w->nlost++ == NTRIES)
 		return 0;
-	say_failure(op, &broke);
+	wire_say_failure(op, &broke);
 	return come_back(w, also, &broke, err) < 0 ? -1 : 1;
 }
 
@@ -446,9 +470,10 @@ ask_again(struct wire_op *op, struct wire *also, struct err *err)
 {
 	int rc = 1;
 
-	while (op->error && is_lost(op) && (rc = mend(op, also, err)) > 0) {
+	while (op->error && is_lost(op) &&
+	       (rc = wire_mend(op, also, err)) > 0) {
 		send_pieces(op);
-		if (wait_for(op, also, err) < 0)
+		if (wire_wait_for(op, also, err) < 0)
 			return -1;
 	}
 	if (!op->error)
@@ -459,14 +484,14 @@ ask_again(struct wire_op *op, struct wire *also, struct err *err)
 int
 wire_end(struct wire_op *op, struct wire *also, struct err *err)
 {
-	int rc = wait_for(op, also, err);
+	int rc = wire_wait_for(op, also, err);
 
 	if (rc == 0)
 		rc = ask_again(op, also, err);
 	if (rc == 0 && op->error)
 		rc = try_again(op, also, err);
 	if (rc == 0 && op->error)
-		rc = say_failure(op, err);
+		rc = wire_say_failure(op, err);
 	if (op->npending == 0)
 		op->wire = NULL;
 	return rc;
@@ -485,110 +510,4 @@ wire_do(struct wire *w, enum wire_verb verb, void *data, uint64_t len,
 	if (op.npending > 0)
 		wire_close(w);
 	return -1;
-}
-
-/* One question about the allocation of [at, end) and how far its answer
- * went. */
-struct asking {
-	struct wire_op op; /* first: what answered() is given */
-	uint64_t at, end;
-	uint64_t first; /* block of is_zero[0] */
-	bool *is_zero;
-};
-
-static void
-mark_data(struct asking *a, uint64_t from, uint64_t to)
-{
-	uint64_t block = from / LEDGER_BLOCK_SIZE;
-
-	for (; block * LEDGER_BLOCK_SIZE < to; block++)
-		a->is_zero[block - a->first] = false;
-}
-
-static int
-take_extents(void *arg, const char *context, uint64_t offset, uint32_t *entries,
-	     size_t nentries, int *error)
-{
-	struct asking *a = arg;
-
-	(void)error;
-	if (strcmp(context, LIBNBD_CONTEXT_BASE_ALLOCATION) != 0 ||
-	    offset != a->at)
-		return 0;
-	for (size_t i = 0; i + 1 < nentries && a->at < a->end; i += 2) {
-		uint64_t to = least(a->at + entries[i], a->end);
-
-		/* HOLE says only that nothing is allocated: it may read as
-		 * anything.  Unknown flags change nothing about ZERO. */
-		if (!(entries[i + 1] & LIBNBD_STATE_ZERO))
-			mark_data(a, a->at, to);
-		a->at = to;
-	}
-	return 0;
-}
-
-/* What it said before it broke holds. */
-static int
-mend_asking(struct asking *a, struct err *err)
-{
-	int rc = mend(&a->op, NULL, err);
-
-	a->op.npending = 0;
-	if (rc == 0)
-		return say_failure(&a->op, err);
-	return rc < 0 ? -1 : 0;
-}
-
-static int
-ask_extents(struct wire *w, struct asking *a, struct err *err)
-{
-	nbd_extent_callback take = {.callback = take_extents, .user_data = a};
-	nbd_completion_callback done = {.callback = answered,
-					.user_data = &a->op};
-	uint64_t before = a->at;
-
-	a->op = (struct wire_op){
-	    .wire = w, .at = before, .end = a->end, .nmade = w->nmade};
-	if (w->npending == 0)
-		w->moved_ms = clock_mono_ms();
-	a->op.npending++;
-	w->npending++;
-	if (nbd_aio_block_status(w->nbd, a->end - before, before, take, done,
-				 0) < 0)
-		not_sent(&a->op);
-	if (wait_for(&a->op, NULL, err) < 0)
-		return -1;
-	if (a->op.error && is_dead(w))
-		return mend_asking(a, err);
-	w->nlost = 0;
-	/* no answer, or one that says nothing: whatever is left is read */
-	if (a->op.error || a->at == before) {
-		mark_data(a, a->at, a->end);
-		a->at = a->end;
-	}
-	return 0;
-}
-
-int
-wire_zero_blocks(struct wire *w, uint64_t first, size_t n, bool *is_zero,
-		 struct err *err)
-{
-	struct asking a = {
-	    .at = first * LEDGER_BLOCK_SIZE,
-	    .end = least((first + n) * LEDGER_BLOCK_SIZE, w->size),
-	    .first = first,
-	    .is_zero = is_zero,
-	};
-
-	for (size_t i = 0; i < n; i++)
-		is_zero[i] =
-		    w->has_extents && (first + i) * LEDGER_BLOCK_SIZE < w->size;
-	while (w->has_extents && a.at < a.end) {
-		if (ask_extents(w, &a, err) == 0)
-			continue;
-		if (a.op.npending > 0)
-			wire_close(w);
-		return -1;
-	}
-	return 0;
 }

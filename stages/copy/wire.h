@@ -31,6 +31,7 @@ struct wire {
 	uint32_t align;	   /* of every request; divides a block */
 	uint32_t piece;	   /* largest request */
 	int64_t moved_ms;  /* when bytes last went either way */
+	int64_t ended_ms;  /* when a request was last answered */
 	unsigned npending; /* requests on their way */
 	/* Only reads: a connection that breaks is made again, and what it was
 	 * asked for is asked for again. */
@@ -75,6 +76,8 @@ struct wire_op {
 void wire_begin(struct wire *w, struct wire_op *op, enum wire_verb verb,
 		void *data, uint64_t len, uint64_t at);
 /* Waits for it; what `also` (or NULL) has under way is kept moving meanwhile.
+ * A server that sends or takes bytes and answers no request for ten times the
+ * patience is ERR_RETRY, as one is that does nothing.
  * Failures to read are ERR_RETRY, all others as errno says. */
 int wire_end(struct wire_op *op, struct wire *also, struct err *err);
 /* Keeps the requests of both moving without waiting. */
