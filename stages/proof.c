@@ -311,10 +311,13 @@ check_repaired(struct proving *p, struct err *err)
 	struct throttle throttle;
 	struct verify_opts v = {
 	    .ledger = p->ledger,
+	    .wait_ms = p->w->view->plan->policy->deadlines.wait_ms,
 	    .throttle = bandwidth_of_verify(p->w, &throttle),
 	    .which = VERIFY_LISTED,
 	    .blocks = p->repair.v,
-	    .nblocks = p->repair.n};
+	    .nblocks = p->repair.n,
+	    .progress = show_progress,
+	    .arg = p};
 	struct verify_result result;
 	int rc = serve_volume(p, false, &v.target, err);
 

@@ -184,6 +184,28 @@ check 'is repaired throughout' '
 '
 rm -rf target "$PALLETJACK_STATE" large.raw
 
+manifest raw ''
+disk=target/fast/web/disk-0.raw
+palletjack run --until verify m.yaml 2>err || cat err
+manifest raw ', deadlines: {wait: 3s}, limits: {bandwidth: 3Mi, bandwidthPerEndpoint: 3Mi}'
+check 'a repair may take longer than deadlines.wait, as long as it moves' '
+	for block in 0 1 2 3 4 5 6 7 8 9 10 11; do
+		printf damaged |
+			dd of=$disk bs=1M seek=$block conv=notrunc status=none
+	done
+	began=$(date +%s%N)
+	palletjack verify --repair -o json m.yaml >out 2>err || {
+		cat err
+		exit 1
+	}
+	took=$((($(date +%s%N) - began) / 1000000))
+	echo "took $took ms"
+	test $took -gt 10000
+	test "$(told 0 .result)" = repaired
+	cmp one.raw $disk
+'
+rm -rf target "$PALLETJACK_STATE"
+
 # How much of it a run reads back.
 checked() {
 	palletjack status m.yaml -o json | jq -r --arg key "$1" \

@@ -15,6 +15,10 @@ check_source(const struct copy_opts *opts, const uint64_t *blocks,
 	    .which = VERIFY_LISTED,
 	    .blocks = blocks,
 	    .nblocks = nblocks,
+	    /* it may take long, and whoever waits for a sign of life waits
+	     * for this one, too */
+	    .progress = opts->progress,
+	    .arg = opts->arg,
 	};
 	struct verify_result result;
 
