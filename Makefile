@@ -43,8 +43,9 @@ ROOMS = runner/base runner/io manifests lua stages/copy stages/source \
 	stages/target stages runner
 WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c \
 	libvirt_define.c) \
-	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_lost.c \
-	libvirt_off.c libvirt_power.c libvirt_warm.c) \
+	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_files.c \
+	libvirt_lost.c libvirt_off.c libvirt_power.c libvirt_remote.c \
+	libvirt_warm.c) \
 	$(addprefix stages/target/,libvirt.c libvirt_check.c libvirt_domain.c \
 	libvirt_others.c libvirt_power.c libvirt_vm.c)
 SRC = $(filter-out $(if $(filter yes,$(LIBVIRT)),,$(WITH_LIBVIRT)), \
@@ -128,7 +129,8 @@ bench: deps
 	@$(MAKE) --no-print-directory all $(B)/t/fault.so
 	$(TEST_ENV) t/bench/bench.sh
 
-units: $(UNIT) $(addprefix $(B)/t/,fault.so cut.so clock.so strike ledger_says) \
+units: $(UNIT) $(addprefix $(B)/t/,fault.so cut.so clock.so passwd.so strike \
+	ledger_says) \
 	$(if $(wildcard /usr/include/nbdkit-plugin.h),$(B)/t/nbdkit_cut.so)
 
 # What a ledger claims, held against the disks; for tests.

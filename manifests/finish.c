@@ -221,8 +221,8 @@ static void
 check_libvirt_setting(struct reader *r, const struct endpoint *ep,
 		      const char *key, const char *text)
 {
-	static const char *const words[] = {"format", "scratchDir", "socketDir",
-					    NULL};
+	static const char *const words[] = {"format", "diskHost", "scratchDir",
+					    "socketDir", NULL};
 	static const struct field setting = {.words = words};
 
 	if (!strcmp(key, "format"))

@@ -178,7 +178,10 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	};
 
 	if (copy_run(&opts, ret, err) < 0)
-		return err_wrap(err, "copying '%s'", w->disk->name);
+		return c->source.from
+			   ? err_wrap(err, "copying '%s' by ssh from '%s'",
+				      w->disk->name, c->source.from)
+			   : err_wrap(err, "copying '%s'", w->disk->name);
 	return ledger_set_applied(c->ledger, c->generation, err);
 }
 

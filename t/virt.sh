@@ -56,9 +56,9 @@ EOF
 define() {
 	domain "$@" >"$1.xml" && virt define "$1.xml"
 }
-# manifest VMS POLICY
+# manifest VMS POLICY; the source is $virt_source, else the session's daemon
 manifest() {
-	local_source='{type: libvirt, url: "qemu:///session"}'
+	local_source=${virt_source:-'{type: libvirt, url: "qemu:///session"}'}
 	local_manifest "web=$PWD:fast" "$local_raw" "retry: {attempts: 1}, $2"
 	sed -i "s/^  map: \[\]/  map: [{source: {name: user}, destination: {type: pod}}]/
 		s/^  vms: .*/  vms: [$1]/" m.yaml

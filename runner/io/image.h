@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/vec.h"
+#include "io/ssh.h"
 
 struct image {
 	const char *format;	/* raw, qcow2, vmdk, vhdx, vdi */
@@ -56,10 +57,13 @@ struct image_bitmaps {
 	})
 	all;
 };
-int image_bitmaps(const char *path, struct image_bitmaps *ret, struct err *err);
+/* `at` is whose path it is; NULL: this machine's. */
+int image_bitmaps(const struct ssh *at, const char *path,
+		  struct image_bitmaps *ret, struct err *err);
 void image_bitmaps_done(struct image_bitmaps *b);
 /* Of an image that nobody has open. */
-int image_remove_bitmap(const char *path, const char *name, struct err *err);
+int image_remove_bitmap(const struct ssh *at, const char *path,
+			const char *name, struct err *err);
 
 /* How much of an image of `size` bytes is data, holes being none: a disk that
  * is unpacked from it holds that much at least.  Never 0, which would say that

@@ -8,7 +8,6 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "io/process.h"
 
 #define QEMU_DEADLINE_MS 60000
 
@@ -42,7 +41,8 @@ qcow2_name(const char *path)
 }
 
 int
-image_bitmaps(const char *path, struct image_bitmaps *ret, struct err *err)
+image_bitmaps(const struct ssh *at, const char *path, struct image_bitmaps *ret,
+	      struct err *err)
 {
 	CLEANUP(mem_freep) char *name = qcow2_name(path);
 	CLEANUP(buf_done) struct buf out = {0};
@@ -52,7 +52,7 @@ image_bitmaps(const char *path, struct image_bitmaps *ret, struct err *err)
 	const json_t *list, *one;
 	size_t i;
 
-	if (process_run(argv, QEMU_DEADLINE_MS, &out, err) < 0)
+	if (ssh_run(at, argv, QEMU_DEADLINE_MS, &out, err) < 0)
 		return err_wrap(err, "asking for the bitmaps of '%s'", path);
 	info = json_loadb(out.data ? out.data : "", out.len, 0, NULL);
 	list = json_object_get(
@@ -81,12 +81,13 @@ image_bitmaps_done(struct image_bitmaps *b)
 }
 
 int
-image_remove_bitmap(const char *path, const char *name, struct err *err)
+image_remove_bitmap(const struct ssh *at, const char *path, const char *name,
+		    struct err *err)
 {
 	const char *argv[] = {"qemu-img", "bitmap", "--remove", "-f", "qcow2",
 			      "--",	  path,	    name,	NULL};
 
-	if (process_run(argv, QEMU_DEADLINE_MS, NULL, err) < 0)
+	if (ssh_run(at, argv, QEMU_DEADLINE_MS, NULL, err) < 0)
 		return err_wrap(err, "removing a bitmap of '%s'", path);
 	return 0;
 }

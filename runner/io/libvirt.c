@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "io/libvirt_own.h"
+#include "io/ssh.h"
 
 #define CONNECT_DEADLINE_MS 60000
 
@@ -94,6 +95,8 @@ connect_err(struct err *err, const char *uri)
 
 	(void)virt_err(&said, "connecting to '%s'", uri);
 	*err = said;
+	if (strstr(uri, "+ssh:"))
+		return ssh_explain(NULL, err);
 	if (sys == ENOENT || sys == ECONNREFUSED)
 		return err_set(err, ERR_RETRY,
 			       "%.800s; is its libvirtd running? For a "

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <libnbd.h>
 #include <poll.h>
 #include <stdio.h>
@@ -21,10 +20,14 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "io/nbd_own.h"
 
 #define DIR_PREFIX "palletjack-nbd-"
 #define MAKE_DIR_TRIES 10
 #define DEFAULT_DEADLINE_MS 30000
+#define FAR_DEADLINE_MS 60000
+#define FAR_GLANCE_MS 5000 /* for one answer; then another is asked for */
+#define LEASH_GRACE_MS 10000
 #define DIAL_GLANCE_MS 100 /* how often a wait looks at the clock */
 
 static const char *
@@ -118,23 +121,40 @@ make_dir(struct nbd_server *s, struct err *err)
 	return locked > 0 ? 0 : -1;
 }
 
-/* A URI's characters, whatever the path has. */
+/* A URI's characters, whatever the text has. */
+static void
+add_encoded(struct buf *uri, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x80 && (isalnum(c) || strchr("-._~/", c)))
+			buf_add(uri, text, 1);
+		else
+			buf_printf(uri, "%%%02X", c);
+	}
+}
+
 static char *
-socket_uri(const char *path)
+socket_uri(const char *path, const char *export)
 {
 	struct buf uri = {0};
 
-	buf_adds(&uri, "nbd+unix:///?socket=");
-	for (; *path; path++) {
-		unsigned char c = (unsigned char)*path;
-
-		if (c < 0x80 && (isalnum(c) || strchr("-._~/", c)))
-			buf_add(&uri, path, 1);
-		else
-			buf_printf(&uri, "%%%02X", c);
-	}
+	buf_adds(&uri, "nbd+unix:///");
+	add_encoded(&uri, export);
+	buf_adds(&uri, "?socket=");
+	add_encoded(&uri, path);
 	return buf_steal(&uri);
 }
+
+/* A server that is being started. */
+struct serving {
+	const struct nbd_serve_opts *opts;
+	struct nbd_server server;
+	char **argv; /* "@SOCKET@" filled in; owned, and its words */
+	char *socket;
+	int log;
+};
 
 static bool
 answers(const char *path)
@@ -149,11 +169,11 @@ answers(const char *path)
 }
 
 static bool
-has_ended(const struct process *p)
+has_ended(const struct process *p, int within_ms)
 {
 	struct pollfd pfd = {.fd = p->pidfd, .events = POLLIN};
 
-	return poll(&pfd, 1, 0) > 0;
+	return poll(&pfd, 1, within_ms) > 0;
 }
 
 /* The server's last words, for the error. */
@@ -173,48 +193,74 @@ complaint(int log)
 	return mem_strdup(line ? line + 1 : text.data);
 }
 
-static int
-wait_until_it_answers(const char *name, const struct nbd_serve_opts *opts,
-		      struct nbd_server *s, const char *socket, int log,
-		      struct err *err)
+/* Behind ssh somebody always takes the call: only an answer counts. */
+static bool
+is_ready(const struct serving *v)
 {
-	int64_t until =
-	    clock_mono_ms() +
-	    (opts->deadline_ms ? opts->deadline_ms : DEFAULT_DEADLINE_MS);
+	uint64_t ignored;
+	struct err err;
 
-	while (!answers(socket)) {
-		CLEANUP(mem_freep) char *said = NULL;
+	if (!v->opts->at)
+		return answers(v->socket);
+	return nbd_size_within(v->server.uri, FAR_GLANCE_MS, &ignored, &err) ==
+	       0;
+}
 
-		if (has_ended(&s->process)) {
-			said = complaint(log);
-			return err_set(err, ERR_FAIL,
-				       "'%s' does not serve the disk: %s", name,
-				       said);
-		}
+static int
+it_ended(const struct serving *v, struct err *err)
+{
+	CLEANUP(mem_freep) char *said = complaint(v->log);
+
+	if (!v->opts->at)
+		return err_set(err, ERR_FAIL,
+			       "'%s' does not serve the disk: %s", v->argv[0],
+			       said);
+	err_set(err, ERR_FAIL, "the disk is not served: %s", said);
+	return ssh_explain(v->opts->at->name, err);
+}
+
+static int
+it_is_late(const struct serving *v, struct err *err)
+{
+	if (!v->opts->at)
+		return err_set(err, ERR_RETRY,
+			       "waiting for '%s' to serve the disk took longer "
+			       "than its deadline",
+			       v->argv[0]);
+	return err_set(err, ERR_RETRY,
+		       "waiting for '%s' to serve the disk through ssh took "
+		       "longer than its deadline; does its sshd forward "
+		       "sockets (AllowTcpForwarding, "
+		       "AllowStreamLocalForwarding)?",
+		       v->opts->at->name);
+}
+
+static int
+wait_until_it_answers(const struct serving *v, struct err *err)
+{
+	int given = v->opts->at ? FAR_DEADLINE_MS : DEFAULT_DEADLINE_MS;
+	int64_t until = clock_mono_ms() +
+			(v->opts->deadline_ms ? v->opts->deadline_ms : given);
+
+	while (!is_ready(v)) {
+		if (has_ended(&v->server.process, 0))
+			return it_ended(v, err);
 		if (clock_mono_ms() > until)
-			return err_set(
-			    err, ERR_RETRY,
-			    "waiting for '%s' to serve the disk took longer "
-			    "than its deadline",
-			    name);
-		poll(NULL, 0, 5);
+			return it_is_late(v, err);
+		poll(NULL, 0, v->opts->at ? 50 : 5);
 	}
 	return 0;
 }
 
-/* argv with the socket's path filled in; the pointers are the caller's. */
-static const char **
-with_socket(const char *const *argv, const char *socket)
+/* `word` with the socket's path filled in; caller frees. */
+static char *
+with_socket(const char *word, const char *socket)
 {
-	const char **filled;
-	size_t n = 0;
+	const char *at = strstr(word, "@SOCKET@");
 
-	while (argv[n])
-		n++;
-	filled = mem_new((n + 1) * sizeof(*filled));
-	for (size_t i = 0; i < n; i++)
-		filled[i] = strcmp(argv[i], "@SOCKET@") == 0 ? socket : argv[i];
-	return filled;
+	if (!at)
+		return mem_strdup(word);
+	return mem_printf("%.*s%s%s", (int)(at - word), word, socket, at + 8);
 }
 
 static int
@@ -229,122 +275,80 @@ open_log(const struct nbd_serve_opts *opts, const char *dir, struct err *err)
 	return fd;
 }
 
+static void
+fill_in(struct serving *v, const char *const *argv)
+{
+	size_t n = 0;
+
+	while (argv[n])
+		n++;
+	v->argv = mem_new((n + 1) * sizeof(*v->argv));
+	for (size_t i = 0; i < n; i++)
+		v->argv[i] = with_socket(argv[i], v->socket);
+}
+
+static void
+serving_done(struct serving *v)
+{
+	for (size_t i = 0; v->argv && v->argv[i]; i++)
+		free(v->argv[i]);
+	free(v->argv);
+	free(v->socket);
+	mem_closep(&v->log);
+}
+
+static int
+start(struct serving *v, bool leashed, struct err *err)
+{
+	struct process_opts how = PROCESS_OPTS_INIT;
+	CLEANUP(mem_closep) int end = -1;
+	int leash[2];
+
+	how.argv = (const char *const *)v->argv;
+	how.err = v->log;
+	how.on_start = v->opts->on_start;
+	how.arg = v->opts->arg;
+	if (leashed) {
+		if (pipe2(leash, O_CLOEXEC) < 0)
+			return err_sys(err, "cannot make a pipe for '%s'",
+				       v->argv[0]);
+		how.in = end = leash[0];
+		v->server.leash = leash[1];
+	}
+	return process_start(&how, &v->server.process, err);
+}
+
+int
+nbd_serve_as(const struct nbd_served *as, const struct nbd_serve_opts *opts,
+	     struct nbd_server *ret, struct err *err)
+{
+	CLEANUP(serving_done)
+	struct serving v = {
+	    .opts = opts, .server = {.process = {.pidfd = -1}}, .log = -1};
+
+	if (make_dir(&v.server, err) < 0)
+		return -1;
+	v.socket = fs_path(v.server.dir, "s");
+	v.server.uri = socket_uri(v.socket, as->export ? as->export : "");
+	v.server.from = opts->at ? mem_strdup(opts->at->name) : NULL;
+	v.log = open_log(opts, v.server.dir, err);
+	fill_in(&v, as->argv);
+	if (v.log < 0 || start(&v, as->leashed, err) < 0 ||
+	    wait_until_it_answers(&v, err) < 0) {
+		nbd_server_stop(&v.server);
+		return -1;
+	}
+	*ret = v.server;
+	return 0;
+}
+
 int
 nbd_serve(const char *const *argv, const struct nbd_serve_opts *opts,
 	  struct nbd_server *ret, struct err *err)
 {
-	struct nbd_server s = {.process = {.pidfd = -1}};
-	struct process_opts how = PROCESS_OPTS_INIT;
-	CLEANUP(mem_freep) const char **filled = NULL;
-	CLEANUP(mem_freep) char *socket = NULL;
-	CLEANUP(mem_closep) int log = -1;
+	const struct nbd_served as = {.argv = argv};
 
-	if (make_dir(&s, err) < 0)
-		return -1;
-	socket = fs_path(s.dir, "s");
-	s.uri = socket_uri(socket);
-	log = open_log(opts, s.dir, err);
-	filled = with_socket(argv, socket);
-	how.argv = filled;
-	how.err = log;
-	how.on_start = opts->on_start;
-	how.arg = opts->arg;
-	if (log < 0 || process_start(&how, &s.process, err) < 0 ||
-	    wait_until_it_answers(argv[0], opts, &s, socket, log, err) < 0) {
-		nbd_server_stop(&s);
-		return -1;
-	}
-	*ret = s;
-	return 0;
-}
-
-static json_t *
-file_spec(const char *path)
-{
-	struct stat st;
-	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
-
-	return json_pack("{s:s, s:s}", "driver",
-			 device ? "host_device" : "file", "filename", path);
-}
-
-/* The lowest stands on nothing, whatever it says itself. */
-static json_t *
-below_spec(const struct nbd_serve_opts *opts)
-{
-	json_t *below = json_null();
-
-	for (size_t i = opts->nbelow; i > 0; i--) {
-		const struct nbd_layer *l = &opts->below[i - 1];
-		json_t *one = json_pack("{s:s, s:o}", "driver", l->format,
-					"file", file_spec(l->filename));
-
-		if (strcmp(l->format, "raw") != 0)
-			json_object_set_new(one, "backing", below);
-		below = one;
-	}
-	return below;
-}
-
-/* qemu's own JSON file name: no character of a path means anything in it. */
-static char *
-image_spec(const struct nbd_serve_opts *opts)
-{
-	json_t *file = file_spec(opts->filename);
-	json_t *image;
-	char *dumped, *spec;
-
-	if (opts->length)
-		file = json_pack("{s:s, s:I, s:I, s:o}", "driver", "raw",
-				 "offset", (json_int_t)opts->offset, "size",
-				 (json_int_t)opts->length, "file", file);
-	image = json_pack("{s:s, s:o}", "driver", opts->format, "file", file);
-	if (opts->nbelow)
-		json_object_set_new(image, "backing", below_spec(opts));
-	dumped = json_dumps(image, JSON_COMPACT);
-	spec = mem_printf("json:%s", dumped);
-	free(dumped);
-	json_decref(image);
-	return spec;
-}
-
-/* Layers inherit the image's cache mode. */
-static int
-serve_image(const struct nbd_serve_opts *opts, bool direct,
-	    struct nbd_server *ret, struct err *err)
-{
-	CLEANUP(mem_freep) char *spec = image_spec(opts);
-	CLEANUP(mem_freep)
-	char *clients =
-	    mem_printf("%d", opts->connections ? opts->connections : 8);
-	const char *argv[13] = {"qemu-nbd", "--persistent", "--socket",
-				"@SOCKET@", "--shared",	    clients};
-	size_t n = 6;
-
-	if (!opts->writable)
-		argv[n++] = "--read-only";
-	if (direct)
-		argv[n++] = "--cache=none";
-	if (opts->bitmap) {
-		argv[n++] = "--bitmap";
-		argv[n++] = opts->bitmap;
-	}
-	argv[n] = spec;
-	return nbd_serve(argv, opts, ret, err);
-}
-
-/* What was not written out yet stays: so that is done first.  Where it fails
- * the disk has something else, and whoever reads will see. */
-static void
-drop_from_cache(const char *path)
-{
-	CLEANUP(mem_closep)
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)fdatasync(fd);
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return nbd_serve_as(&as, opts, ret, err);
 }
 
 void
@@ -352,6 +356,12 @@ nbd_server_stop(struct nbd_server *s)
 {
 	struct err ignored;
 
+	if (s->leash) {
+		close(s->leash);
+		/* the server there is gone when its ssh is */
+		if (s->process.id.pid)
+			(void)has_ended(&s->process, LEASH_GRACE_MS);
+	}
 	process_end(&s->process, 10000);
 	if (s->dir) {
 		(void)fs_remove_tree(s->dir, &ignored);
@@ -359,6 +369,7 @@ nbd_server_stop(struct nbd_server *s)
 	}
 	free(s->dir);
 	free(s->uri);
+	free(s->from);
 	*s = (struct nbd_server){.process = {.pidfd = -1}};
 }
 
@@ -462,33 +473,4 @@ nbd_size_within(const char *uri, int64_t deadline_ms, uint64_t *ret_bytes,
 		return -1;
 	*ret_bytes = (uint64_t)size;
 	return 0;
-}
-
-/* qemu-nbd answers before it opens the image, and then may not. */
-static int
-serve_direct(const struct nbd_serve_opts *opts, struct nbd_server *ret,
-	     struct err *err)
-{
-	uint64_t ignored;
-
-	if (serve_image(opts, true, ret, err) < 0)
-		return -1;
-	if (nbd_size(ret->uri, &ignored, err) == 0)
-		return 0;
-	nbd_server_stop(ret);
-	return -1;
-}
-
-int
-nbd_serve_image(const struct nbd_serve_opts *opts, struct nbd_server *ret,
-		struct err *err)
-{
-	if (!opts->direct)
-		return serve_image(opts, false, ret, err);
-	if (serve_direct(opts, ret, err) == 0)
-		return 0;
-	drop_from_cache(opts->filename);
-	for (size_t i = 0; i < opts->nbelow; i++)
-		drop_from_cache(opts->below[i].filename);
-	return serve_image(opts, false, ret, err);
 }

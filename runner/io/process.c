@@ -179,8 +179,9 @@ static int
 connect_stdio(const struct process_opts *opts)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int in = opts->in >= 0 ? opts->in : null;
 
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	if (null < 0 || dup2(in, STDIN_FILENO) < 0 ||
 	    dup2(opts->out >= 0 ? opts->out : null, STDOUT_FILENO) < 0 ||
 	    dup2(opts->err >= 0 ? opts->err : null, STDERR_FILENO) < 0)
 		return -1;
@@ -548,9 +549,8 @@ run_captured(const struct process_opts *opts, int out, int errs, int64_t until,
 	CLEANUP(mem_freep) char *how = NULL;
 	const char *why;
 	struct process p;
-	int status, sys;
+	int status, sys, started = process_start(opts, &p, err);
 	bool ended; /* by somebody, or for want of memory */
-	int started = process_start(opts, &p, err);
 
 	/* ours must go, or the pipes never end */
 	close(opts->out);

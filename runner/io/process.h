@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Helper programs: started in a process group of their own, watched, ended.
  *
- * A helper gets stdin from /dev/null, the descriptors asked for and those of
- * process_inherit, nothing else; default signals; and the wish to die with
+ * A helper gets the descriptors asked for and those of process_inherit,
+ * nothing else; default signals; and the wish to die with
  * the thread that started it.  What it starts in turn may outlive it, which
  * is why the group is what gets killed and what gets written down. */
 #ifndef IO_PROCESS_H
@@ -34,7 +34,7 @@ struct process_opts {
 	const char *const *argv; /* NULL ends it; argv[0] is searched in PATH */
 	const char *const *env;	 /* "NAME=value" added to ours; NULL none */
 	const char *dir;	 /* working directory; NULL ours */
-	int out, err;		 /* descriptors; -1 is /dev/null */
+	int in, out, err;	 /* descriptors; -1 is /dev/null */
 	bool detached;		 /* a session of its own that outlives us and
 	                            inherits no lock: the started target */
 	/* Runs after the fork and before the program: the moment to write
@@ -44,9 +44,9 @@ struct process_opts {
 	void *arg;
 };
 
-#define PROCESS_OPTS_INIT            \
-	{                            \
-		.out = -1, .err = -1 \
+#define PROCESS_OPTS_INIT                      \
+	{                                      \
+		.in = -1, .out = -1, .err = -1 \
 	}
 
 /* Every helper started from now on inherits this descriptor (the lock that

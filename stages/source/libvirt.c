@@ -41,7 +41,7 @@ libvirt_connect(const struct endpoint *ep, struct virtual_host *ret,
 	if (rc < 0)
 		return -1;
 	ret->ep = ep;
-	ret->is_local = virt_is_local(ep->url);
+	ret->is_here = libvirt_is_here(ep);
 	ret->name = virt_hostname(ret->virt);
 	return 0;
 }
@@ -51,6 +51,9 @@ libvirt_done(struct virtual_host *h)
 {
 	virt_names_done(&h->networks);
 	free(h->name);
+	ssh_done(&h->ssh);
+	free(h->runtime_dir);
+	free(h->boot_id);
 	virt_close(h->virt);
 }
 
@@ -90,20 +93,33 @@ add_process(const char *path, struct buf *epoch)
 	buf_printf(epoch, " process %d %llu", (int)id.pid, id.start);
 }
 
-static void
-set_epoch(const struct virtual_host *h, const struct virt_state *s,
-	  struct inventory *inv, struct inv_vm *vm)
+/* What another start of it would change. */
+static int
+add_start(const struct virtual_host *h, const struct virt_state *s,
+	  struct buf *epoch, struct err *err)
 {
 	CLEANUP(mem_freep) char *pid = pid_file(h->ep->url, s->name);
+
+	buf_printf(epoch, "runs as %u", s->id);
+	if (h->at)
+		return libvirt_ask_process(h, s->name, epoch, err);
+	if (h->is_here) {
+		buf_printf(epoch, " boot %s", clock_boot_id());
+		add_process(pid, epoch);
+	}
+	return 0;
+}
+
+static int
+set_epoch(const struct virtual_host *h, const struct virt_state *s,
+	  struct inventory *inv, struct inv_vm *vm, struct err *err)
+{
 	CLEANUP(buf_done) struct buf text = {0};
 	char hex[DIGEST_HEX_SIZE];
 
 	if (s->active) {
-		buf_printf(&text, "runs as %u", s->id);
-		if (h->is_local) {
-			buf_printf(&text, " boot %s", clock_boot_id());
-			add_process(pid, &text);
-		}
+		if (add_start(h, s, &text, err) < 0)
+			return -1;
 	} else {
 		buf_adds(&text, "is off");
 		for (size_t i = 0; i < vm->ndisks; i++)
@@ -112,6 +128,7 @@ set_epoch(const struct virtual_host *h, const struct virt_state *s,
 	}
 	digest_bytes(text.data, text.len, hex);
 	vm->epoch = arena_strdup(inv->arena, hex);
+	return 0;
 }
 
 static void
@@ -199,7 +216,7 @@ name_networks(const struct virtual_host *h, struct inventory *inv,
 }
 
 static int
-read_domain(const struct virtual_host *h, struct virt_domain *d,
+read_domain(struct virtual_host *h, struct virt_domain *d,
 	    const struct virt_state *state, struct inventory *inv,
 	    struct inv_vm *vm, struct err *err)
 {
@@ -216,8 +233,13 @@ read_domain(const struct virtual_host *h, struct virt_domain *d,
 	for (size_t i = 0; i < vm->ndisks; i++)
 		libvirt_look_at_disk(h, d, inv, &vm->disks[i],
 				     &domain.disks.v[i], &domain.concerns);
+	if (h->lost.class != ERR_NONE) {
+		*err = h->lost;
+		return -1;
+	}
 	name_networks(h, inv, vm);
-	set_epoch(h, state, inv, vm);
+	if (set_epoch(h, state, inv, vm, err) < 0)
+		return -1;
 	if (state->active &&
 	    compare_with_running(d, &domain, &domain.concerns, err) < 0)
 		return -1;
@@ -230,8 +252,8 @@ read_domain(const struct virtual_host *h, struct virt_domain *d,
 
 /* A domain that goes while they are listed is none of them. */
 static int
-add_domain(const struct virtual_host *h, struct virt_domain *d,
-	   struct inventory *inv, struct err *err)
+add_domain(struct virtual_host *h, struct virt_domain *d, struct inventory *inv,
+	   struct err *err)
 {
 	CLEANUP(virt_state_done) struct virt_state state = {0};
 	struct findings f = {.arena = inv->arena};
@@ -273,12 +295,20 @@ list_vms(const struct endpoint *ep, struct inventory *ret, struct err *err)
 	CLEANUP(libvirt_done) struct virtual_host h = {0};
 	CLEANUP(virt_domains_done) struct virt_domains domains = {0};
 	CLEANUP(virt_names_done) struct virt_names pools = {0};
+	struct err away;
 
 	if (libvirt_connect(ep, &h, err) < 0 ||
 	    virt_networks(h.virt, &h.networks, err) < 0 ||
 	    virt_pools(h.virt, &pools, err) < 0 ||
 	    virt_domains(h.virt, &domains, err) < 0)
 		return -1;
+	/* each disk says that it is not read; but a connection like the one
+	 * that was made just now is only gone for the moment */
+	if (libvirt_reach(&h, &away) < 0 && away.class == ERR_RETRY &&
+	    libvirt_is_by_ssh(ep)) {
+		*err = away;
+		return -1;
+	}
 	add_names(ret, &h.networks, inventory_add_network);
 	add_names(ret, &pools, inventory_add_storage);
 	for (size_t i = 0; i < domains.all.n; i++)
@@ -298,7 +328,7 @@ epoch(const struct endpoint *ep, const struct inv_vm *vm, char **ret,
 	CLEANUP(inventory_freep) struct inventory *aside = inventory_new();
 	struct inv_vm *now = inventory_add_vm(aside);
 
-	if (libvirt_connect(ep, &h, err) < 0 ||
+	if (libvirt_connect(ep, &h, err) < 0 || libvirt_reach(&h, err) < 0 ||
 	    libvirt_find(&h, vm, &d, err) < 0 ||
 	    virt_domain_state(d, &state, err) < 0 ||
 	    read_domain(&h, d, &state, aside, now, err) < 0)

@@ -4,16 +4,17 @@
  * The epoch of a domain is made of what must change when its disks do:
  *
  * - It does not run: of every image, and of what that stands on, the name,
- *   inode, size, mtime and ctime; of a block device the boot of this machine
- *   and how much was written to the device since; on another machine what the
- *   volume's pool says of its times.  One that was started and wrote nothing
- *   holds what it held, and may keep its epoch.
- * - It runs: this boot of the machine, its number at the daemon, and QEMU's
+ *   inode, size, mtime and ctime; of a block device the boot of its machine
+ *   and how much was written to the device since; where ssh does not reach the
+ *   machine what the volume's pool says of its times.  One that was started
+ *   and wrote nothing holds what it held, and may keep its epoch.
+ * - It runs: this boot of its machine, its number at the daemon, and QEMU's
  *   process (its number and start), where its pid file can be read. */
 #ifndef SOURCE_LIBVIRT_H
 #define SOURCE_LIBVIRT_H
 
 #include "io/libvirt.h"
+#include "io/ssh.h"
 #include "stages/source/libvirt_xml.h"
 #include "stages/source/source.h"
 
@@ -21,9 +22,17 @@
 struct virtual_host {
 	const struct endpoint *ep;
 	struct virt *virt;
-	bool is_local;
 	char *name; /* of the machine */
 	struct virt_names networks;
+
+	bool is_here; /* its files are on this machine */
+	/* On another, once it is reached: that, its directory for sockets, and
+	 * its boot; `at` is &ssh then, and NULL before. */
+	struct ssh ssh;
+	const struct ssh *at;
+	char *runtime_dir, *boot_id;
+	struct err away; /* why it is not reached */
+	struct err lost; /* what ended a look at it and may not the next */
 };
 
 int libvirt_connect(const struct endpoint *ep, struct virtual_host *ret,
@@ -32,9 +41,38 @@ void libvirt_done(struct virtual_host *h);
 int libvirt_find(const struct virtual_host *h, const struct inv_vm *vm,
 		 struct virt_domain **ret, struct err *err);
 
+/* libvirt_remote.c: whose disks they are; left as it is where they are this
+ * machine's, which libvirt_is_here says. */
+int libvirt_place(const struct endpoint *ep, struct ssh *ret, struct err *err);
+bool libvirt_is_here(const struct endpoint *ep);
+/* As the daemon itself is reached. */
+bool libvirt_is_by_ssh(const struct endpoint *ep);
+/* Before anything of the kind below: is that machine reached?  Once. */
+int libvirt_reach(struct virtual_host *h, struct err *err);
+/* Runs a script there with these arguments. */
+int libvirt_ask(const struct virtual_host *h, const char *script, const char *a,
+		const char *b, const char *c, struct buf *out, struct err *err);
+/* What an image there adds to the epoch, and its header in a file here. */
+int libvirt_fetch_image(const struct virtual_host *h, const char *path,
+			bool is_qcow2, struct buf *epoch, bool *ret_device,
+			int *ret_fd, struct err *err);
+int libvirt_ask_process(const struct virtual_host *h, const char *domain,
+			struct buf *epoch, struct err *err);
+
+/* libvirt_files.c, here or there.  Whoever holds a point and does not serve it
+ * any more holds it in vain. */
+int libvirt_is_served(const struct virtual_host *h, const char *socket,
+		      bool *ret, struct err *err);
+int libvirt_exists(const struct virtual_host *h, const char *path, bool *ret,
+		   struct err *err);
+void libvirt_unlink(const struct virtual_host *h, const char *path);
+/* "POINT" and then `suffix`, in `dir`, of all points of a state directory. */
+void libvirt_remove_files(const struct virtual_host *h, const char *dir,
+			  const char *like, const char *suffix);
+
 /* Size, storage, images and epoch of vm->disks[i], of which `from` was
  * read. */
-void libvirt_look_at_disk(const struct virtual_host *h, struct virt_domain *d,
+void libvirt_look_at_disk(struct virtual_host *h, struct virt_domain *d,
 			  struct inventory *inv, struct inv_disk *disk,
 			  const struct domain_disk *from,
 			  struct findings *concerns);
@@ -50,8 +88,11 @@ int libvirt_open_layer(const struct endpoint *ep, const struct inv_disk *disk,
 		       size_t layer, const struct nbd_serve_opts *opts,
 		       struct nbd_server *ret, struct err *err);
 
-/* The image itself; caller frees; NULL: it is not on this machine. */
+/* The image itself; caller frees; NULL: it was not read. */
 char *libvirt_top_image(const struct inv_disk *disk);
+/* Is it a file, and no block device? */
+bool libvirt_top_is_file(const struct virtual_host *h,
+			 const struct inv_disk *disk);
 /* Only a qcow2 does. */
 bool libvirt_keeps_bitmap(const struct inv_disk *disk);
 
@@ -63,14 +104,15 @@ bool libvirt_is_of_same(const char *point, const char *other);
 /* libvirt_lost.c: by the bitmaps of which images what changed since
  * point->since is known, of a domain that is off: those of the layers from the
  * top to *ret_layer; or *ret_why says why of none, caller frees. */
-int libvirt_since(struct virt_domain *d, const struct inv_disk *disk,
-		  const struct source_point *point, int *ret_layer,
-		  char **ret_why, struct err *err);
+int libvirt_since(const struct ssh *at, struct virt_domain *d,
+		  const struct inv_disk *disk, const struct source_point *point,
+		  int *ret_layer, char **ret_why, struct err *err);
 /* Why it is not known, disk by disk ({id: why}), of a domain that runs: for
  * what the daemon said when it was asked, or, with `said` NULL, because it is
  * not to be trusted; NULL: it is. */
-json_t *libvirt_lost(struct virt_domain *d, const struct inv_vm *vm,
-		     const struct source_point *point, const char *said);
+json_t *libvirt_lost(const struct ssh *at, struct virt_domain *d,
+		     const struct inv_vm *vm, const struct source_point *point,
+		     const char *said);
 
 /* Why not of a disk that libvirt_keeps_bitmap() is false of; caller frees. */
 char *libvirt_no_bitmap(const struct inv_disk *disk);
@@ -82,7 +124,8 @@ int libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
 		    const struct source_point *point,
 		    const struct nbd_serve_opts *opts,
 		    struct source_changes *ret, struct err *err);
-int libvirt_remove_bitmaps(const struct inv_disk *disk, const char *like,
+int libvirt_remove_bitmaps(const struct virtual_host *h,
+			   const struct inv_disk *disk, const char *like,
 			   struct err *err);
 
 /* libvirt_power.c */

@@ -24,7 +24,7 @@
 
 /* One disk being looked at. */
 struct look {
-	const struct virtual_host *host;
+	struct virtual_host *host;
 	struct inventory *inv;
 	struct inv_disk *disk;
 	struct virt_volume volume; /* path NULL: no pool has it */
@@ -137,6 +137,42 @@ open_image(const char *path, struct err *err)
 	return err_sys(err, "cannot open '%s'", path);
 }
 
+/* What it adds to the epoch; a file that begins as it does, at least as far as
+ * its header goes. */
+static int
+take_image(struct look *l, const struct image_layer *at, bool *ret_device,
+	   struct err *err)
+{
+	CLEANUP(mem_closep) int fd = -1;
+	int got;
+
+	*ret_device = false;
+	if (l->host->at) {
+		if (libvirt_fetch_image(l->host, at->path,
+					!strcmp(at->format, "qcow2"), &l->epoch,
+					ret_device, &fd, err) < 0)
+			return -1;
+	} else {
+		fd = open_image(at->path, err);
+		if (fd < 0 || add_image(l, at->path, fd, err) < 0)
+			return -1;
+	}
+	got = fd;
+	fd = -1;
+	return got;
+}
+
+static void
+add_layer(struct look *l, const struct image_layer *at, bool device)
+{
+	json_t *layer =
+	    json_pack("{s:s, s:s}", "file", at->path, "format", at->format);
+
+	if (device)
+		json_object_set_new(layer, "device", json_true());
+	json_array_append_new(l->layers, layer);
+}
+
 /* From the top down, each of the format that its upper neighbour gives. */
 static int
 read_layers(struct look *l, const char *top, const char *format,
@@ -146,21 +182,20 @@ read_layers(struct look *l, const char *top, const char *format,
 	int rc = 0;
 
 	while (rc == 0 && at.path) {
-		CLEANUP(mem_closep) int fd = open_image(at.path, err);
+		CLEANUP(mem_closep) int fd = -1;
 		struct image_layer below = {0};
+		bool device;
 
 		if (json_array_size(l->layers) == LAYERS_LIMIT)
 			rc = err_set(err, ERR_FAIL,
 				     "it stands on more than %d images",
 				     LAYERS_LIMIT);
-		else if (fd < 0 || add_image(l, at.path, fd, err) < 0 ||
+		else if ((fd = take_image(l, &at, &device, err)) < 0 ||
 			 (!strcmp(at.format, "qcow2") &&
 			  find_below(fd, at.path, &below, err) < 0))
 			rc = -1;
 		else
-			json_array_append_new(
-			    l->layers, json_pack("{s:s, s:s}", "file", at.path,
-						 "format", at.format));
+			add_layer(l, &at, device);
 		image_layer_done(&at);
 		at = below;
 	}
@@ -213,28 +248,28 @@ static int
 look_at(struct look *l, struct virt_domain *d, const struct domain_disk *from,
 	struct err *err)
 {
+	struct err away = {0};
 	const char *path;
 
 	if (look_up(l, from, err) < 0)
 		return -1;
 	path = from->path ? from->path : l->volume.path;
 	name_storage(l, path);
-	if (l->host->is_local && read_layers(l, path, from->format, err) < 0)
+	if (libvirt_reach(l->host, &away) < 0)
+		add_volume_times(l);
+	else if (read_layers(l, path, from->format, err) < 0)
 		return -1;
 	if (virt_domain_size(d, from->target, &l->disk->capacity_bytes,
 			     &l->disk->allocated_bytes, err) < 0)
 		return -1;
-	if (l->host->is_local)
+	if (away.class == ERR_NONE)
 		return 0;
-	add_volume_times(l);
-	return err_set(err, ERR_FAIL,
-		       "'%s' is on '%s', and is not read from here; run "
-		       "palletjack there, with a URI of that machine",
-		       path, l->host->name);
+	return err_set(err, ERR_FAIL, "'%s' is on '%s', and not read: %s", path,
+		       l->host->name, away.text);
 }
 
 void
-libvirt_look_at_disk(const struct virtual_host *h, struct virt_domain *d,
+libvirt_look_at_disk(struct virtual_host *h, struct virt_domain *d,
 		     struct inventory *inv, struct inv_disk *disk,
 		     const struct domain_disk *from, struct findings *concerns)
 {
@@ -243,9 +278,12 @@ libvirt_look_at_disk(const struct virtual_host *h, struct virt_domain *d,
 	char hex[DIGEST_HEX_SIZE];
 	struct err err;
 
-	if (!from->blocked && look_at(&l, d, from, &err) < 0)
+	if (!from->blocked && look_at(&l, d, from, &err) < 0) {
 		findings_add(concerns, FINDING_CRITICAL, "DiskNotReadable",
 			     "disk '%s': %s", disk->name, err.text);
+		if (h->at && err.class == ERR_RETRY)
+			h->lost = err;
+	}
 	buf_adds(&l.epoch, "");
 	digest_bytes(l.epoch.data, l.epoch.len, hex);
 	disk->epoch = arena_strdup(inv->arena, hex);
@@ -280,8 +318,7 @@ libvirt_raw_disk(const struct endpoint *ep, const struct inv_disk *disk)
 	const json_t *layers = json_object_get(disk->locator, "layers");
 	const json_t *top = json_array_get(layers, 0);
 
-	(void)ep;
-	if (json_array_size(layers) != 1 ||
+	if (!libvirt_is_here(ep) || json_array_size(layers) != 1 ||
 	    strcmp(text_of(top, "format"), "raw") != 0 ||
 	    !has_size(text_of(top, "file"), disk->capacity_bytes))
 		return NULL;
@@ -295,6 +332,19 @@ libvirt_top_image(const struct inv_disk *disk)
 	    json_array_get(json_object_get(disk->locator, "layers"), 0);
 
 	return top ? mem_strdup(text_of(top, "file")) : NULL;
+}
+
+bool
+libvirt_top_is_file(const struct virtual_host *h, const struct inv_disk *disk)
+{
+	const json_t *top =
+	    json_array_get(json_object_get(disk->locator, "layers"), 0);
+	struct stat st;
+
+	if (h->at)
+		return top && !json_object_get(top, "device");
+	return top && stat(text_of(top, "file"), &st) == 0 &&
+	       S_ISREG(st.st_mode);
 }
 
 bool
@@ -312,17 +362,23 @@ libvirt_open_layer(const struct endpoint *ep, const struct inv_disk *disk,
 	size_t n = json_array_size(layers);
 	CLEANUP(mem_freep)
 	struct nbd_layer *at = mem_new((n + 1) * sizeof(*at));
+	CLEANUP(ssh_done) struct ssh place = {0};
 	struct nbd_serve_opts how = *opts;
 
-	if (layer >= n || !virt_is_local(ep->url))
+	if (layer >= n)
 		return err_set(err, ERR_FAIL, "disk '%s' cannot be read",
 			       disk->name);
+	if (libvirt_place(ep, &place, err) < 0)
+		return -1;
 	for (size_t i = layer; i < n; i++) {
 		const json_t *one = json_array_get(layers, i);
 
 		at[i].filename = text_of(one, "file");
 		at[i].format = text_of(one, "format");
+		at[i].device = json_is_true(json_object_get(one, "device"));
 	}
+	how.at = place.host ? &place : NULL;
+	how.device = at[layer].device;
 	how.filename = at[layer].filename;
 	how.format = at[layer].format;
 	how.below = at + layer + 1;

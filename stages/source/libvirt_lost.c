@@ -152,13 +152,13 @@ say_missing(const struct inv_disk *disk, int layer, int then, const char *point)
 /* *ret: why the bitmap in that layer tells nothing, or NULL.  As long as QEMU
  * runs a whole one, too, is marked as in use. */
 static int
-look_at_bitmap(const struct inv_disk *disk, int layer, int then,
-	       const char *point, char **ret, struct err *err)
+look_at_bitmap(const struct ssh *at, const struct inv_disk *disk, int layer,
+	       int then, const char *point, char **ret, struct err *err)
 {
 	CLEANUP(image_bitmaps_done) struct image_bitmaps all = {0};
 	const struct image_bitmap *b;
 
-	if (image_bitmaps(file_of(disk, layer), &all, err) < 0)
+	if (image_bitmaps(at, file_of(disk, layer), &all, err) < 0)
 		return -1;
 	b = bitmap_called(&all, point);
 	if (!b)
@@ -213,9 +213,9 @@ why_by_place(const struct inv_disk *disk, const struct then *then,
 }
 
 int
-libvirt_since(struct virt_domain *d, const struct inv_disk *disk,
-	      const struct source_point *point, int *ret_layer, char **ret_why,
-	      struct err *err)
+libvirt_since(const struct ssh *at, struct virt_domain *d,
+	      const struct inv_disk *disk, const struct source_point *point,
+	      int *ret_layer, char **ret_why, struct err *err)
 {
 	CLEANUP(then_done) struct then then = {0};
 
@@ -223,8 +223,8 @@ libvirt_since(struct virt_domain *d, const struct inv_disk *disk,
 	*ret_layer = then.layer;
 	*ret_why = why_by_place(disk, &then, point->since, point->foreign);
 	for (int i = 0; !*ret_why && i <= then.layer; i++)
-		if (look_at_bitmap(disk, i, then.layer, point->since, ret_why,
-				   err) < 0)
+		if (look_at_bitmap(at, disk, i, then.layer, point->since,
+				   ret_why, err) < 0)
 			return -1;
 	return 0;
 }
@@ -233,8 +233,9 @@ libvirt_since(struct virt_domain *d, const struct inv_disk *disk,
  * runs the images tell no more than why that may be.  NULL: this one would have
  * told. */
 static char *
-why_not(struct virt_domain *d, const struct inv_disk *disk,
-	const struct source_point *point, const char *said)
+why_not(const struct ssh *at, struct virt_domain *d,
+	const struct inv_disk *disk, const struct source_point *point,
+	const char *said)
 {
 	CLEANUP(mem_freep) char *quoted = mem_printf("'%s'", disk->name);
 	CLEANUP(then_done) struct then then = {0};
@@ -247,21 +248,24 @@ why_not(struct virt_domain *d, const struct inv_disk *disk,
 		return why_by_place(disk, &then, point->since, point->foreign);
 	if (!strstr(said, quoted))
 		return NULL;
-	if (libvirt_since(d, disk, point, &layer, &why, &ignored) == 0 && why)
+	if (libvirt_since(at, d, disk, point, &layer, &why, &ignored) == 0 &&
+	    why)
 		return why;
 	return mem_strdup(said);
 }
 
 json_t *
-libvirt_lost(struct virt_domain *d, const struct inv_vm *vm,
-	     const struct source_point *point, const char *said)
+libvirt_lost(const struct ssh *at, struct virt_domain *d,
+	     const struct inv_vm *vm, const struct source_point *point,
+	     const char *said)
 {
 	json_t *lost = json_object();
 	bool any = said != NULL;
 
 	for (size_t i = 0; i < vm->ndisks; i++) {
 		const struct inv_disk *disk = &vm->disks[i];
-		CLEANUP(mem_freep) char *why = why_not(d, disk, point, said);
+		CLEANUP(mem_freep)
+		char *why = why_not(at, d, disk, point, said);
 
 		any |= why && libvirt_keeps_bitmap(disk);
 		json_object_set_new(

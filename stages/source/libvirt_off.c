@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "io/image.h"
 
@@ -58,9 +57,9 @@ libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
 		ret->why = libvirt_no_bitmap(disk);
 		return 0;
 	}
-	if (libvirt_connect(ep, &h, err) < 0 ||
+	if (libvirt_connect(ep, &h, err) < 0 || libvirt_reach(&h, err) < 0 ||
 	    libvirt_find(&h, vm, &d, err) < 0 ||
-	    libvirt_since(d, disk, point, &then, &ret->why, err) < 0)
+	    libvirt_since(h.at, d, disk, point, &then, &ret->why, err) < 0)
 		return -1;
 	if (ret->why)
 		return 0;
@@ -76,15 +75,22 @@ libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
 /* --- forgetting --------------------------------------------------------- */
 
 static int
-remove_from(const char *path, const char *like, struct err *err)
+remove_from(const struct virtual_host *h, const char *path, const char *like,
+	    struct err *err)
 {
 	CLEANUP(image_bitmaps_done) struct image_bitmaps all = {0};
+	bool there;
 
-	if (image_bitmaps(path, &all, err) < 0)
+	if (libvirt_exists(h, path, &there, err) < 0)
+		return -1;
+	if (!there)
+		return 0;
+	if (image_bitmaps(h->at, path, &all, err) < 0)
 		return -1;
 	for (size_t i = 0; i < all.all.n; i++)
 		if (libvirt_is_of_same(like, all.all.v[i].name) &&
-		    image_remove_bitmap(path, all.all.v[i].name, err) < 0)
+		    image_remove_bitmap(h->at, path, all.all.v[i].name, err) <
+			0)
 			return -1;
 	return 0;
 }
@@ -92,7 +98,8 @@ remove_from(const char *path, const char *like, struct err *err)
 /* Below the top others may stand on the same image, and keep us from writing
  * it: there a bitmap that nobody asks for does no harm. */
 int
-libvirt_remove_bitmaps(const struct inv_disk *disk, const char *like,
+libvirt_remove_bitmaps(const struct virtual_host *h,
+		       const struct inv_disk *disk, const char *like,
 		       struct err *err)
 {
 	const json_t *layers = layers_of(disk), *one;
@@ -105,8 +112,9 @@ libvirt_remove_bitmaps(const struct inv_disk *disk, const char *like,
 		    json_string_value(json_object_get(one, "format"));
 		const char *path = file_of(layers, i);
 
-		if (format && strcmp(format, "qcow2") == 0 && fs_exists(path) &&
-		    remove_from(path, like, i ? &ignored : err) < 0 && i == 0)
+		if (format && strcmp(format, "qcow2") == 0 &&
+		    remove_from(h, path, like, i ? &ignored : err) < 0 &&
+		    i == 0)
 			return -1;
 	}
 	return 0;

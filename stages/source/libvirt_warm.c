@@ -9,16 +9,10 @@
  * they are missing or broken, and then nobody knows what changed. */
 #include "stages/source/libvirt.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -51,7 +45,8 @@ find(const struct endpoint *ep, const struct inv_vm *vm, struct running *ret,
      struct err *err)
 {
 	ret->vm = vm;
-	if (libvirt_connect(ep, &ret->host, err) < 0)
+	if (libvirt_connect(ep, &ret->host, err) < 0 ||
+	    libvirt_reach(&ret->host, err) < 0)
 		return -1;
 	return libvirt_find(&ret->host, vm, &ret->domain, err);
 }
@@ -61,23 +56,25 @@ find(const struct endpoint *ep, const struct inv_vm *vm, struct running *ret,
 /* Where both QEMU and we come to: of a session our own place, of the system's
  * daemon QEMU's. */
 static const char *
-socket_dir(const struct endpoint *ep)
+socket_dir(const struct virtual_host *h)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	const char *runtime =
+	    h->at ? h->runtime_dir : getenv("XDG_RUNTIME_DIR");
 
-	if (!strstr(ep->url, "/session"))
-		return endpoint_setting(ep, "socketDir",
+	if (!strstr(h->ep->url, "/session"))
+		return endpoint_setting(h->ep, "socketDir",
 					"/var/lib/libvirt/qemu");
-	return endpoint_setting(ep, "socketDir",
+	return endpoint_setting(h->ep, "socketDir",
 				runtime && *runtime ? runtime : "/tmp");
 }
 
 static int
-socket_of(const struct endpoint *ep, const char *point, char **ret,
+socket_of(const struct virtual_host *h, const char *point, char **ret,
 	  struct err *err)
 {
+	const struct endpoint *ep = h->ep;
 	CLEANUP(mem_freep)
-	char *path = mem_printf("%s/%s.sock", socket_dir(ep), point);
+	char *path = mem_printf("%s/%s.sock", socket_dir(h), point);
 
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return err_set(err, ERR_USER,
@@ -133,22 +130,6 @@ libvirt_is_of_same(const char *point, const char *other)
 	return dash && strncmp(point, other, (size_t)(dash - point) + 1) == 0;
 }
 
-/* Whoever holds the point and does not serve it any more holds it in vain. */
-static bool
-is_served(const char *path)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool gone;
-
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-	gone = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 &&
-	       (errno == ENOENT || errno == ECONNREFUSED);
-	if (fd >= 0)
-		close(fd);
-	return !gone;
-}
-
 static int
 holds(const struct endpoint *ep, const struct inv_vm *vm, const char *point,
       bool *ret, struct err *err)
@@ -160,10 +141,12 @@ holds(const struct endpoint *ep, const struct inv_vm *vm, const char *point,
 
 	if (find(ep, vm, &r, err) < 0 ||
 	    backup_of(r.domain, &xml, &held, err) < 0 ||
-	    socket_of(ep, point, &socket, err) < 0)
+	    socket_of(&r.host, point, &socket, err) < 0)
 		return -1;
-	*ret = held && strcmp(held, point) == 0 && is_served(socket);
-	return 0;
+	*ret = false;
+	if (!held || strcmp(held, point) != 0)
+		return 0;
+	return libvirt_is_served(&r.host, socket, ret, err);
 }
 
 static int
@@ -184,9 +167,9 @@ end_ours(struct running *r, const char *point, struct err *err)
 			       "domjobabort'",
 			       r->vm->name);
 	if (virt_backup_end(r->domain, err) < 0 ||
-	    socket_of(r->host.ep, held, &path, err) < 0)
+	    socket_of(&r->host, held, &path, err) < 0)
 		return -1;
-	(void)unlink(path);
+	libvirt_unlink(&r->host, path);
 	return 0;
 }
 
@@ -213,15 +196,14 @@ is_moved(const struct inv_vm *vm, const char *target)
 /* What the guest overwrites meanwhile is kept beside the image, where the most
  * room for it is to be expected. */
 static char *
-scratch_dir(const struct endpoint *ep, const struct inv_disk *disk)
+scratch_dir(const struct virtual_host *h, const struct inv_disk *disk)
 {
 	CLEANUP(mem_freep) char *path = libvirt_top_image(disk);
 	CLEANUP(mem_freep) char *dir = path ? fs_dirname(path) : NULL;
-	struct stat st;
-	bool file = path && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 
 	return mem_strdup(endpoint_setting(
-	    ep, "scratchDir", file ? dir : "/var/lib/libvirt/images"));
+	    h->ep, "scratchDir",
+	    libvirt_top_is_file(h, disk) ? dir : "/var/lib/libvirt/images"));
 }
 
 static char *
@@ -230,49 +212,23 @@ scratch_name(const struct inv_disk *disk)
 	return mem_printf(".%s.scratch", disk->name);
 }
 
-/* "POINT" and then `suffix`, of a point of the same state directory. */
-static bool
-is_our_file(const char *name, const char *like, const char *suffix)
-{
-	const char *dash = strrchr(like, '-');
-	const char *dot = strchr(name, '.');
-
-	return dash && dot && libvirt_is_of_same(like, name) &&
-	       strspn(name + (dash - like) + 1, "0123456789") ==
-		   (size_t)(dot - name) - (size_t)(dash - like) - 1 &&
-	       strcmp(dot, suffix) == 0;
-}
-
-static void
-remove_in(const char *dir, const char *like, const char *suffix)
-{
-	DIR *d = opendir(dir);
-	const struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		if (is_our_file(e->d_name, like, suffix))
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-}
-
 /* What the daemon removes itself, unless it or QEMU was killed.  Nothing of
  * ours is under way, and what cannot be removed does no harm. */
 static void
-remove_files(const struct endpoint *ep, const struct inv_vm *vm,
+remove_files(const struct virtual_host *h, const struct inv_vm *vm,
 	     const char *like)
 {
 	for (size_t i = 0; i < vm->ndisks; i++) {
-		CLEANUP(mem_freep) char *dir = scratch_dir(ep, &vm->disks[i]);
+		CLEANUP(mem_freep) char *dir = scratch_dir(h, &vm->disks[i]);
 		CLEANUP(mem_freep) char *name = scratch_name(&vm->disks[i]);
 
-		remove_in(dir, like, name);
+		libvirt_remove_files(h, dir, like, name);
 	}
-	remove_in(socket_dir(ep), like, ".sock");
+	libvirt_remove_files(h, socket_dir(h), like, ".sock");
 }
 
 static char *
-backup_xml(const struct endpoint *ep, const struct inv_vm *vm,
+backup_xml(const struct virtual_host *h, const struct inv_vm *vm,
 	   const struct domain *all, const char *point, const char *socket,
 	   const char *since)
 {
@@ -284,7 +240,7 @@ backup_xml(const struct endpoint *ep, const struct inv_vm *vm,
 		   socket);
 	for (size_t i = 0; i < vm->ndisks; i++) {
 		const struct inv_disk *disk = &vm->disks[i];
-		CLEANUP(mem_freep) char *dir = scratch_dir(ep, disk);
+		CLEANUP(mem_freep) char *dir = scratch_dir(h, disk);
 		CLEANUP(mem_freep) char *name = scratch_name(disk);
 
 		buf_printf(&b, "<disk name='%s' backup='yes' type='file'",
@@ -338,12 +294,12 @@ begin(struct running *r, const struct inv_vm *vm, const char *point,
 	CLEANUP(mem_freep) char *backup = NULL;
 	CLEANUP(mem_freep) char *checkpoint = NULL;
 
-	if (socket_of(r->host.ep, point, &socket, err) < 0 ||
+	if (socket_of(&r->host, point, &socket, err) < 0 ||
 	    virt_domain_xml(r->domain, false, &xml, err) < 0 ||
 	    domain_parse(xml, aside, inventory_add_vm(aside), &all, err) < 0)
 		return -1;
-	(void)unlink(socket);
-	backup = backup_xml(r->host.ep, vm, &all, point, socket, since);
+	libvirt_unlink(&r->host, socket);
+	backup = backup_xml(&r->host, vm, &all, point, socket, since);
 	if (keeps_any(vm))
 		checkpoint = checkpoint_xml(vm, &all, point);
 	return virt_backup_begin(r->domain, backup, checkpoint, ret_lost, err);
@@ -418,7 +374,7 @@ freeze(const struct endpoint *ep, const struct inv_vm *vm,
 	    end_ours(&r, point->name, err) < 0)
 		return -1;
 	if (since && point->foreign == FOREIGN_FULL)
-		*ret_lost = libvirt_lost(r.domain, vm, point, NULL);
+		*ret_lost = libvirt_lost(r.host.at, r.domain, vm, point, NULL);
 	if (*ret_lost)
 		return 0;
 	if (point->anew &&
@@ -428,7 +384,7 @@ freeze(const struct endpoint *ep, const struct inv_vm *vm,
 		return 0;
 	if (!lost || !since)
 		return -1;
-	*ret_lost = libvirt_lost(r.domain, vm, point, err->text);
+	*ret_lost = libvirt_lost(r.host.at, r.domain, vm, point, err->text);
 	return 0;
 }
 
@@ -449,6 +405,19 @@ disk_of(const struct xml *xml, const char *name)
 	return disk;
 }
 
+/* QEMU does, where its socket is. */
+static int
+serve_point(const struct virtual_host *h, const struct inv_disk *disk,
+	    const char *socket, struct nbd_server *ret, struct err *err)
+{
+	const struct nbd_serve_opts opts = {.at = h->at};
+
+	if (h->at)
+		return nbd_forward(socket, disk->name, &opts, ret, err);
+	ret->uri = mem_printf("nbd+unix:///%s?socket=%s", disk->name, socket);
+	return 0;
+}
+
 static int
 open_point(const struct endpoint *ep, const struct inv_vm *vm,
 	   const struct inv_disk *disk, const struct source_point *point,
@@ -463,12 +432,13 @@ open_point(const struct endpoint *ep, const struct inv_vm *vm,
 
 	if (find(ep, vm, &r, err) < 0 ||
 	    backup_of(r.domain, &xml, &held, err) < 0 ||
-	    socket_of(ep, point->name, &socket, err) < 0)
+	    socket_of(&r.host, point->name, &socket, err) < 0)
 		return -1;
 	if (!held || strcmp(held, point->name) != 0)
 		return err_set(err, ERR_RETRY,
 			       "the backup that held the point in time ended");
-	ret->uri = mem_printf("nbd+unix:///%s?socket=%s", disk->name, socket);
+	if (serve_point(&r.host, disk, socket, ret, err) < 0)
+		return -1;
 	if (!libvirt_keeps_bitmap(disk))
 		changes->why = libvirt_no_bitmap(disk);
 	since = xml_attr(disk_of(xml, disk->name), NULL, "incremental");
@@ -495,7 +465,7 @@ release(const struct endpoint *ep, const struct inv_vm *vm, const char *point,
 		return -1;
 	if (active && end_ours(&r, point, err) < 0)
 		return -1;
-	remove_files(ep, vm, point);
+	remove_files(&r.host, vm, point);
 	/* off, it holds nothing; what it knows stays */
 	return active ? forget_checkpoints(&r, point, point, false, err) : 0;
 }
@@ -517,9 +487,10 @@ forget(const struct endpoint *ep, const struct inv_vm *vm, const char *like,
 	    forget_checkpoints(&r, like, NULL, !active, err) < 0)
 		return -1;
 	for (size_t i = 0; !active && i < vm->ndisks; i++)
-		if (libvirt_remove_bitmaps(&vm->disks[i], like, err) < 0)
+		if (libvirt_remove_bitmaps(&r.host, &vm->disks[i], like, err) <
+		    0)
 			return -1;
-	remove_files(ep, vm, like);
+	remove_files(&r.host, vm, like);
 	return 0;
 }
 
