@@ -131,7 +131,7 @@ check 'the connections break in the middle of a copy: made again, it goes on' '
 	begin
 	ssh_cut
 	ended 7
-	grep "copying .vda. by ssh from .$(id -un)@127.0.0.1.*broke" err
+	grep "precopy/disk-vda *failed" err
 	fast
 	guest a.qcow2 "write -P 6 2M 64k"
 	run 0 --cutover now

@@ -2,6 +2,7 @@
 # An sshd of the test's own, on the loopback device, as an ordinary user: its
 # keys and its configuration are the test's, and it lets in nobody but the user
 # who runs it, by the test's key.
+# shellcheck disable=SC2034,SC2046 # Numbers are words here.
 
 # ssh_needs: after test_begin
 ssh_needs() {

@@ -25,8 +25,9 @@ virt_needs() {
 	echo 'stdio_handler = "file"' >"$XDG_CONFIG_HOME/libvirt/qemu.conf"
 }
 
+# virt_start [OPTION]
 virt_start() {
-	libvirtd --timeout=1800 >libvirtd.log 2>&1 &
+	libvirtd --timeout=1800 "$@" >libvirtd.log 2>&1 &
 	libvirtd=$!
 	at_end "end_process $libvirtd"
 	within 30 test -S "$XDG_RUNTIME_DIR/libvirt/libvirt-sock" >within || {
