@@ -122,6 +122,9 @@ ended() { # STATUS
 goes_on() {
 	palletjack run m.yaml "$@" 2>err
 }
+goes_on_to() { # STATUS
+	exits "$1" palletjack run m.yaml 2>err
+}
 check 'the connections break in the middle of a copy: made again, it goes on' '
 	web_is_made
 	fast
@@ -153,6 +156,25 @@ check 'and in the middle of the last delta, with the machine away' '
 	sshd_begin
 	fast
 	within 60 goes_on --cutover now
+	same
+	nothing_left
+'
+check 'its libvirtd is killed in the middle of a copy, and started again' '
+	web_is_made
+	fast
+	run 7
+	slow
+	guest a.qcow2 "write -P 3 0 12M"
+	begin
+	kill -KILL "$(cat "$XDG_RUNTIME_DIR/libvirt/libvirtd.pid")"
+	ended 5
+	grep "libvirt-sock.*is libvirtd running there" err
+	libvirtd --timeout=60 >>libvirtd.log 2>&1 &
+	at_end "end_process $!"
+	within 30 env LIBVIRT_AUTOSTART=0 virsh -q -c qemu:///session list
+	fast
+	within 60 goes_on_to 7
+	run 0 --cutover now
 	same
 	nothing_left
 '

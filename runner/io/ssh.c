@@ -161,6 +161,7 @@ ssh_done(struct ssh *s)
 	free(s->keyfile);
 	free(s->known_hosts);
 	free(s->command);
+	free(s->shared);
 	*s = (struct ssh){0};
 }
 
@@ -207,6 +208,9 @@ ssh_line_init(struct ssh_line *l, const struct ssh *s,
 		? mem_printf("-oUserKnownHostsFile=\"%s\"", s->known_hosts)
 		: NULL;
 	l->argv[n++] = s->command ? s->command : "ssh";
+	/* of an option that is given twice the first counts */
+	for (size_t i = 0; i < noptions; i++)
+		l->argv[n++] = options[i];
 	for (size_t i = 0; i < NALWAYS; i++)
 		l->argv[n++] = always[i];
 	if (s->no_verify)
@@ -225,8 +229,6 @@ ssh_line_init(struct ssh_line *l, const struct ssh *s,
 		l->argv[n++] = "-p";
 		l->argv[n++] = s->port;
 	}
-	for (size_t i = 0; i < noptions; i++)
-		l->argv[n++] = options[i];
 	l->argv[n++] = "--";
 	l->argv[n++] = s->host;
 	if (l->command)
@@ -309,13 +311,15 @@ int
 ssh_run(const struct ssh *s, const char *const *argv, int deadline_ms,
 	struct buf *out, struct err *err)
 {
-	static const char *const options[] = {"-oClearAllForwardings=yes",
-					      NULL};
 	CLEANUP(ssh_line_done) struct ssh_line l = {0};
 
 	if (!s)
 		return process_run(argv, deadline_ms, out, err);
-	ssh_line_init(&l, s, options, argv);
+	ssh_line_init(
+	    &l, s,
+	    (const char *const[]){"-oClearAllForwardings=yes",
+				  s->shared ? "-S" : NULL, s->shared, NULL},
+	    argv);
 	if (process_run(l.argv, deadline_ms, out, err) == 0)
 		return 0;
 	leave_its_words(err);

@@ -20,7 +20,8 @@ struct ssh {
 	char *host, *user, *port;    /* NULL: not said */
 	char *keyfile, *known_hosts; /* NULL: ssh's own */
 	char *command;		     /* instead of "ssh"; NULL */
-	bool no_verify;		     /* whoever answers is believed */
+	char *shared;	/* socket of an ssh that others share; NULL: none */
+	bool no_verify; /* whoever answers is believed */
 };
 
 /* From "SCHEME://[USER@]HOST[:PORT]/...?keyfile=FILE&known_hosts=FILE&

@@ -51,6 +51,7 @@ libvirt_done(struct virtual_host *h)
 {
 	virt_names_done(&h->networks);
 	free(h->name);
+	nbd_server_stop(&h->shared);
 	ssh_done(&h->ssh);
 	free(h->runtime_dir);
 	free(h->boot_id);

@@ -30,6 +30,7 @@ struct virtual_host {
 	 * its boot; `at` is &ssh then, and NULL before. */
 	struct ssh ssh;
 	const struct ssh *at;
+	struct nbd_server shared; /* the connection that questions go by */
 	char *runtime_dir, *boot_id;
 	struct err away; /* why it is not reached */
 	struct err lost; /* what ended a look at it and may not the next */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #define ASK_DEADLINE_MS 60000
+#define SHARE_DEADLINE_MS 25000
 /* Where a qcow2's header, its extensions and its backing file's name are. */
 #define HEADER_BYTES "65536"
 #define FACTS_LIMIT 512
@@ -100,6 +101,23 @@ take_line(char **from)
 	return line;
 }
 
+/* One connection for all questions, served on a socket as disks are; where it
+ * does not come about each has its own, and says why that fails. */
+static void
+share(struct virtual_host *h)
+{
+	const struct nbd_serve_opts opts = {.deadline_ms = SHARE_DEADLINE_MS};
+	CLEANUP(ssh_line_done) struct ssh_line l = {0};
+	struct err ignored;
+
+	ssh_line_init(&l, &h->ssh,
+		      (const char *const[]){"-M", "-N", "-S@SOCKET@",
+					    "-oClearAllForwardings=yes", NULL},
+		      NULL);
+	if (nbd_serve(l.argv, &opts, &h->shared, &ignored) == 0)
+		h->ssh.shared = fs_path(h->shared.dir, "s");
+}
+
 static int
 greet(struct virtual_host *h, struct err *err)
 {
@@ -107,8 +125,10 @@ greet(struct virtual_host *h, struct err *err)
 	const char *dir, *boot;
 	char *at;
 
-	if (libvirt_place(h->ep, &h->ssh, err) < 0 ||
-	    libvirt_ask(h, hello, NULL, NULL, NULL, &said, err) < 0)
+	if (libvirt_place(h->ep, &h->ssh, err) < 0)
+		return -1;
+	share(h);
+	if (libvirt_ask(h, hello, NULL, NULL, NULL, &said, err) < 0)
 		return -1;
 	at = said.data;
 	dir = take_line(&at);
