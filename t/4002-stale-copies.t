@@ -93,4 +93,16 @@ check 'what is finished is not copied again, ledger or not' '
 	anew raw && palletjack run m.yaml && rm "$ledger" &&
 	palletjack run m.yaml && disk_is_right raw
 '
+
+check 'the copy command writes to no disk of a plan, before hand-over or after' '
+	anew raw && palletjack run --until verify m.yaml
+	head -c 5242880 /dev/urandom >other
+	exits 4 palletjack copy other target/fast/web/disk-0.raw 2>err; cat err
+	grep -q "a plan moves (.*palletjack.json" err; disk_is_right raw
+	palletjack run m.yaml; ln -s target/fast/web/disk-0.raw other-name
+	for name in target/fast/web/disk-0.raw other-name; do
+		exits 6 palletjack copy --ledger l other $name 2>err; cat err
+		grep -q "handed over (.*handover.json" err; disk_is_right raw
+	done
+'
 test_end

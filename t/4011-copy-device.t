@@ -79,11 +79,55 @@ if command -v mkfs.ext4 >/dev/null; then
 	check 'a copy that has begun needs none again' '
 		palletjack copy --ledger l3 src '"$dev"'
 	'
-	check 'unless somebody wrote to the device since' '
+	check 'unless somebody has used the device since' '
 		mkfs.ext4 -q -F '"$dev"' 2>/dev/null
-		exits 8 palletjack copy --ledger l3 src '"$dev"' 2>err; cat err
-		grep -q "was written to since" err
+		exits 3 palletjack copy --ledger l3 src '"$dev"' 2>err; cat err
+		grep -q "holds ext4, which is not what was copied to it" err
+		accept=$(sed -n "s/.*--accept \([0-9a-f]*\).*/\1/p" err)
+		exits 3 palletjack copy --ledger l3 --accept $accept src '"$dev"'
+		fsck.ext4 -fn '"$dev"'
 	'
+	check 'then a licence and a look at all of it are needed' '
+		exits 3 palletjack copy --ledger l3 --recheck src '"$dev"' 2>err
+		accept=$(sed -n "s/.*--accept \([0-9a-f]*\) --recheck.*/\1/p" err)
+		palletjack copy --ledger l3 --accept $accept --recheck src '"$dev"'
+		same '"$dev"'
+	'
+	# cut_short N COPY-ARGUMENT...: killed before its Nth sync of the device
+	cut_short() {
+		cut_at=$1
+		shift
+		exits 137 env LD_PRELOAD="${PALLETJACK%/*}/t/fault.so" \
+			ASAN_OPTIONS=verify_asan_link_order=0 FAULT_OPS=fsync \
+			FAULT_PROGRAM=palletjack FAULT_FILE="${dev##*/}" \
+			FAULT_WHEN=before FAULT_AT="$cut_at" palletjack copy "$@"
+	}
+	truncate -s 20M fs2 && mkfs.ext4 -q -L source fs2 &&
+		cp --sparse=never fs2 fs3
+	check 'what a copy that was cut short brought is its own' '
+		wipefs -q -a '"$dev"'
+		cut_short 1 --ledger l5 fs3 '"$dev"'
+		wipefs '"$dev"' | grep ext4
+		palletjack copy --ledger l5 fs3 '"$dev"'; cmp -n 20971520 fs3 '"$dev"'
+	'
+	for proof in sha256 none; do
+		check "what somebody made there meanwhile is not: $proof" '
+			wipefs -q -a '"$dev"'
+			cut_short 1 --ledger l6.'$proof' --proof '$proof' src '"$dev"'
+			mkfs.ext4 -q -F -L new '"$dev"' 2>/dev/null
+			exits 3 palletjack copy --ledger l6.'$proof' --proof '$proof' \
+				src '"$dev"' 2>err
+			cat err; grep -q "holds ext4 .new., which is not what" err
+			fsck.ext4 -fn '"$dev"'
+		'
+	done
+	check 'what was there before is not met again after a licence' '
+		accept=$(palletjack copy src '"$dev"' 2>&1 | sed -n "s/.*--accept //p")
+		cut_short 2 --ledger l7 --accept $accept src '"$dev"'
+		palletjack copy --ledger l7 --accept $accept src '"$dev"'
+		same '"$dev"'
+	'
+	mkfs.ext4 -q -F "$dev" 2>/dev/null
 	mkdir mnt
 	if mount "$dev" mnt 2>/dev/null; then
 		at_end "umount $PWD/mnt"

@@ -168,4 +168,45 @@ check 'a disk of which one block in a hundred is another is found out' '
 	done
 	echo "found $found times"; test $found -gt 0
 '
+
+# What an attempt wrote and did not make durable is of the source as it was.
+fault=${PALLETJACK%/*}/t/fault.so
+killed() {
+	exits 137 env LD_PRELOAD="$fault" ASAN_OPTIONS=verify_asan_link_order=0 \
+		FAULT_PROGRAM=palletjack "$@"
+}
+cp s1 now.raw
+serve now file "$PWD/now.raw"
+for format in raw qcow2; do
+	check "a source that has holes by now where it had data: $format" '
+		rm -f t.hole t.hole.id l.hole; cp s1 now.raw
+		killed FAULT_OPS="fsync nbd-flush" FAULT_FILE=t.hole \
+			FAULT_WHEN=before palletjack copy --quiet --format '$format' \
+			--ledger l.hole "$(uri now)" t.hole
+		test "$(stat -c %b t.hole)" -gt 2000
+		fallocate -p -o 0 -l 8388608 now.raw
+		copies --format '$format' --ledger l.hole "$(uri now)" t.hole
+		cat out; qemu-img compare -f raw -F '$format' now.raw t.hole
+	'
+done
+check 'a copy that was half brought up to date does not go on as the old one' '
+	rm -f t.half t.half.id l.half; cp s1 now.raw
+	copies --ledger l.half "$(uri now)" t.half
+	for at in 2 38; do
+		dd if=/dev/urandom of=now.raw bs=1M count=1 seek=$at conv=notrunc \
+			status=none
+	done
+	killed FAULT_OPS=nbd-read FAULT_AT=36 FAULT_WHEN=before palletjack copy \
+		--quiet --checkpoint 1Mi --compare --ledger l.half "$(uri now)" t.half
+	refused 6 "brought up to date, or begun to be" --ledger l.half "$(uri now)" t.half
+	copies --compare --ledger l.half "$(uri now)" t.half; cmp now.raw t.half
+'
+check 'a file that is written to while it is copied' '
+	cp s1 busy.raw; rm -f l.busy
+	palletjack copy --quiet --bandwidth 20Mi --ledger l.busy busy.raw t.busy 2>err &
+	within 20 test -s l.busy; printf x | dd of=busy.raw bs=1 seek=30 conv=notrunc status=none
+	exits 6 wait $!; cat err
+	grep -q "was written to while it was copied: .* --compare" err
+	copies --compare --ledger l.busy busy.raw t.busy; cmp busy.raw t.busy
+'
 test_end

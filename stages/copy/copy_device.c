@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -177,6 +178,24 @@ describe(const json_t *signatures)
 	return text.len ? mem_strdup(text.data) : NULL;
 }
 
+/* "0x438" */
+static void
+note_places(struct copy_device *d, const json_t *signatures)
+{
+	const json_t *one;
+	size_t i;
+
+	d->places = mem_new((json_array_size(signatures) + 1) *
+			    sizeof(*d->places));
+	json_array_foreach(signatures, i, one)
+	{
+		const char *at =
+		    json_string_value(json_object_get(one, "offset"));
+
+		d->places[d->nplaces++] = at ? strtoull(at, NULL, 0) : 0;
+	}
+}
+
 /* The digest covers all that was found, names and places. */
 static int
 put_accept(struct copy_device *d, const json_t *found, struct err *err)
@@ -209,19 +228,24 @@ take_list(const char *path, const char *text, size_t len,
 			     "cannot make out what wipefs says about '%s'",
 			     path);
 	ret->holds = describe(found);
+	note_places(ret, found);
 	if (rc == 0)
 		rc = put_accept(ret, found, err);
 	json_decref(list);
 	return rc;
 }
 
+/* An operator's PATH need not have what is root's. */
+static const char *
+wipefs(void)
+{
+	return process_in_path("wipefs") ? "wipefs" : "/usr/sbin/wipefs";
+}
+
 int
 copy_device_look(const char *path, struct copy_device *ret, struct err *err)
 {
-	/* an operator's PATH need not have what is root's */
-	const char *wipefs =
-	    process_in_path("wipefs") ? "wipefs" : "/usr/sbin/wipefs";
-	const char *argv[] = {wipefs, "--no-act", "--json", path, NULL};
+	const char *argv[] = {wipefs(), "--no-act", "--json", path, NULL};
 	CLEANUP(buf_done) struct buf out = {0};
 
 	if (copy_device_identify(path, ret, err) < 0 ||
@@ -233,11 +257,26 @@ copy_device_look(const char *path, struct copy_device *ret, struct err *err)
 	return take_list(path, out.data, out.len, ret, err);
 }
 
+int
+copy_device_wipe(const char *path, struct err *err)
+{
+	const char *argv[] = {wipefs(), "--all", "--quiet", path, NULL};
+	CLEANUP(buf_done) struct buf out = {0};
+
+	if (process_run(argv, LOOK_MS, &out, err) < 0)
+		return err_wrap(err, "cannot erase what block device '%s' holds",
+				path);
+	return fs_sync_file(path, err);
+}
+
 void
 copy_device_done(struct copy_device *d)
 {
 	free(d->holds);
+	free(d->places);
 	d->holds = NULL;
+	d->places = NULL;
+	d->nplaces = 0;
 }
 
 int

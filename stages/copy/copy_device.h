@@ -19,6 +19,9 @@ struct copy_device {
 	uint64_t size;
 	/* "ext4 'root', gpt"; NULL: nothing that anybody would recognise. */
 	char *holds;
+	/* the bytes at which that is told by */
+	uint64_t *places;
+	size_t nplaces;
 	char accept[17]; /* stands for this device and what it holds */
 };
 
@@ -32,6 +35,9 @@ int copy_device_identify(const char *path, struct copy_device *ret,
  * ERR_FAIL. */
 int copy_device_look(const char *path, struct copy_device *ret,
 		     struct err *err);
+/* Erases what it holds, so that whatever is recognised later came later: by
+ * this copy, or by somebody else.  Synced. */
+int copy_device_wipe(const char *path, struct err *err);
 void copy_device_done(struct copy_device *d);
 
 /* What it holds may be overwritten: nothing, or what `accept` (or NULL)

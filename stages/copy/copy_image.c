@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,23 +13,9 @@
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/nbd.h"
-#include "stages/copy/copy_device.h"
-#include "stages/copy/copy_file.h"
+#include "stages/copy/beside.h"
+#include "stages/copy/copy_image_ends.h"
 #include "stages/copy/extents.h"
-#include "stages/copy/kept.h"
-
-/* Both ends opened, each with the server it may need. */
-struct ends {
-	struct nbd_server source_server, target_server;
-	const char *source_uri, *source_file; /* one of them */
-	struct copy_target target;
-	struct copy_file file;	   /* of the target */
-	struct copy_device device; /* it is */
-	uint64_t size;
-	char source_id[LEDGER_ID_SIZE];
-	bool has_grown; /* the source; the ledger and what it is of: */
-	struct ledger_identity was;
-};
 
 bool
 copy_image_is_uri(const char *name)
@@ -171,8 +158,8 @@ check_other_than_source(const struct ends *ends,
 		       opts->source, opts->target);
 }
 
-/* Once this copy has begun, what is on the device is its own, and its ledger
- * knows the device again. */
+/* Once this copy has begun, its ledger knows the device again, and what is
+ * recognised there is looked at more closely (copy_image_kept.c). */
 static int
 open_device(struct ends *ends, const struct copy_image_opts *opts,
 	    struct err *err)
@@ -195,10 +182,34 @@ open_device(struct ends *ends, const struct copy_image_opts *opts,
 			       opts->target, (unsigned long long)d->size,
 			       (unsigned long long)ends->size);
 	if (!has_begun &&
-	    copy_device_check_accepted(opts->target, d, opts->accept, err) < 0)
+	    (copy_device_check_accepted(opts->target, d, opts->accept, err) <
+		 0 ||
+	     (d->holds && copy_device_wipe(opts->target, err) < 0)))
 		return -1;
 	memcpy(ends->file.id, d->id, sizeof(d->id));
 	ends->target.file = opts->target;
+	return 0;
+}
+
+/* Whose disks these are may have come to an end, its guest runs from them. */
+static int
+check_no_plans(const char *path, struct err *err)
+{
+	CLEANUP(mem_freep) char *real = realpath(path, NULL);
+	CLEANUP(mem_freep) char *dir = real ? fs_dirname(real) : NULL;
+	CLEANUP(mem_freep) char *mark = dir ? fs_path(dir, BESIDE_MARK) : NULL;
+	CLEANUP(mem_freep) char *claim = dir ? fs_path(dir, BESIDE_CLAIM) : NULL;
+
+	if (mark && fs_exists(mark))
+		return err_set(err, ERR_FAIL,
+			       "'%s' is the disk of a vm that was handed over "
+			       "('%s'): what its guest wrote would be lost",
+			       path, mark);
+	if (claim && fs_exists(claim))
+		return err_set(err, ERR_HELD,
+			       "'%s' is the disk of a vm that a plan moves "
+			       "('%s'): only its runs write to it",
+			       path, claim);
 	return 0;
 }
 
@@ -257,6 +268,7 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 	if (copy_device_is(opts->target))
 		return open_device(ends, opts, err);
 	if (check_not_gone(opts, err) < 0 ||
+	    check_no_plans(opts->target, err) < 0 ||
 	    grow_target(ends, opts->target, format, err) < 0 ||
 	    copy_file_make(opts->target, format, ends->size, &ends->file, err) <
 		0)
@@ -293,11 +305,12 @@ check_same_source(struct ends *ends, const struct copy_image_opts *opts,
 	    ledger_open_readonly(opts->ledger, &old, &ignored) < 0)
 		return 0;
 	ends->was = *ledger_identity(old);
-	if (opts->pass == COPY_ALL && ledger_applied(old) > 1)
+	if (opts->pass == COPY_ALL && ledger_newest(old) > 1)
 		return err_set(err, ERR_FAIL,
 			       "ledger '%s' is of a copy that was brought up "
-			       "to date: go on with --changed or --compare, or "
-			       "remove the ledger to copy all of it again",
+			       "to date, or begun to be: go on with --changed "
+			       "or --compare, or remove the ledger to copy all "
+			       "of it again",
 			       opts->ledger);
 	ends->has_grown = was->size_bytes < ends->size;
 	if (was->size_bytes > ends->size)
@@ -369,123 +382,28 @@ open_ledger(const struct ends *ends, const struct copy_image_opts *opts,
 	return ledger_open(opts->ledger, &id, ret, err);
 }
 
-/* How one end is looked at. */
-static struct verify_opts
-look_at(const struct ends *ends, const struct copy_image_opts *opts,
-	const struct ledger *ledger, bool source)
-{
-	struct verify_opts look = {
-	    .target = ends->target,
-	    .ledger = ledger,
-	    .wait_ms = opts->wait_ms,
-	    .throttle = opts->throttle,
-	    .progress = opts->progress,
-	    .arg = opts->arg,
-	    .is_source = source,
-	};
-
-	if (source)
-		look.target = (struct copy_target){.file = ends->source_file,
-						   .uri = ends->source_uri};
-	return look;
-}
-
-static void
-count_looked(const struct ends *ends, const struct verify_result *found,
-	     struct copy_image_result *ret)
-{
-	uint64_t bytes = found->nchecked * LEDGER_BLOCK_SIZE;
-
-	/* the last block may be a short one */
-	ret->checked_bytes += bytes < ends->size ? bytes : ends->size;
-}
-
-/* Nothing says that a device or what a server has is the one it was, nor who
- * wrote to it, or to a file, since. */
+/* Of a file its time says so; what else it is is for those who serve it. */
 static int
-check_target_kept(const struct ends *ends, const struct copy_image_opts *opts,
-		  const struct copy_opts *copy, struct copy_image_result *ret,
-		  struct err *err)
+check_source_still(const struct ends *ends, const struct copy_image_opts *opts,
+		   struct err *err)
 {
-	struct verify_opts look = look_at(ends, opts, copy->ledger, false);
-	struct verify_result found = {0};
-	int rc = opts->recheck ? kept_mend(&look, copy, &found, err)
-			       : kept_sample(&look, copy, &found, err);
+	struct ends now = {.file.lock = -1};
 
-	count_looked(ends, &found, ret);
-	if (rc == 0)
+	if (copy_image_is_uri(opts->source) || copy_device_is(opts->source))
 		return 0;
-	if (err->class != ERR_MISMATCH || found.nmismatched == 0)
-		return err_wrap(err, "looking whether the target still has "
-				     "what was copied");
-	return err_set(
-	    err, ERR_MISMATCH,
-	    "target '%s' was written to since it was copied to, or "
-	    "is another one: of %llu blocks of ledger '%s' that "
-	    "were looked at %llu differ, the first is block %llu at "
-	    "byte %llu; look at all of them and copy what differs "
-	    "with --recheck, or remove the ledger to copy all of "
-	    "it again",
-	    opts->target, (unsigned long long)found.nchecked, opts->ledger,
-	    (unsigned long long)found.nmismatched,
-	    (unsigned long long)found.first_mismatch,
-	    (unsigned long long)found.first_mismatch * LEDGER_BLOCK_SIZE);
-}
-
-/* A file's time says that it was written to; of these nothing does.  What is
- * to be brought up to date is another by intent. */
-static int
-check_source_kept(const struct ends *ends, const struct copy_image_opts *opts,
-		  const struct copy_opts *copy, struct copy_image_result *ret,
-		  struct err *err)
-{
-	struct verify_opts look = look_at(ends, opts, copy->ledger, true);
-	struct verify_result found = {0};
-	int rc;
-
-	if (opts->pass != COPY_ALL ||
-	    (!copy_image_is_uri(opts->source) && !copy_device_is(opts->source)))
-		return 0;
-	rc = kept_sample(&look, copy, &found, err);
-	count_looked(ends, &found, ret);
-	if (rc == 0)
-		return 0;
-	if (err->class != ERR_MISMATCH || found.nmismatched == 0)
-		return err_wrap(err, "looking whether the source still has "
-				     "what was copied");
-	return err_set(
-	    err, ERR_FAIL,
-	    "source '%s' was written to, or is another one, since "
-	    "ledger '%s' was begun: of %llu blocks that were looked "
-	    "at %llu differ, the first is block %llu at byte %llu; "
-	    "copy what changed with --compare, or remove the ledger "
-	    "to copy all of it again",
-	    opts->source, opts->ledger, (unsigned long long)found.nchecked,
-	    (unsigned long long)found.nmismatched,
-	    (unsigned long long)found.first_mismatch,
-	    (unsigned long long)found.first_mismatch * LEDGER_BLOCK_SIZE);
-}
-
-/* Before anything is passed over. */
-static int
-check_kept(const struct ends *ends, const struct copy_image_opts *opts,
-	   const struct copy_opts *copy, struct copy_image_result *ret,
-	   struct err *err)
-{
-	bool has_digests =
-	    copy->ledger &&
-	    ledger_identity(copy->ledger)->digest != LEDGER_NO_DIGEST;
-
-	if (!has_digests && opts->recheck)
-		return err_set(err, ERR_USER,
-			       "--recheck: there are no digests to look at the "
-			       "target with: they are in a ledger, but with "
-			       "--proof none");
-	if (!has_digests)
-		return 0;
-	if (check_source_kept(ends, opts, copy, ret, err) < 0)
+	if (identify_source(&now, opts->source, err) < 0)
 		return -1;
-	return check_target_kept(ends, opts, copy, ret, err);
+	if (strcmp(now.source_id, ends->source_id) == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "source '%s' was written to while it was copied: the "
+		       "target is a mixture of before and after; when nobody "
+		       "writes to it any more, %s",
+		       opts->source,
+		       opts->ledger ? "bring the target up to date with "
+				      "--compare, or remove the ledger to copy "
+				      "all of it again"
+				    : "copy it again");
 }
 
 static int
@@ -527,9 +445,10 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 		return -1;
 	copy.changed = changed;
 	ret->generation = copy.generation;
-	if (check_kept(ends, opts, &copy, ret, err) < 0)
+	if (copy_image_check_kept(ends, opts, &copy, ret, err) < 0)
 		return -1;
-	if (copy_run(&copy, &ret->progress, err) < 0)
+	if (copy_run(&copy, &ret->progress, err) < 0 ||
+	    check_source_still(ends, opts, err) < 0)
 		return -1;
 	if (!ledger)
 		return 0;

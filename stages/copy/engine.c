@@ -424,6 +424,7 @@ copy(struct engine *e, struct worker *workers, struct err *err)
 			&e->target_patience, err) < 0 ||
 	    check_target(e, err) < 0 || open_tools(e, workers, err) < 0)
 		return -1;
+	e->is_first = !opts->ledger || !ledger_was_begun(opts->ledger);
 	if (opts->ledger &&
 	    ledger_begin(opts->ledger, opts->generation, err) < 0)
 		return -1;

@@ -49,6 +49,7 @@ struct engine {
 	pthread_cond_t room;  /* more may be begun, or nothing any more */
 	uint64_t next;	      /* first block nobody has taken */
 	/* Before this byte and from `next` on the target had no data. */
+	bool is_first; /* no attempt before this one wrote */
 	uint64_t next_data;
 	struct fresh_list fresh;
 	uint64_t fresh_bytes;

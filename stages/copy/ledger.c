@@ -309,6 +309,12 @@ ledger_is_untouched(const struct ledger *l, uint64_t block, uint32_t generation)
 	       (l->header.begun == 0 || l->header.begun == generation);
 }
 
+bool
+ledger_was_begun(const struct ledger *l)
+{
+	return l->header.begun != 0;
+}
+
 /* Marks the page for writing even where nothing changes: what the page cache
  * shows after some earlier failed sync need not be on the disk. */
 static void

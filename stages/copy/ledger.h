@@ -82,6 +82,8 @@ int ledger_begin(struct ledger *l, uint32_t generation, struct err *err);
  * may a hole be skipped: what else is unknown can hold anything. */
 bool ledger_is_untouched(const struct ledger *l, uint64_t block,
 			 uint32_t generation);
+/* Has any copy begun to write with it? */
+bool ledger_was_begun(const struct ledger *l);
 
 /* The disk grew: what is new is unknown, and so is in effect a last block that
  * was short.  Synced.  Killed anywhere, it is of the old size or of the new

@@ -141,13 +141,22 @@ output_can_flush(const struct output *o)
 	return o->fd >= 0 || o->wire[0].can_flush;
 }
 
+bool
+output_knows_data(const struct output *o)
+{
+	return o->fd >= 0 && o->is_file;
+}
+
 uint64_t
 output_next_data(const struct output *o, uint64_t at)
 {
-	off_t data = -1;
+	off_t data;
 
-	if (o->fd >= 0 && o->is_file)
-		data = lseek(o->fd, (off_t)at, SEEK_DATA);
+	if (!output_knows_data(o))
+		return UINT64_MAX;
+	data = lseek(o->fd, (off_t)at, SEEK_DATA);
+	if (data < 0 && errno != ENXIO)
+		return at; /* who cannot tell may have some */
 	return data < 0 ? UINT64_MAX : (uint64_t)data;
 }
 

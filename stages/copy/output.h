@@ -55,8 +55,9 @@ unsigned output_ahead(const struct output *o);
 
 bool output_can_flush(const struct output *o);
 
-/* Where data of somebody's begins, from `at` on, as far as that can be seen:
- * UINT64_MAX when there is none. */
+/* Where data of somebody's begins, from `at` on, as far as that can be seen
+ * (output_knows_data: all of it): UINT64_MAX when there is none. */
+bool output_knows_data(const struct output *o);
 uint64_t output_next_data(const struct output *o, uint64_t at);
 
 /* Begins to write a block: `data` is a whole one, zero after `len`, and stays

@@ -27,6 +27,20 @@ target_has_data(struct engine *e, uint64_t block)
 	return e->next_data < at + engine_block_len(e, block);
 }
 
+/* Nothing was written there.  What an attempt before this one wrote may be of a
+ * source that was another then, and nobody noticed. */
+static bool
+is_blank(struct engine *e, uint64_t block)
+{
+	const struct copy_opts *opts = e->opts;
+
+	if (!opts->target.reads_as_zero || !opts->ledger)
+		return opts->target.reads_as_zero;
+	return ledger_is_untouched(opts->ledger, block, opts->generation) &&
+	       (e->is_first || (output_knows_data(&e->out) &&
+				!target_has_data(e, block)));
+}
+
 /* Is a block without an entry one that an earlier attempt reached? */
 static bool
 was_begun(struct engine *e, const struct ledger_entry *entry, uint64_t block)
@@ -60,14 +74,10 @@ plan_block(struct worker *w, size_t i, uint64_t block, bool *ret_overwrites)
 	struct engine *e = w->e;
 	const struct copy_opts *opts = e->opts;
 	struct ledger_entry entry = {.state = LEDGER_UNKNOWN};
-	bool blank = opts->target.reads_as_zero;
 
 	w->is_again[i] = false;
-	if (opts->ledger) {
+	if (opts->ledger)
 		ledger_get(opts->ledger, block, &entry);
-		blank = blank && ledger_is_untouched(opts->ledger, block,
-						     opts->generation);
-	}
 	if (entry.state == LEDGER_DURABLE &&
 	    entry.generation == opts->generation)
 		return BLOCK_SETTLED;
@@ -75,7 +85,7 @@ plan_block(struct worker *w, size_t i, uint64_t block, bool *ret_overwrites)
 		return may_differ(e, block) ? BLOCK_DELTA : BLOCK_SETTLED;
 	*ret_overwrites = entry.state != LEDGER_UNKNOWN;
 	w->is_again[i] = was_begun(e, &entry, block);
-	return blank ? BLOCK_BLANK : BLOCK_WRITTEN;
+	return is_blank(e, block) ? BLOCK_BLANK : BLOCK_WRITTEN;
 }
 
 static void

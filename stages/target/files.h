@@ -26,11 +26,12 @@
 #define TARGET_FILES_H
 
 #include "base/vec.h"
+#include "stages/copy/beside.h"
 #include "stages/target/target.h"
 
-#define FILES_CLAIM "palletjack.json"
+#define FILES_CLAIM BESIDE_CLAIM
 #define FILES_HELD FILES_CLAIM ".lock"
-#define FILES_MARK "handover.json"
+#define FILES_MARK BESIDE_MARK
 #define FILES_DOMAIN "domain.xml"
 #define FILES_NVRAM "nvram.fd"
 
