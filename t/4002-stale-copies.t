@@ -95,7 +95,8 @@ check 'what is finished is not copied again, ledger or not' '
 '
 
 check 'the copy command writes to no disk of a plan, before hand-over or after' '
-	anew raw && palletjack run --until verify m.yaml
+	anew raw
+	palletjack run --until verify m.yaml
 	head -c 5242880 /dev/urandom >other
 	exits 4 palletjack copy other target/fast/web/disk-0.raw 2>err; cat err
 	grep -q "a plan moves (.*palletjack.json" err; disk_is_right raw

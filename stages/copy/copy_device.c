@@ -185,8 +185,8 @@ note_places(struct copy_device *d, const json_t *signatures)
 	const json_t *one;
 	size_t i;
 
-	d->places = mem_new((json_array_size(signatures) + 1) *
-			    sizeof(*d->places));
+	d->places =
+	    mem_new((json_array_size(signatures) + 1) * sizeof(*d->places));
 	json_array_foreach(signatures, i, one)
 	{
 		const char *at =
@@ -264,8 +264,8 @@ copy_device_wipe(const char *path, struct err *err)
 	CLEANUP(buf_done) struct buf out = {0};
 
 	if (process_run(argv, LOOK_MS, &out, err) < 0)
-		return err_wrap(err, "cannot erase what block device '%s' holds",
-				path);
+		return err_wrap(
+		    err, "cannot erase what block device '%s' holds", path);
 	return fs_sync_file(path, err);
 }
 

@@ -198,7 +198,8 @@ check_no_plans(const char *path, struct err *err)
 	CLEANUP(mem_freep) char *real = realpath(path, NULL);
 	CLEANUP(mem_freep) char *dir = real ? fs_dirname(real) : NULL;
 	CLEANUP(mem_freep) char *mark = dir ? fs_path(dir, BESIDE_MARK) : NULL;
-	CLEANUP(mem_freep) char *claim = dir ? fs_path(dir, BESIDE_CLAIM) : NULL;
+	CLEANUP(mem_freep)
+	char *claim = dir ? fs_path(dir, BESIDE_CLAIM) : NULL;
 
 	if (mark && fs_exists(mark))
 		return err_set(err, ERR_FAIL,

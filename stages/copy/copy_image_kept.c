@@ -118,19 +118,19 @@ check_device_ours(const struct ends *ends, const struct copy_image_opts *opts,
 		return err_wrap(err, "looking at what block device '%s' holds",
 				opts->target);
 	/* nothing of the ledger is believed then */
-	if (is_ours ||
-	    (accepted && (opts->recheck || ledger_count_durable(copy->ledger) == 0)))
+	if (is_ours || (accepted && (opts->recheck ||
+				     ledger_count_durable(copy->ledger) == 0)))
 		return 0;
-	return err_set(err, ERR_NOT_READY,
-		       "block device '%s' holds %s, which is not what was "
-		       "copied to it: somebody else has used it since ledger "
-		       "'%s' was begun; to overwrite that, say --accept %s%s",
-		       opts->target, d->holds, opts->ledger, d->accept,
-		       ledger_count_durable(copy->ledger) == 0 ? ""
-		       : ledger_identity(copy->ledger)->digest ==
-			       LEDGER_NO_DIGEST
-			   ? ", with a new ledger"
-			   : " --recheck");
+	return err_set(
+	    err, ERR_NOT_READY,
+	    "block device '%s' holds %s, which is not what was "
+	    "copied to it: somebody else has used it since ledger "
+	    "'%s' was begun; to overwrite that, say --accept %s%s",
+	    opts->target, d->holds, opts->ledger, d->accept,
+	    ledger_count_durable(copy->ledger) == 0 ? ""
+	    : ledger_identity(copy->ledger)->digest == LEDGER_NO_DIGEST
+		? ", with a new ledger"
+		: " --recheck");
 }
 
 int

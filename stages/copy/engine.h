@@ -119,6 +119,11 @@ bool engine_is_full(const struct engine *e, uint64_t len);
  * or write of the worker is under way. */
 int delta_span(struct worker *w, struct err *err);
 
+/* What is to become of block `block`, the worker's i-th; lock held.
+ * *ret_overwrites is set where the ledger knows something of it. */
+enum block_plan worker_plan(struct worker *w, size_t i, uint64_t block,
+			    bool *ret_overwrites);
+
 /* Before so many bytes are read at the source; a ticket a block, so that
  * nobody's are larger than others'.  -1 without an error: asked to stop. */
 int worker_await_turn(struct worker *w, uint64_t bytes, struct err *err);
