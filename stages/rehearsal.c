@@ -7,14 +7,13 @@
  * steps: it is what they found, and what the runner asks before it stops the
  * source.  The next generation is rehearsed anew.  Facts of both: result
  * ("converted" or "failed"; as of boot.h), line, generation; of the boot test
- * also `roots`, the digest over each replica, which was only read. */
-#include <errno.h>
+ * also `roots`, what each ledger says of the replica, which was only read; and
+ * `sampled`, so many blocks of it were compared with that afterwards
+ * (untouched.h). */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "base/vec.h"
 #include "stages/boot.h"
 #include "stages/conversion.h"
 #include "stages/copy/ledger.h"
@@ -23,6 +22,7 @@
 #include "stages/place.h"
 #include "stages/precopy.h"
 #include "stages/rehearsal.h"
+#include "stages/untouched.h"
 
 static bool
 boot_applies(const struct view *v)
@@ -50,64 +50,17 @@ inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 
 /* The replica is only read. */
 
-/* What a file's every write changes. */
-struct stamp {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec written;
-};
-
-struct stamps {
-	VEC(struct stamp) list;
-};
-
-static void
-stamps_done(struct stamps *s)
-{
-	vec_done(&s->list);
-}
-
+/* Who has looked says how closely. */
 static int
-take_stamps(const struct place *p, struct stamps *ret, struct err *err)
-{
-	for (size_t i = 0; i < p->vm.shape->ndisks; i++) {
-		struct stat st;
-
-		if (stat(p->volumes[i].path, &st) < 0)
-			return err_sys(err, "cannot look at '%s'",
-				       p->volumes[i].path);
-		*vec_push(&ret->list) = (struct stamp){st.st_dev, st.st_ino,
-						       st.st_size, st.st_mtim};
-	}
-	return 0;
-}
-
-static bool
-is_same(const struct stamp *a, const struct stamp *b)
-{
-	return a->device == b->device && a->inode == b->inode &&
-	       a->size == b->size && a->written.tv_sec == b->written.tv_sec &&
-	       a->written.tv_nsec == b->written.tv_nsec;
-}
-
-/* No writer may be there but a copy, which comes before this or after it. */
-static int
-must_be_unwritten(const struct place *p, const struct stamps *before,
+must_be_untouched(struct work *w, const struct place *p,
+		  const struct untouched *before, json_t *facts,
 		  struct err *err)
 {
-	CLEANUP(stamps_done) struct stamps now = {0};
+	uint64_t blocks;
 
-	if (take_stamps(p, &now, err) < 0)
+	if (untouched_check(w, p, before, &blocks, err) < 0)
 		return -1;
-	for (size_t i = 0; i < now.list.n; i++)
-		if (!is_same(&before->list.v[i], &now.list.v[i]))
-			return err_set(err, ERR_MISMATCH,
-				       "'%s' was written while it was "
-				       "rehearsed, and by nobody who may: "
-				       "'palletjack verify' says what differs, "
-				       "with --repair it is copied again",
-				       p->volumes[i].path);
+	json_object_set_new(facts, "sampled", json_integer((json_int_t)blocks));
 	return 0;
 }
 
@@ -161,14 +114,14 @@ static int
 convert_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
-	CLEANUP(stamps_done) struct stamps before = {0};
+	CLEANUP(untouched_done) struct untouched before = {0};
 	struct precopy_point applied;
 	struct err why = {0};
 
 	if (!precopy_applied(w, &applied))
 		return 0;
 	if (place_open(w->view, &p, err) < 0 ||
-	    take_stamps(&p, &before, err) < 0)
+	    untouched_begin(&p, &before, err) < 0)
 		return -1;
 	if (conversion_run(w, &of_generation, ret_facts, &why) == 0)
 		add_result(w, *ret_facts, "converted");
@@ -178,7 +131,7 @@ convert_run(struct work *w, json_t **ret_facts, struct err *err)
 		*err = why;
 		return -1;
 	}
-	return must_be_unwritten(&p, &before, err);
+	return must_be_untouched(w, &p, &before, *ret_facts, err);
 }
 
 static int
@@ -270,7 +223,7 @@ static int
 boot_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
-	CLEANUP(stamps_done) struct stamps before = {0};
+	CLEANUP(untouched_done) struct untouched before = {0};
 	CLEANUP(boot_verdict_done) struct boot_verdict verdict = {0};
 	CLEANUP(mem_freep) char *scratch = NULL;
 	struct precopy_point applied;
@@ -278,11 +231,12 @@ boot_run(struct work *w, json_t **ret_facts, struct err *err)
 	if (!precopy_applied(w, &applied))
 		return 0;
 	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0 ||
-	    take_stamps(&p, &before, err) < 0 ||
-	    boot_generation(w, &p, &verdict, err) < 0 ||
-	    must_be_unwritten(&p, &before, err) < 0)
+	    untouched_begin(&p, &before, err) < 0 ||
+	    boot_generation(w, &p, &verdict, err) < 0)
 		return -1;
 	*ret_facts = facts_of(w, &verdict);
+	if (must_be_untouched(w, &p, &before, *ret_facts, err) < 0)
+		return -1;
 	scratch = p.ops->scratch(&p.vm);
 	return overlays_sweep(scratch, OVERLAYS_REHEARSED, err);
 }

@@ -105,6 +105,38 @@ check 'killed while it boots one, the next run ends that and boots it again' '
 	running
 '
 
+# Whoever boots it writes below the overlay, and hides that from a look at the
+# file: QEMU, but for that.
+check 'a replica that is written meanwhile, and looks as it did: refused' '
+	mkdir bin
+	cat >bin/qemu-system-x86_64 <<END
+#!/bin/sh
+replica=$PWD/target/fast/web/disk-vda.raw
+case "\$*" in
+*rehearsal*)
+	if test -e "$PWD/tamper"; then
+		rm "$PWD/tamper"
+		touch -r "\$replica" "$PWD/stamp"
+		cp "\$replica" "$PWD/good"
+		printf x | dd of="\$replica" bs=1 seek=$((50 << 20)) conv=notrunc,fsync
+		touch -r "$PWD/stamp" "\$replica"
+	fi ;;
+esac
+PATH=$PATH exec qemu-system-x86_64 "\$@"
+END
+	chmod +x bin/qemu-system-x86_64
+	touch tamper
+	warm true "$every"
+	exits 8 env PATH="$PWD/bin:$PATH" palletjack run m.yaml --cutover never 2>err || { cat err; exit 1; }
+	cat err
+	test ! -e tamper
+	grep "disk-vda.raw., which was rehearsed, is not what was copied (.palletjack verify. says what differs" err
+	cat good >target/fast/web/disk-vda.raw
+	exits 7 palletjack run m.yaml --cutover never
+	test "$(fact web precopy-boot-test sampled)" -eq 64
+	running
+'
+
 # A boot test behind the cutover.
 check 'a boot test that fails at the cutover: the source is given back' '
 	warm true "bootTest: once, bootProbe: {serial: never, inconclusive: hold}"
