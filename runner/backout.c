@@ -209,13 +209,16 @@ say_what_helps(const struct vm_run *vm, enum err_class class, const char *args)
 	const char *key = vm->pvm->key;
 	CLEANUP(mem_freep) char *run = run_again(vm, args);
 	CLEANUP(mem_freep) char *vms = redo_vms(vm);
+	bool warm =
+	    vm->view.round > 0 && !history_is_cut_over(vm->state->history);
+	const char *stage = warm ? "precopy" : "cutover";
 
 	if (class == ERR_MISMATCH)
 		fprintf(stderr,
 			"%s: to copy anew what does not match: palletjack "
-			"plan%s%s --redo cutover prints a digest for: "
-			"palletjack run%s%s --redo cutover --accept DIGEST\n",
-			key, args, vms, args, vms);
+			"plan%s%s --redo %s prints a digest for: "
+			"palletjack run%s%s --redo %s --accept DIGEST\n",
+			key, args, vms, stage, args, vms, stage);
 	else if (class == ERR_FAIL || class == ERR_NOT_READY ||
 		 class == ERR_USER || class == ERR_BUG)
 		fprintf(stderr,

@@ -105,7 +105,7 @@ choose_pass(const struct copying *c)
 {
 	uint32_t applied = ledger_applied(c->ledger);
 
-	if (!c->warm || applied == 0)
+	if (!c->warm || c->anew || applied == 0)
 		return COPY_ALL;
 	if (c->changes.known && c->since > 0 && applied >= c->since)
 		return COPY_CHANGED;
@@ -120,6 +120,8 @@ why_not_changed(const struct copying *c)
 {
 	uint32_t applied = ledger_applied(c->ledger);
 
+	if (c->warm && c->anew)
+		return mem_strdup("it was asked for anew");
 	if (!c->warm || c->since == 0 || c->pass == COPY_CHANGED)
 		return NULL;
 	if (c->changes.known)
@@ -196,6 +198,8 @@ copying_run(struct work *w, struct copying *c, json_t **ret_facts,
 	    (!c->source.uri && open_source(w, c, err) < 0) ||
 	    open_target(w, c, err) < 0)
 		return -1;
+	/* until it is done, whatever is tried */
+	c->anew = w->redone > 0 && !work_fact(w, w->step);
 	c->pass = choose_pass(c);
 	tell_pass(w, c);
 	if (move_bytes(w, c, &progress, err) < 0)

@@ -25,6 +25,7 @@ struct copying {
 	 * none) counts, and changes says what did change; unknown, all is read
 	 * and compared. */
 	bool warm;
+	bool anew; /* but not when it is asked for anew: nothing counts then */
 	uint32_t since;
 	struct source_changes changes;
 	enum copy_pass pass; /* the one it came to */
