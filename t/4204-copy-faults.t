@@ -142,6 +142,71 @@ check 'one that comes back as another is not' '
 	grep -q "came back as another one: it has 8388608 bytes now, and had $size" err &&
 	"$says" l.st st.raw src
 '
+# comes_back_as FILE ARG...: in the middle of such a copy; sets $status
+comes_back_as() {
+	back=$1
+	shift
+	rm -f st.*
+	serve st --filter=delay file "$PWD/src" delay-read=300ms
+	copies "$@" "$(uri st)" st.raw 2>err &
+	pid=$!
+	within 20 durable_bytes st.raw
+	kill -KILL $server
+	serve st file "$back"
+	status=0
+	wait $pid || status=$?
+	cat err
+}
+durable_bytes() {
+	test -e "$1" && test "$(stat -c %b "$1")" -gt 0
+}
+cp src other
+printf other | dd of=other bs=1 conv=notrunc status=none
+head -c $size /dev/urandom >another
+for how in "--proof sha256 --ledger l.st" "--proof xxh3 --ledger l.st" \
+	"--proof none --ledger l.st" "--proof none"; do
+	check "$how: nor one that has other bytes" '
+		for file in other another; do
+			rm -f l.st
+			comes_back_as "$PWD/$file" '"$how"'
+			test $status -eq 6
+			grep -q "came back as another one: block [0-9]* at byte" err
+			case "'"$how"'" in
+			*--ledger*) "$says" l.st st.raw src ;;
+			esac
+		done
+	'
+	check "$how: one that has the same is gone on with" '
+		rm -f l.st
+		cp src same
+		comes_back_as "$PWD/same" '"$how"'
+		test $status -eq 0
+		cmp src st.raw
+	'
+done
+check 'nor one that differs in what an earlier copy read' '
+	rm -f st.* l.st
+	serve st --filter=delay file "$PWD/src" delay-read=1000ms
+	palletjack copy --quiet --checkpoint 1Mi --ledger l.st \
+		"$(uri st)" st.raw 2>err &
+	pid=$!
+	within 20 durable_blocks l.st 2
+	kill $pid
+	wait $pid || :
+	"$says" l.st st.raw src >said
+	durable=$(tail -n 1 said | cut -d" " -f2)
+	copies --ledger l.st "$(uri st)" st.raw 2>err &
+	pid=$!
+	within 20 durable_blocks l.st $((durable + 1))
+	kill -KILL $server
+	serve st file "$PWD/other"
+	status=0
+	wait $pid || status=$?
+	cat err
+	test $status -eq 6
+	grep -q "came back as another one: block 0 at byte 0" err
+	"$says" l.st st.raw src
+'
 check 'a target server that comes back is not: what it had not flushed may be lost' '
 	rm -f st.* l.st; truncate -s $size st.img
 	set -- --filter=delay file "$PWD/st.img" delay-write=500ms

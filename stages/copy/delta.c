@@ -336,7 +336,8 @@ settle(struct delta *d)
 		const struct delta_block *b = &d->block[i];
 		uint64_t changed = b->to - b->from;
 
-		worker_note_fresh(d->w, b->i, b->digest);
+		worker_note_fresh(d->w, b->i, b->digest,
+				  b->verdict == DELTA_ZERO && !b->is_patched);
 		p->mended_bytes += b->is_damaged ? b->len : 0;
 		p->same_bytes += b->verdict == DELTA_SAME ? b->len : 0;
 		p->zero_bytes += b->verdict == DELTA_ZERO ? changed : 0;

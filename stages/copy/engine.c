@@ -31,6 +31,7 @@
 #define DEFAULT_CHECKPOINT_MS 5000
 #define DEFAULT_CHECKPOINT_BYTES (1024ull * 1024 * 1024)
 #define PROGRESS_MS 250
+#define SPANS_PER_WORKER 4 /* at least, so that none idles at the end */
 
 size_t
 engine_block_len(const struct engine *e, uint64_t block)
@@ -78,6 +79,14 @@ engine_batch(const struct engine *e, size_t most)
 	uint64_t n = checkpoint_bytes(e) / LEDGER_BLOCK_SIZE;
 
 	return n == 0 ? 1 : n < most ? (size_t)n : most;
+}
+
+size_t
+engine_span(const struct engine *e)
+{
+	uint64_t n = e->nblocks / (uint64_t)(e->nworkers * SPANS_PER_WORKER);
+
+	return n == 0 ? 1 : n < ENGINE_SPAN ? (size_t)n : ENGINE_SPAN;
 }
 
 /* Until one is due for its time; far away when there is nothing to be made
@@ -370,6 +379,8 @@ init_workers(struct engine *e, struct worker *workers, enum ledger_digest kind,
 		w->e = e;
 		w->lane = i;
 		w->depth = 1;
+		w->source.wire.is_same = again_check;
+		w->source.wire.arg = w;
 		if (digest_init(&w->digest, kind, err) < 0)
 			return -1;
 	}

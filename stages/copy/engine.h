@@ -11,6 +11,7 @@
 #include "stages/copy/digest.h"
 #include "stages/copy/input.h"
 #include "stages/copy/output.h"
+#include "stages/copy/seen.h"
 #include "stages/copy/wire.h"
 
 #define ENGINE_SPAN 128 /* blocks; a ledger sync each when overwriting */
@@ -51,6 +52,7 @@ struct engine {
 	/* Before this byte and from `next` on the target had no data. */
 	bool is_first; /* no attempt before this one wrote */
 	uint64_t next_data;
+	struct seen seen; /* of the source */
 	struct fresh_list fresh;
 	uint64_t fresh_bytes;
 	int64_t fresh_since_ms; /* when the list was last empty */
@@ -105,6 +107,9 @@ struct worker {
 /* Bytes of the disk in this block: the last one may be short. */
 size_t engine_block_len(const struct engine *e, uint64_t block);
 
+/* How many blocks a worker takes at a time. */
+size_t engine_span(const struct engine *e);
+
 /* With the lock held: */
 void engine_stop(struct engine *e); /* soon, at a good place */
 void engine_fail(struct engine *e, const struct err *err);
@@ -129,7 +134,8 @@ enum block_plan worker_plan(struct worker *w, size_t i, uint64_t block,
 int worker_await_turn(struct worker *w, uint64_t bytes, struct err *err);
 /* Of the span's block i, which the target has acknowledged or did not have to
  * be told; with the lock held. */
-void worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest);
+void worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest,
+		       bool is_zero);
 /* So many bytes are begun, once they are no more than may be done again; to
  * be taken off begun_bytes when they are fresh, or are not to be written. */
 int worker_take_in_hand(struct worker *w, uint64_t len, struct err *err);
@@ -137,6 +143,12 @@ int worker_take_in_hand(struct worker *w, uint64_t len, struct err *err);
 int worker_target_failed(struct engine *e);
 /* The slot's buffer, a block; made when first needed. */
 uint8_t *worker_buffer(struct slot *s);
+
+/* Of the worker's source, which broke and came back: is it what was read? */
+int again_check(void *arg, struct err *err);
+/* With the lock held: a block that is passed over, as the ledger knows what the
+ * source has in it. */
+void again_note_settled(struct worker *w, uint64_t block);
 
 /* The thread of a worker; `arg` is the struct worker. */
 void *worker_run(void *arg);

@@ -395,7 +395,7 @@ pause_for(struct wire *w, struct wire *also, int64_t ms)
 		(void)move(w, also, 10);
 }
 
-/* The same disk, as far as it can be told. */
+/* The same disk, as far as its size tells. */
 static int
 dial_again(struct wire *w, int64_t ms, struct err *err)
 {
@@ -417,6 +417,22 @@ dial_again(struct wire *w, int64_t ms, struct err *err)
 		       (unsigned long long)was.size);
 }
 
+/* What is read for that is no progress, and no reason to come back. */
+static int
+know_again(struct wire *w, struct err *err)
+{
+	unsigned nlost = w->nlost;
+	int rc;
+
+	if (!w->is_same)
+		return 0;
+	w->comes_back = false;
+	rc = w->is_same(w->arg, err);
+	w->comes_back = true;
+	w->nlost = nlost;
+	return rc;
+}
+
 /* `broke` says how it was lost.  The further pauses are longer, so that a
  * server that starts is not kept from it. */
 static int
@@ -429,7 +445,8 @@ come_back(struct wire *w, struct wire *also, const struct err *broke,
 	char tried[CLOCK_TEXT_SIZE];
 	struct err why = {0};
 
-	while (left > 0 && dial_again(w, left, &why) < 0) {
+	while (left > 0 &&
+	       (dial_again(w, left, &why) < 0 || know_again(w, &why) < 0)) {
 		wire_close(w);
 		if (why.class != ERR_RETRY) {
 			*err = why;

@@ -36,6 +36,10 @@ struct wire {
 	/* Only reads: a connection that breaks is made again, and what it was
 	 * asked for is asked for again. */
 	bool comes_back;
+	/* Asked, when it did, before anything else is: does this one have what
+	 * the other had?  NULL: whoever reads will see. */
+	int (*is_same)(void *arg, struct err *err);
+	void *arg;
 	unsigned nmade; /* so often was it made again, */
 	unsigned nlost; /* since it last gave an answer so often */
 	bool has_extents, can_zero, can_flush, can_multi_conn, is_read_only;

@@ -9,24 +9,18 @@
 #include "base/clock.h"
 #include "stages/copy/zero.h"
 
-#define SPANS_PER_WORKER 4 /* at least, so that none idles at the end */
 #define MOST_READS (ENGINE_SLOTS / 2)
 #define SLOW_MS 2 /* a wait that is longer wants more reads at once */
 #define HELD_MS 5 /* one that is longer leaves nothing half done meanwhile */
 
 static void
-count_settled(struct engine *e, uint64_t block)
+count_settled(struct worker *w, uint64_t block)
 {
-	e->progress.done_bytes += engine_block_len(e, block);
-	e->progress.skipped_bytes += engine_block_len(e, block);
-}
+	struct copy_progress *p = &w->e->progress;
 
-static size_t
-span_length(const struct engine *e)
-{
-	uint64_t n = e->nblocks / (uint64_t)(e->nworkers * SPANS_PER_WORKER);
-
-	return n == 0 ? 1 : n < ENGINE_SPAN ? (size_t)n : ENGINE_SPAN;
+	p->done_bytes += engine_block_len(w->e, block);
+	p->skipped_bytes += engine_block_len(w->e, block);
+	again_note_settled(w, block);
 }
 
 /* Lock held. */
@@ -49,13 +43,13 @@ take_span(struct worker *w, struct err *err)
 
 	wait_for_room(e);
 	w->first = e->next;
-	for (w->n = 0; w->n < span_length(e) && e->next < e->nblocks; w->n++) {
+	for (w->n = 0; w->n < engine_span(e) && e->next < e->nblocks; w->n++) {
 		uint64_t block = e->next++;
 		bool overwrites = false;
 
 		w->plan[w->n] = worker_plan(w, w->n, block, &overwrites);
 		if (w->plan[w->n] == BLOCK_SETTLED)
-			count_settled(e, block);
+			count_settled(w, block);
 		if (overwrites)
 			ledger_pending(e->opts->ledger, block,
 				       e->opts->generation);
@@ -67,7 +61,8 @@ take_span(struct worker *w, struct err *err)
 }
 
 void
-worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest)
+worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest,
+		  bool is_zero)
 {
 	struct engine *e = w->e;
 	uint64_t block = w->first + i;
@@ -76,6 +71,7 @@ worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest)
 	e->progress.done_bytes += engine_block_len(e, block);
 	if (w->is_again[i])
 		e->progress.redone_bytes += engine_block_len(e, block);
+	seen_note(&e->seen, block, digest, is_zero);
 	if (!e->opts->ledger)
 		return;
 	if (e->fresh.n == 0)
@@ -119,8 +115,8 @@ note_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
 		return -1;
 	pthread_mutex_lock(&e->lock);
 	for (size_t k = 0; k < n; k++)
-		worker_note_fresh(w, i + k,
-				  k + 1 < n ? w->digest.zero : digest);
+		worker_note_fresh(w, i + k, k + 1 < n ? w->digest.zero : digest,
+				  true);
 	e->progress.zero_bytes += len;
 	if (w->plan[i] != BLOCK_BLANK)
 		e->progress.zeroed_bytes += len;
@@ -245,7 +241,7 @@ end_write(struct worker *w, struct err *err)
 		       err) < 0)
 		return worker_target_failed(e);
 	pthread_mutex_lock(&e->lock);
-	worker_note_fresh(w, s->i, s->digest);
+	worker_note_fresh(w, s->i, s->digest, false);
 	e->progress.written_bytes += engine_block_len(e, w->first + s->i);
 	e->begun_bytes -= engine_block_len(e, w->first + s->i);
 	pthread_mutex_unlock(&e->lock);
@@ -378,7 +374,7 @@ share_data(struct worker *w, size_t i, size_t n, struct err *err)
 	pthread_mutex_lock(&e->lock);
 	e->begun_bytes -= len;
 	for (size_t k = 0; k < n; k++)
-		worker_note_fresh(w, i + k, none);
+		worker_note_fresh(w, i + k, none, false);
 	e->progress.read_bytes += len;
 	e->progress.written_bytes += len;
 	pthread_mutex_unlock(&e->lock);

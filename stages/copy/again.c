@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is a source that came back the one it was?
+ *
+ * Under its name may be another disk of the same size by now, or the same one
+ * at a later point in time.  So blocks that were seen before it broke are read
+ * once more, and compared with their digests or, when nobody computed any,
+ * with what the target was given. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "stages/copy/engine.h"
+
+struct again {
+	struct worker *w;
+	struct seen_block *list;
+	uint8_t *now, *copied; /* a block each */
+};
+
+static uint8_t *
+new_block(void)
+{
+	uint8_t *block = aligned_alloc(4096, LEDGER_BLOCK_SIZE);
+
+	if (!block)
+		abort();
+	return block;
+}
+
+/* What is read for this is read like all else. */
+static int
+await_turn(const struct engine *e, uint64_t len, struct err *err)
+{
+	const struct throttle *throttle = e->opts->throttle;
+	struct throttle_ticket ticket;
+	int ms;
+
+	if (!throttle)
+		return 0;
+	throttle_draw(throttle, len, &ticket);
+	while ((ms = throttle_wait_ms(throttle, &ticket)) > 0) {
+		if (atomic_load(&e->stop))
+			return err_set(err, ERR_CANCELLED, "asked to stop");
+		poll(NULL, 0, ms);
+	}
+	return 0;
+}
+
+/* A target that cannot be read back says nothing. */
+static bool
+is_as_copied(struct again *a, uint64_t at, size_t len)
+{
+	struct worker *w = a->w;
+	struct err ignored;
+
+	return output_read(&w->e->out, w->lane, a->copied, len, at, &ignored) <
+		   0 ||
+	       memcmp(a->now, a->copied, len) == 0;
+}
+
+static int
+compare(struct again *a, const struct seen_block *seen, bool *ret_same,
+	struct err *err)
+{
+	struct worker *w = a->w;
+	uint64_t at = seen->block * LEDGER_BLOCK_SIZE;
+	size_t len = engine_block_len(w->e, seen->block);
+	uint8_t digest[LEDGER_DIGEST_SIZE];
+
+	if (await_turn(w->e, len, err) < 0 ||
+	    wire_do(&w->source.wire, WIRE_READ, a->now, len, at, err) < 0)
+		return -1;
+	if (w->digest.kind == LEDGER_NO_DIGEST) {
+		*ret_same = is_as_copied(a, at, len);
+		return 0;
+	}
+	if (digest_block(&w->digest, a->now, len, digest, err) < 0)
+		return -1;
+	*ret_same = memcmp(digest, seen->digest, sizeof(digest)) == 0;
+	return 0;
+}
+
+static int
+compare_all(struct again *a, size_t n, struct err *err)
+{
+	bool same = true;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t block = a->list[i].block;
+
+		if (compare(a, &a->list[i], &same, err) < 0)
+			return -1;
+		if (!same)
+			return err_set(
+			    err, ERR_FAIL,
+			    "the source '%s' came back as another "
+			    "one: block %llu at byte %llu is not "
+			    "what it was before the connection "
+			    "broke",
+			    a->w->source.wire.uri, (unsigned long long)block,
+			    (unsigned long long)block * LEDGER_BLOCK_SIZE);
+	}
+	return 0;
+}
+
+int
+again_check(void *arg, struct err *err)
+{
+	struct again a = {
+	    .w = arg,
+	    .list = mem_new(SEEN_MOST * sizeof(*a.list)),
+	    .now = new_block(),
+	    .copied = new_block(),
+	};
+	struct engine *e = a.w->e;
+	size_t n;
+	int rc;
+
+	pthread_mutex_lock(&e->lock);
+	n = seen_list(&e->seen, a.list);
+	pthread_mutex_unlock(&e->lock);
+	rc = compare_all(&a, n, err);
+	free(a.list);
+	free(a.now);
+	free(a.copied);
+	return rc;
+}
+
+void
+again_note_settled(struct worker *w, uint64_t block)
+{
+	struct ledger_entry entry;
+	bool is_zero;
+
+	if (w->digest.kind == LEDGER_NO_DIGEST)
+		return;
+	ledger_get(w->e->opts->ledger, block, &entry);
+	is_zero = memcmp(entry.digest, w->digest.zero, LEDGER_DIGEST_SIZE) == 0;
+	seen_note(&w->e->seen, block, entry.digest, is_zero);
+}
