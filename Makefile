@@ -77,6 +77,7 @@ $(B)/t/unit/%: $(B)/t/unit/%.o $(B)/t/tap.o $(B)/palletjack.a
 # what some tests need beside tap
 $(addprefix $(B)/t/unit/,copy verify copy_crash copy_errors checkpoint copy_waits delta repair writeback): $(B)/t/disk.o
 $(B)/t/unit/copy_crash: $(B)/t/powercut.o
+$(B)/t/unit/predict_writers: $(B)/t/oracle.o
 $(B)/t/unit/runs: $(addprefix $(B)/t/,clock.o inline.o inline_journal.o oracle.o)
 
 $(B)/%.o: %.c

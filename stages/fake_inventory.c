@@ -98,7 +98,8 @@ check_writer(const struct endpoint *ep, bool is_made_up, struct err *err)
 	if (!fake_writer_is_kind(kind))
 		return err_set(err, ERR_USER,
 			       "Endpoint %s/%s: spec.settings.writer: '%s' is "
-			       "none of constant, burst, hot-set, growing",
+			       "none of constant, burst, hot-set, growing, "
+			       "mixed",
 			       ep->o.namespace, ep->o.name, kind);
 	if (is_made_up)
 		return 0;

@@ -125,13 +125,26 @@ write_growing(struct dice *d, struct fake_writer *fw)
 	fw->growth = any_size(d, 0.05, 1);
 }
 
+static void
+write_mixed(struct dice *d, struct fake_writer *fw)
+{
+	if (uniform(d, 0, 1) < 0.7)
+		write_constant(d, fw);
+	if (uniform(d, 0, 1) < 0.5)
+		write_bursts(d, fw);
+	write_set(d, fw);
+	if (uniform(d, 0, 1) < 0.3)
+		fw->growth = any_size(d, 0.05, 1);
+}
+
 static const struct kind {
 	const char *name;
 	void (*draw)(struct dice *d, struct fake_writer *fw);
 } kinds[] = {{"constant", write_constant},
 	     {"burst", write_bursts},
 	     {"hot-set", write_set},
-	     {"growing", write_growing}};
+	     {"growing", write_growing},
+	     {"mixed", write_mixed}};
 
 static const struct kind *
 kind_of(const char *name)

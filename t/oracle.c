@@ -10,12 +10,6 @@
 #define MOMENTS 30
 #define DRAWS 200
 
-/* What nobody can tell before a cutover. */
-struct luck {
-	double stop, convert, start; /* seconds */
-	double copy, verify;	     /* times what it takes */
-};
-
 static double
 middle(const struct fake_span *s)
 {
@@ -29,14 +23,22 @@ draw(const struct fake_span *s)
 }
 
 static double
+draw_convert(const struct oracle_question *q)
+{
+	const struct fake_span *s = &q->writer->convert;
+
+	return q->measured > 0 ? s->takes * noise(q->measured) : draw(s);
+}
+
+static double
 reading(const struct oracle_question *q, double bytes)
 {
 	return q->verify ? fake_writer_reading(q->writer, bytes) : 0;
 }
 
-static double
-downtime(const struct oracle_question *q, double point, double now,
-	 const struct luck *luck)
+double
+oracle_downtime(const struct oracle_question *q, double point, double now,
+		const struct luck *luck)
 {
 	double bytes = fake_writer_changed(q->writer, point, now + luck->stop);
 
@@ -59,11 +61,11 @@ sure_at(const struct oracle_question *q, double point, double now)
 	double drawn[DRAWS];
 
 	for (size_t i = 0; i < DRAWS; i++) {
-		struct luck luck = {draw(&fw->stop), draw(&fw->convert),
+		struct luck luck = {draw(&fw->stop), draw_convert(q),
 				    draw(&fw->start), noise(fw->sigma),
 				    noise(fw->sigma)};
 
-		drawn[i] = downtime(q, point, now, &luck);
+		drawn[i] = oracle_downtime(q, point, now, &luck);
 	}
 	qsort(drawn, DRAWS, sizeof(*drawn), by_value);
 	return drawn[DRAWS * 19 / 20];
@@ -78,7 +80,7 @@ static void
 look(const struct oracle_question *q, double point, double now,
      const struct luck *luck, struct moment *best)
 {
-	double down = downtime(q, point, now, luck);
+	double down = oracle_downtime(q, point, now, luck);
 
 	if (down < best->down)
 		*best = (struct moment){down, point, now};
@@ -114,11 +116,10 @@ void
 oracle_ask(const struct oracle_question *q, struct oracle *ret)
 {
 	const struct fake_writer *fw = q->writer;
-	struct luck usual = {middle(&fw->stop), middle(&fw->convert),
-			     middle(&fw->start), 1, 1};
-	struct luck real = {fw->stop.takes, fw->convert.takes, fw->start.takes,
-			    fake_writer_luck(fw, "cutover/disk-0", 0),
-			    fake_writer_luck(fw, "verify/disk-0", 0)};
+	struct luck usual = {
+	    middle(&fw->stop),
+	    q->measured > 0 ? fw->convert.takes : middle(&fw->convert),
+	    middle(&fw->start), 1, 1};
 	struct moment hindsight = {.down = INFINITY};
 	struct moment best = hindsight, next = hindsight;
 	double least = generation(q, 0);
@@ -129,7 +130,7 @@ oracle_ask(const struct oracle_question *q, struct oracle *ret)
 		    q->due + (q->horizon - q->due) * (double)i / MOMENTS;
 		struct path p = {at - least, at, q->horizon, 5};
 
-		follow(q, p, &real, &hindsight);
+		follow(q, p, &q->real, &hindsight);
 		follow(q, p, &usual, &best);
 	}
 	look(q, q->last, q->due, &usual, &next);

@@ -24,15 +24,28 @@ struct oracle {
 	double sure;
 };
 
+/* What nobody can tell before a cutover. */
+struct luck {
+	double stop, convert, start; /* seconds */
+	double copy, verify;	     /* times what it takes */
+};
+
 struct oracle_question {
 	const struct fake_writer *writer;
 	bool verify; /* what is copied is read back */
-	double last; /* point in time before the cutover is due */
+	/* Conversions of this vm were measured, and lie so far from each other,
+	 * in logarithms; 0: they were not. */
+	double measured;
+	struct luck real; /* of this vm's cutover, whenever it comes */
+	double last;	  /* point in time before the cutover is due */
 	double due;
 	double horizon; /* nobody waits beyond */
 	uint64_t seed;
 };
 
 void oracle_ask(const struct oracle_question *q, struct oracle *ret);
+/* Of a cutover at `now`, the last point in time being at `point`. */
+double oracle_downtime(const struct oracle_question *q, double point,
+		       double now, const struct luck *luck);
 
 #endif

@@ -13,21 +13,14 @@
  * predictor is not told leaks to it: it believes ranges for the stop, the start
  * and an unmeasured conversion in which nine of ten true values lie.
  *
- * An oracle knows the writer, the rates and their noise:
+ * An oracle knows the writer, the rates and their noise (t/oracle.h).  It calls
+ * a run
  *
- *  - best: the shortest downtime, with the usual stop, conversion, start and
- *    copying, of all moments of a grid, from each of which generations are
- *    taken back to back, as if the one before had been the smallest there can
- *    be.  It is shorter than what can be had;
- *  - infeasible: best is over the budget.  At every moment it is likelier than
- *    not that the budget is broken;
- *  - sure: the downtime that 19 of 20 draws of all noise stay below, at the
- *    best moment of generations that are taken back to back from when the
- *    cutover is due, with what was really there then;
- *  - feasible: 1.2 times sure is within the budget;
- *  - hopeless: with hindsight of the stop, conversion, start and copying that
- *    this run really has, best would be over the budget.  Nobody can know an
- *    unlucky stop before it; such runs are told, and must be few;
+ *  - infeasible, when the best there can be is over the budget.  At every
+ *    moment it is likelier than not that the budget is broken;
+ *  - feasible, when 1.2 times what is nearly sure to be had is within it;
+ *  - hopeless, when with hindsight the best would be over it.  Nobody can know
+ *    an unlucky stop before it; such runs are told, and must be few;
  *  - the rest is a matter of luck: told, not judged. */
 #include "runner/predict.h"
 
@@ -35,36 +28,27 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "stages/fake_writer.h"
+#include "t/dice.h"
+#include "t/oracle.h"
 #include "t/tap.h"
-#include "t/writers.h"
 
-#define MOMENTS 30
-#define DRAWS 200
+#define MIB 1048576.0
+#define GIB (1024 * MIB)
 #define MOST_SEEN 400
+
+static const char *const kinds[] = {"constant", "burst", "hot-set", "growing",
+				    "mixed"};
+#define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* -- what moves it -- */
 
-struct part {
-	double low, high;     /* what is believed */
-	double median, sigma; /* what is */
+struct world {
+	struct fake_writer writer;
+	bool verify;
+	double measured; /* see t/oracle.h */
 	double seen[PREDICT_MEASURED];
 	size_t nseen;
-};
-
-/* What nobody can tell before a cutover. */
-struct luck {
-	double stop, convert, start; /* seconds */
-	double copy, verify;	     /* times what it takes */
-};
-
-struct world {
-	struct writer writer;
-	double size, used;
-	double full_rate, delta_rate, read_rate, sigma; /* bytes a second */
-	double begin_s; /* of each copy, before the first byte */
-	double point_s; /* of each generation, beside the copy */
-	bool verify;
-	struct part stop, convert, start;
 	double interval;
 	size_t before; /* generations until the cutover is due */
 	double horizon;
@@ -72,164 +56,47 @@ struct world {
 	struct luck luck; /* of this run's cutover, whenever it comes */
 };
 
-/* `known` of it: how far from run to run it lies from its own median. */
-static struct part
-make_part(double low, double high, double sigma, size_t nseen)
-{
-	struct part p = {.low = low, .high = high, .sigma = sigma};
-
-	p.nseen = nseen;
-	p.median = sqrt(low * high) * noise(log(high / low) / 3.29);
-	for (size_t i = 0; i < nseen; i++)
-		p.seen[i] = p.median * noise(sigma);
-	return p;
-}
-
-/* Unmeasured it may be that of any vm. */
-static double
-middle(const struct part *p)
-{
-	return p->nseen > 0 ? p->median : sqrt(p->low * p->high);
-}
-
-static double
-draw(const struct part *p)
-{
-	return middle(p) *
-	       noise(p->nseen > 0 ? p->sigma : log(p->high / p->low) / 3.29);
-}
-
 static void
-make_world(enum kind kind, struct world *w)
+make_world(const char *kind, uint64_t seed, struct world *w)
 {
-	double low;
+	const struct fake_writer *fw = &w->writer;
 
-	*w = (struct world){.size = any_size(10 * GIB, 200 * GIB)};
-	w->used = w->size * uniform(0.1, 0.9);
-	w->full_rate = any_size(30 * MIB, 400 * MIB);
-	w->delta_rate = w->full_rate * uniform(0.4, 1);
-	w->read_rate = w->full_rate * any_size(0.7, 4);
-	w->sigma = uniform(0.03, 0.25);
-	w->begin_s = any_size(0.2, 3);
-	w->point_s = any_size(0.5, 5);
+	*w = (struct world){0};
+	dice = seed;
+	fake_writer_draw(kind, seed, any_size(10 * GIB, 200 * GIB), &w->writer);
 	w->verify = uniform(0, 1) < 0.7;
-	low = any_size(2, 20);
-	w->stop = make_part(low, low * any_size(1.5, 5), 0, 0);
-	low = any_size(15, 60);
-	w->convert = make_part(low, low * any_size(2, 6), uniform(0.03, 0.15),
-			       uniform(0, 1) < 0.6 ? (size_t)uniform(1, 6) : 0);
-	low = any_size(1, 10);
-	w->start = make_part(low, low * any_size(1.5, 4), 0, 0);
+	if (uniform(0, 1) < 0.6) {
+		w->measured = uniform(0.03, 0.15);
+		w->nseen = (size_t)uniform(1, 6);
+	}
+	for (size_t i = 0; i < w->nseen; i++)
+		w->seen[i] = fw->convert.takes * noise(w->measured);
 	w->interval = uniform(0, 1) < 0.5 ? 3600 : any_size(600, 3600);
 	w->before = (size_t)uniform(0, 7);
-	make_writer(kind, w->delta_rate, w->size, &w->writer);
 	w->luck = (struct luck){
-	    w->stop.median, w->convert.median * noise(w->convert.sigma),
-	    w->start.median, noise(w->sigma), noise(w->sigma)};
+	    fw->stop.takes, fw->convert.takes * noise(w->measured),
+	    fw->start.takes, noise(fw->sigma), noise(fw->sigma)};
+}
+
+static struct oracle_question
+question_of(const struct world *w)
+{
+	return (struct oracle_question){.writer = &w->writer,
+					.verify = w->verify,
+					.measured = w->measured,
+					.real = w->luck};
 }
 
 static double
 copying(const struct world *w, double bytes)
 {
-	return w->begin_s + bytes / w->delta_rate;
+	return fake_writer_copying(&w->writer, bytes);
 }
 
 static double
 reading(const struct world *w, double bytes)
 {
-	return w->verify ? w->begin_s / 4 + bytes / w->read_rate : 0;
-}
-
-static double
-downtime(const struct world *w, double point, double now,
-	 const struct luck *luck)
-{
-	double bytes = changed(&w->writer, point, now + luck->stop);
-
-	return luck->stop + copying(w, bytes) * luck->copy +
-	       reading(w, bytes) * luck->verify + luck->convert + luck->start;
-}
-
-/* -- the oracle -- */
-
-struct oracle {
-	double hindsight, best, sure;
-};
-
-static int
-by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-sure_at(const struct world *w, double point, double now)
-{
-	double drawn[DRAWS];
-
-	for (size_t i = 0; i < DRAWS; i++) {
-		struct luck luck = {draw(&w->stop), draw(&w->convert),
-				    draw(&w->start), noise(w->sigma),
-				    noise(w->sigma)};
-
-		drawn[i] = downtime(w, point, now, &luck);
-	}
-	qsort(drawn, DRAWS, sizeof(*drawn), by_value);
-	return drawn[DRAWS * 19 / 20];
-}
-
-/* The shortest downtime that was seen, and where. */
-struct moment {
-	double down, point, now;
-};
-
-static void
-look(const struct world *w, double point, double now, const struct luck *luck,
-     struct moment *best)
-{
-	double down = downtime(w, point, now, luck);
-
-	if (down < best->down)
-		*best = (struct moment){down, point, now};
-}
-
-/* Takes generations back to back, the first at `point`, and looks at each end
- * of one. */
-static void
-follow(const struct world *w, double last, double point, size_t n,
-       const struct luck *luck, struct moment *best)
-{
-	while (n-- > 0 && point < w->horizon) {
-		double bytes = changed(&w->writer, last, point);
-
-		last = point;
-		point += w->point_s + copying(w, bytes) + reading(w, bytes);
-		look(w, last, point, luck, best);
-	}
-}
-
-/* `last`: the point before the cutover was `due`. */
-static struct oracle
-ask_oracle(const struct world *w, double last, double due)
-{
-	struct luck usual = {middle(&w->stop), middle(&w->convert),
-			     middle(&w->start), 1, 1};
-	struct moment hindsight = {.down = INFINITY};
-	struct moment best = hindsight, real = hindsight;
-	double least = w->point_s + copying(w, 0) + reading(w, 0);
-
-	for (size_t i = 0; i < MOMENTS; i++) {
-		double at = due + (w->horizon - due) * (double)i / MOMENTS;
-
-		follow(w, at - least, at, 5, &w->luck, &hindsight);
-		follow(w, at - least, at, 5, &usual, &best);
-	}
-	look(w, last, due, &usual, &real);
-	follow(w, last, due, 1000, &usual, &real);
-	return (struct oracle){hindsight.down, best.down,
-			       sure_at(w, real.point, real.now)};
+	return w->verify ? fake_writer_reading(&w->writer, bytes) : 0;
 }
 
 /* -- the engine, as far as time goes -- */
@@ -251,15 +118,16 @@ static void
 take_generation(struct engine *e)
 {
 	const struct world *w = e->w;
+	const struct fake_writer *fw = &w->writer;
 	double point = e->now, bytes, copy, verify;
 	bool first = e->n == 0;
 
-	bytes = first ? w->used : changed(&w->writer, e->point, point);
-	copy = first ? w->begin_s + bytes / w->full_rate : copying(w, bytes);
-	copy *= noise(w->sigma);
-	verify = reading(w, bytes) * noise(w->sigma);
+	bytes = first ? fw->used : fake_writer_changed(fw, e->point, point);
+	copy = first ? fw->begin_s + bytes / fw->full_rate : copying(w, bytes);
+	copy *= noise(fw->sigma);
+	verify = reading(w, bytes) * noise(fw->sigma);
 	e->point = point;
-	e->now = point + w->point_s * noise(0.2) + copy + verify;
+	e->now = point + fw->point_s * noise(0.2) + copy + verify;
 	e->seen[e->n++] = (struct generation_seen){
 	    .point_ms = ms(point),
 	    .ended_ms = ms(e->now),
@@ -272,14 +140,10 @@ take_generation(struct engine *e)
 }
 
 static struct predict_part
-told(const struct part *p)
+told(const struct fake_span *s)
 {
-	struct predict_part t = {.low_ms = ms(p->low), .high_ms = ms(p->high)};
-
-	t.nseen = p->nseen;
-	for (size_t i = 0; i < p->nseen; i++)
-		t.seen_ms[i] = ms(p->seen[i]);
-	return t;
+	return (struct predict_part){.low_ms = ms(s->low),
+				     .high_ms = ms(s->high)};
 }
 
 static enum predict_verdict
@@ -289,16 +153,18 @@ ask(const struct engine *e, struct predict_decision *ret)
 	struct buf why = {0};
 	struct predict_input in = {.generations = e->seen,
 				   .ngenerations = e->n,
-				   .size = (uint64_t)w->size,
-				   .stop = told(&w->stop),
-				   .convert = told(&w->convert),
-				   .start = told(&w->start),
+				   .size = (uint64_t)w->writer.size,
+				   .stop = told(&w->writer.stop),
+				   .convert = told(&w->writer.convert),
+				   .start = told(&w->writer.start),
 				   .verify_before = w->verify,
 				   .verify_delta = w->verify,
 				   .max_downtime_ms = ms(w->budget),
 				   .generations_left = UINT64_MAX,
 				   .now_ms = ms(e->now)};
 
+	for (size_t i = 0; i < w->nseen; i++)
+		in.convert.seen_ms[in.convert.nseen++] = ms(w->seen[i]);
 	predict_decide(&in, ret, &why);
 	buf_done(&why);
 	return ret->verdict;
@@ -329,13 +195,14 @@ static double
 outcome(const struct engine *e, bool at_last)
 {
 	const struct world *w = e->w;
+	struct oracle_question q = question_of(w);
 	struct luck luck = w->luck;
 
 	if (!at_last) {
-		luck.copy = noise(w->sigma);
-		luck.verify = noise(w->sigma);
+		luck.copy = noise(w->writer.sigma);
+		luck.verify = noise(w->writer.sigma);
 	}
-	return downtime(w, e->point, e->now, &luck);
+	return oracle_downtime(&q, e->point, e->now, &luck);
 }
 
 /* Asks until the answer is to cut over, or time is up. */
@@ -376,14 +243,15 @@ run_engine(struct engine *e, struct tally *t)
 }
 
 static void
-try_once(enum kind kind, struct tally *t)
+try_once(const char *kind, uint64_t seed, struct tally *t)
 {
 	static struct engine e;
+	struct oracle_question q;
 	struct world w;
 	struct oracle o;
 	bool cut, kept;
 
-	make_world(kind, &w);
+	make_world(kind, seed, &w);
 	e = (struct engine){.w = &w};
 	take_generation(&e);
 	for (size_t i = 0; i < w.before && e.now < 72000; i++) {
@@ -391,7 +259,12 @@ try_once(enum kind kind, struct tally *t)
 		take_generation(&e);
 	}
 	w.horizon = e.now + 6 * w.interval;
-	o = ask_oracle(&w, e.point, e.now);
+	q = question_of(&w);
+	q.last = e.point;
+	q.due = e.now;
+	q.horizon = w.horizon;
+	q.seed = seed + 1;
+	oracle_ask(&q, &o);
 	w.budget = o.best * any_size(0.5, 4);
 	cut = run_engine(&e, t);
 	kept = cut && outcome(&e, true) <= w.budget;
@@ -409,6 +282,7 @@ try_once(enum kind kind, struct tally *t)
 		t->cut_else += cut;
 		t->kept_else += kept;
 	}
+	fake_writer_done(&w.writer);
 }
 
 static void
@@ -465,15 +339,14 @@ try_all(uint64_t seed, int runs, double slack)
 	double row = 0;
 
 	tap_diag("SEED=%llu RUNS=%d", (unsigned long long)seed, runs);
-	for (int k = 0; k < NKINDS; k++) {
+	for (size_t k = 0; k < NKINDS; k++) {
 		struct tally t = {0};
 		const double *part = (const double *)&t;
 		double *sum = (double *)&all;
 
-		for (int i = 0; i < runs; i++) {
-			dice = seed + (uint64_t)(i * NKINDS + k) * 0x10000001u;
-			try_once((enum kind)k, &t);
-		}
+		for (int i = 0; i < runs; i++)
+			try_once(kinds[k], seed + k * 1000000 + (uint64_t)i,
+				 &t);
 		tell(kinds[k], &t);
 		judge(kinds[k], &t, slack + 0.05, slack * 1.5);
 		row = fmax(row, t.most_in_a_row);

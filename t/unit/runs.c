@@ -312,8 +312,14 @@ try_cutover(const struct job *j, const struct world *w, struct outcome *ret,
 static int
 move(struct job *j, struct world *w, struct outcome *ret, struct err *err)
 {
+	const struct fake_writer *fw = &w->writer;
 	struct oracle_question q = {
-	    .writer = &w->writer, .verify = w->verify, .seed = w->seed + 1};
+	    .writer = fw,
+	    .verify = w->verify,
+	    .real = {fw->stop.takes, fw->convert.takes, fw->start.takes,
+		     fake_writer_luck(fw, "cutover/disk-0", 0),
+		     fake_writer_luck(fw, "verify/disk-0", 0)},
+	    .seed = w->seed + 1};
 
 	job_write(j, w);
 	if (take_generations(j, w, ret, err) < 0)
