@@ -39,11 +39,11 @@ struct belief {
 /* Bytes by time: from the same blocks again and again (0) to bursts, which a
  * short time mostly has nothing of, and a long one a few (over 1).  A guest
  * that pauses writes less by far than one that hurries writes more. */
-static const struct belief dirtying = {0.75, 0.45, 2, 0.3, 3, 0.8, 1};
+static const struct belief dirtying = {0.75, 0.4, 2, 0.3, 3, 0.8, 1};
 /* Time by bytes: nearly as many times more, less what beginning takes. */
-static const struct belief moving = {0.95, 0.05, 1, 0.15, 4, 0.15, 1.5};
+static const struct belief moving = {0.95, 0.05, 1, 0.12, 4, 0.12, 1.5};
 /* The same each time. */
-static const struct belief alike = {0, 0.001, 1, 0.12, 4, 0.12, 1};
+static const struct belief alike = {0, 0.001, 1, 0.1, 4, 0.1, 1};
 
 static void
 add_sight(struct sights *s, double x, double y, double weight)
@@ -220,19 +220,35 @@ add_range(struct predict_range *sum, const struct predict_range *part)
 	sum->high = sum->likely + high;
 }
 
-/* What takes longer, the more there is: for a range of bytes. */
-static struct predict_range
+/* What takes longer, the more there is, for a range of bytes: as far as it is
+ * unsure by itself, and in how far it is because the bytes are. */
+struct moving_part {
+	struct predict_range alone;
+	double below, above;
+};
+
+static struct moving_part
 with_bytes(const struct past *p, const struct predict_range *bytes,
 	   struct predict_range (*guess)(const struct past *p, double bytes),
 	   double more)
 {
 	struct predict_range r = guess(p, bytes->likely + more);
-	double low = guess(p, bytes->low + more).likely;
-	double high = guess(p, bytes->high + more).likely;
+
+	return (struct moving_part){
+	    .alone = r,
+	    .below = r.likely - guess(p, bytes->low + more).likely,
+	    .above = guess(p, bytes->high + more).likely - r.likely,
+	};
+}
+
+static struct predict_range
+range_of(const struct moving_part *m)
+{
+	const struct predict_range *r = &m->alone;
 
 	return (struct predict_range){
-	    fmax(r.likely - hypot(r.likely - r.low, r.likely - low), 0),
-	    r.likely, r.likely + hypot(r.high - r.likely, high - r.likely)};
+	    fmax(r->likely - hypot(r->likely - r->low, m->below), 0), r->likely,
+	    r->likely + hypot(r->high - r->likely, m->above)};
 }
 
 /* How long a generation takes that begins `age` after the last point. */
@@ -249,15 +265,31 @@ cycle(const struct past *p, double age)
 	return ms + (p->in->verify_before ? verify_guess(p, bytes).likely : 0);
 }
 
+/* Of all parts together.  When there are more bytes than was thought, copying
+ * and reading back take longer both. */
+static void
+add_up(const struct moving_part *delta, const struct moving_part *verify,
+       struct prediction *ret)
+{
+	const struct predict_range *parts[] = {&ret->stop,     &delta->alone,
+					       &verify->alone, &ret->convert,
+					       &ret->boot,     &ret->start};
+	struct predict_range bytes = {.low = -delta->below - verify->below,
+				      .high = delta->above + verify->above};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		add_range(&ret->downtime, parts[i]);
+	add_range(&ret->downtime, &bytes);
+	ret->downtime.low = fmax(ret->downtime.low, 0);
+}
+
 /* Of a cutover `age` after the last point. */
 static void
 predict_at(const struct past *p, double age, struct prediction *ret)
 {
 	const struct predict_input *in = p->in;
 	struct predict_range none = {0};
-	const struct predict_range *parts[] = {&ret->stop,   &ret->delta,
-					       &ret->verify, &ret->convert,
-					       &ret->boot,   &ret->start};
+	struct moving_part delta, verify = {0};
 
 	*ret = (struct prediction){0};
 	ret->stop = part_range(&in->stop);
@@ -265,13 +297,13 @@ predict_at(const struct past *p, double age, struct prediction *ret)
 	ret->boot = part_range(&in->boot);
 	ret->start = part_range(&in->start);
 	ret->bytes = dirty_guess(p, age + ret->stop.likely);
-	ret->delta = with_bytes(p, &ret->bytes, copy_guess, 0);
+	delta = with_bytes(p, &ret->bytes, copy_guess, 0);
 	if (in->verify_delta || in->verify_behind > 0)
-		ret->verify =
-		    with_bytes(p, in->verify_delta ? &ret->bytes : &none,
-			       verify_guess, (double)in->verify_behind);
-	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-		add_range(&ret->downtime, parts[i]);
+		verify = with_bytes(p, in->verify_delta ? &ret->bytes : &none,
+				    verify_guess, (double)in->verify_behind);
+	ret->delta = range_of(&delta);
+	ret->verify = range_of(&verify);
+	add_up(&delta, &verify, ret);
 	ret->dirty_rate =
 	    ret->bytes.likely * 1000 / fmax(age + ret->stop.likely, 1);
 	ret->copy_rate = GIB * 1000 / copy_guess(p, GIB).likely;

@@ -184,6 +184,26 @@ test_parts(void)
 	   "nothing changed in no time");
 }
 
+/* When more was written than is thought, both of them take longer. */
+static void
+test_together(void)
+{
+	struct generation_seen g[2] = {0};
+	struct predict_input in = {.generations = g,
+				   .ngenerations = 2,
+				   .size = 40000ull * MB,
+				   .verify_delta = true};
+	struct prediction p;
+
+	make_past(g, 2, 6000, 3600000);
+	in.now_ms = g[1].ended_ms;
+	predict_downtime(&in, &p);
+	ok(p.downtime.high - p.downtime.likely >
+	       0.9 * (p.delta.high - p.delta.likely + p.verify.high -
+		      p.verify.likely),
+	   "what is unsure of the bytes counts for the copy and for its proof");
+}
+
 /* A guest that was busy, and became quiet a few generations ago. */
 static void
 test_memory(void)
@@ -214,6 +234,7 @@ main(void)
 	test_verdicts();
 	test_rehearsed();
 	test_parts();
+	test_together();
 	test_memory();
 	return tap_done();
 }
