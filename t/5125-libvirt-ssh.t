@@ -16,13 +16,17 @@ at_end web_is_gone
 virt_source="{type: libvirt, url: \"$ssh_url\"}"
 state=$PALLETJACK_STATE/t/p/web
 
-# Whatever was begun there is gone.
+# Whatever was begun there is gone: who reads, and where it does.
 nothing_there() {
-	ls -d /tmp/palletjack-disk-* >there 2>/dev/null || :
-	pgrep -u "$(id -u)" -f "qemu-nbd.*$PWD" >>there || :
+	pgrep -u "$(id -u)" -f "qemu-nbd.*$PWD" >there || :
+	for left in /tmp/palletjack-disk-*; do
+		test -O "$left" || continue
+		read -r shell server <"$left/pids" || continue
+		kill -0 "$shell" || echo "$left $server" >>there
+	done
 	cat there
 	test ! -s there
-}
+} 2>/dev/null
 
 web_is_made || {
 	cat libvirtd.log
@@ -38,8 +42,11 @@ check 'what it has is told, and its disks can be read' '
 	cat out
 	refute grep DiskNotReadable out
 '
-check 'a domain that is off is moved' '
+check 'a domain that is off is moved, and what was left of another swept' '
+	mkdir "/tmp/palletjack-disk-$$"
+	echo 999999999 999999999 >"/tmp/palletjack-disk-$$/pids"
 	run 0
+	test ! -e "/tmp/palletjack-disk-$$"
 	same
 	nothing_there
 	test "$(info web.moved-by-palletjack State)" = "shut off"

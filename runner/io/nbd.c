@@ -154,6 +154,7 @@ struct serving {
 	char **argv; /* "@SOCKET@" filled in; owned, and its words */
 	char *socket;
 	int log;
+	off_t began; /* where what it says begins there */
 };
 
 static bool
@@ -176,17 +177,17 @@ has_ended(const struct process *p, int within_ms)
 	return poll(&pfd, 1, within_ms) > 0;
 }
 
-/* The server's last words, for the error. */
+/* The server's last words, for the error; caller frees; NULL: none. */
 static char *
-complaint(int log)
+complaint(const struct serving *v)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	struct err ignored;
 	char *line;
 
-	if (lseek(log, 0, SEEK_SET) < 0 ||
-	    buf_read_fd(&text, log, 65536, &ignored) < 0 || text.len == 0)
-		return mem_strdup("it said nothing");
+	if (lseek(v->log, v->began, SEEK_SET) < 0 ||
+	    buf_read_fd(&text, v->log, 65536, &ignored) < 0 || text.len == 0)
+		return NULL;
 	while (text.len && text.data[text.len - 1] == '\n')
 		text.data[--text.len] = '\0';
 	line = strrchr(text.data, '\n');
@@ -209,13 +210,16 @@ is_ready(const struct serving *v)
 static int
 it_ended(const struct serving *v, struct err *err)
 {
-	CLEANUP(mem_freep) char *said = complaint(v->log);
+	CLEANUP(mem_freep) char *words = complaint(v);
+	const char *said = words ? words : "it said nothing";
 
 	if (!v->opts->at)
 		return err_set(err, ERR_FAIL,
 			       "'%s' does not serve the disk: %s", v->argv[0],
 			       said);
-	err_set(err, ERR_FAIL, "the disk is not served: %s", said);
+	/* so ends a connection that is cut */
+	err_set(err, words ? ERR_FAIL : ERR_RETRY, "the disk is not served: %s",
+		said);
 	return ssh_explain(v->opts->at->name, err);
 }
 
@@ -332,6 +336,7 @@ nbd_serve_as(const struct nbd_served *as, const struct nbd_serve_opts *opts,
 	v.server.uri = socket_uri(v.socket, as->export ? as->export : "");
 	v.server.from = opts->at ? mem_strdup(opts->at->name) : NULL;
 	v.log = open_log(opts, v.server.dir, err);
+	v.began = v.log < 0 ? 0 : lseek(v.log, 0, SEEK_END);
 	fill_in(&v, as->argv);
 	if (v.log < 0 || start(&v, as->leashed, err) < 0 ||
 	    wait_until_it_answers(&v, err) < 0) {

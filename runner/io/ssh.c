@@ -312,6 +312,7 @@ ssh_run(const struct ssh *s, const char *const *argv, int deadline_ms,
 	struct buf *out, struct err *err)
 {
 	CLEANUP(ssh_line_done) struct ssh_line l = {0};
+	bool by_itself;
 
 	if (!s)
 		return process_run(argv, deadline_ms, out, err);
@@ -322,6 +323,11 @@ ssh_run(const struct ssh *s, const char *const *argv, int deadline_ms,
 	    argv);
 	if (process_run(l.argv, deadline_ms, out, err) == 0)
 		return 0;
+	/* so ends ssh itself, and a connection that is cut says nothing */
+	by_itself = strstr(err->text, "exited with 255") != NULL;
 	leave_its_words(err);
-	return ssh_explain(s->name, err);
+	ssh_explain(s->name, err);
+	if (by_itself && err->class == ERR_FAIL)
+		err->class = ERR_RETRY;
+	return -1;
 }

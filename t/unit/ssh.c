@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
+#include "io/nbd.h"
 #include "t/tap.h"
 
 static void
@@ -121,6 +123,30 @@ words(void)
 	is_str(err.text, "on 'h': no such image", "what a command says");
 }
 
+/* What becomes of a command when ssh ends so. */
+static void
+ends(const char *script, const char *class, const char *text)
+{
+	CLEANUP(mem_freep) char *path = fs_path(tap_dir(), "ssh");
+	CLEANUP(mem_freep) char *uri = mem_printf("ssh://h?command=%s", path);
+	const struct nbd_serve_opts *opts;
+	struct nbd_server server = {0};
+	CLEANUP(ssh_done) struct ssh s = {0};
+	struct err err = {0};
+
+	fs_write(path, script, strlen(script), 0700, &err);
+	ssh_parse(uri, true, &s, &err);
+	is_int(
+	    ssh_run(&s, (const char *const[]){"true", NULL}, 9999, NULL, &err),
+	    -1, "it fails");
+	is_str(err_class_name(err.class), class, "of a command");
+	like(err.text, text, "what is said");
+	opts = &(const struct nbd_serve_opts){.at = &s, .deadline_ms = 9999};
+	is_int(nbd_forward("/there", "", opts, &server, &err), -1, "it fails");
+	is_str(err_class_name(err.class), class, "of a disk");
+	like(err.text, text, "what is said");
+}
+
 int
 main(void)
 {
@@ -129,5 +155,10 @@ main(void)
 	no_places();
 	lines();
 	words();
+	ends("#!/bin/sh\nexit 255\n", "retry", "'h'");
+	ends("#!/bin/sh\necho it is not there >&2\nexit 1\n", "fail",
+	     "on 'h': ");
+	ends("#!/bin/sh\necho Host key verification failed. >&2\nexit 255\n",
+	     "user", "ssh to 'h': ");
 	return tap_done();
 }
