@@ -44,8 +44,8 @@ ROOMS = runner/base runner/io manifests lua stages/copy stages/source \
 WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c \
 	libvirt_define.c) \
 	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_files.c \
-	libvirt_lost.c libvirt_off.c libvirt_power.c libvirt_remote.c \
-	libvirt_warm.c) \
+	libvirt_idle.c libvirt_lost.c libvirt_off.c libvirt_power.c \
+	libvirt_remote.c libvirt_warm.c) \
 	$(addprefix stages/target/,libvirt.c libvirt_check.c libvirt_domain.c \
 	libvirt_others.c libvirt_power.c libvirt_vm.c)
 SRC = $(filter-out $(if $(filter yes,$(LIBVIRT)),,$(WITH_LIBVIRT)), \

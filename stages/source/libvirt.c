@@ -231,6 +231,8 @@ read_domain(struct virtual_host *h, struct virt_domain *d,
 	vm->power = state->active ? POWER_STATE_ON : POWER_STATE_OFF;
 	vm->host = arena_strdup(inv->arena, h->name);
 	state_concerns(state, &domain.concerns);
+	if (state->active)
+		libvirt_idle_concern(h, &domain.concerns);
 	for (size_t i = 0; i < vm->ndisks; i++)
 		libvirt_look_at_disk(h, d, inv, &vm->disks[i],
 				     &domain.disks.v[i], &domain.concerns);

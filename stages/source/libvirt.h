@@ -97,6 +97,10 @@ bool libvirt_top_is_file(const struct virtual_host *h,
 /* Only a qcow2 does. */
 bool libvirt_keeps_bitmap(const struct inv_disk *disk);
 
+/* libvirt_idle.c: a finding where the daemon of a session ends once its last
+ * domain is off. */
+void libvirt_idle_concern(const struct virtual_host *h, struct findings *f);
+
 /* libvirt_warm.c */
 extern const struct source_warm libvirt_warm;
 /* All points of one state directory begin alike: "palletjack-1234abcd-". */
