@@ -21,7 +21,7 @@ copying_done(struct copying *c)
 	place_done(&c->place);
 	free(c->volume_id);
 	free(c->source_file);
-	free(c->changes.v);
+	extents_done(&c->changes.list);
 	free(c->changes.why);
 	free(c->why);
 }
@@ -92,11 +92,7 @@ open_target(struct work *w, struct copying *c, struct err *err)
 uint64_t
 copying_changed(const struct copying *c)
 {
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < c->changes.n; i++)
-		sum += c->changes.v[i].length;
-	return sum;
+	return extents_bytes(&c->changes.list);
 }
 
 /* Only what is known to be applied can be brought up to date. */
@@ -169,8 +165,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	    .ledger = c->ledger,
 	    .generation = c->generation,
 	    .pass = c->pass,
-	    .changed = c->changes.v,
-	    .nchanged = c->changes.n,
+	    .changed = &c->changes.list,
 	    .checkpoint_ms = policy->checkpoint.every_ms,
 	    .checkpoint_bytes = policy->checkpoint.bytes,
 	    .wait_ms = policy->deadlines.wait_ms,

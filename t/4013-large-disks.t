@@ -34,6 +34,20 @@ check 'its ledger has at most 48 bytes for each MiB' '
 check 'and so when there is nothing to do any more' '
 	copy && test "$(jq .skipped out)" -eq "$(jq .size out)"
 '
+# Read until its last entry, which is wrong: nothing is copied by such a list.
+awk 'BEGIN { for (i = 0; i < 3000000; i++) printf "%d 4096\n", i * 262144
+	print 4398046511104 * 2 " 5" }' >long
+awk 'NR > 1 { print "," } { printf "{\"offset\":%s,\"length\":%s}", $1, $2 }
+	BEGIN { print "[" } END { print "]" }' long >long.json
+for long in long long.json; do
+	check "and so with a list of three million changes, $long" '
+		exits 2 /usr/bin/time -q -o time -f %M "$PALLETJACK" copy \
+			--changed $long --ledger ledger src target 2>err
+		cat err time; grep -q "entry 300000[01] begins at byte" err
+		test "$(tail -n 1 time)" -lt $((100 * 1024))
+	'
+done
+rm long long.json
 check 'and so with a ledger of which nothing but its header is left' '
 	truncate -s 8192 ledger
 	copy

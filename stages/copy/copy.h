@@ -44,6 +44,8 @@ struct copy_progress {
 	uint64_t mended_bytes;
 };
 
+struct extents;
+
 /* A stretch of the disk, in bytes. */
 struct copy_extent {
 	uint64_t offset, length;
@@ -82,9 +84,8 @@ struct copy_opts {
 	 * blocks durable with it are not copied again. */
 	uint32_t generation;
 	enum copy_pass pass; /* but COPY_ALL, it needs a ledger */
-	/* COPY_CHANGED: made by extents_tidy (extents.h). */
-	const struct copy_extent *changed;
-	size_t nchanged;
+	/* COPY_CHANGED: a tidy one (extents.h); NULL: nothing. */
+	const struct extents *changed;
 	int64_t checkpoint_ms; /* start one at the latest every ...; 0: 5 s */
 	uint64_t checkpoint_bytes; /* 0: 1 GiB */
 	int connections; /* to the source at most, a thread each; 0: 2 */

@@ -412,7 +412,7 @@ run(struct ends *ends, const struct copy_image_opts *opts,
     struct copy_image_result *ret, struct err *err)
 {
 	CLEANUP(ledger_closep) struct ledger *ledger = NULL;
-	CLEANUP(mem_freep) struct copy_extent *changed = NULL;
+	CLEANUP(extents_done) struct extents changed = {0};
 	struct copy_opts copy = {
 	    .pass = opts->pass,
 	    .generation = 1,
@@ -441,10 +441,9 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 		/* another state of the source */
 		copy.generation = ledger_newest(ledger) + 1;
 	if (opts->pass == COPY_CHANGED &&
-	    extents_read(opts->changed, ends->size, &changed, &copy.nchanged,
-			 err) < 0)
+	    extents_read(opts->changed, ends->size, &changed, err) < 0)
 		return -1;
-	copy.changed = changed;
+	copy.changed = &changed;
 	ret->generation = copy.generation;
 	if (copy_image_check_kept(ends, opts, &copy, ret, err) < 0)
 		return -1;

@@ -61,28 +61,26 @@ struct dirty {
 	uint64_t begin, end; /* on the disk */
 };
 
-/* The next stretch of the block that changed, from list entry *at on, as it
- * can be asked of both ends; false: there is no more. */
+/* The next stretch of the block that changed, from byte *at of the disk on, as
+ * it can be asked of both ends; false: there is no more. */
 static bool
-next_dirty(const struct worker *w, const struct delta_block *b, size_t *at,
+next_dirty(const struct worker *w, const struct delta_block *b, uint64_t *at,
 	   struct dirty *ret)
 {
-	const struct copy_opts *opts = w->e->opts;
-	uint64_t begin = block_at(w, b), end = begin + b->len;
+	const struct extents *changed = w->e->opts->changed;
+	uint64_t end = block_at(w, b) + b->len;
 	uint64_t align = input_align(&w->source);
-	const struct copy_extent *x = &opts->changed[*at];
+	struct copy_extent x;
 
 	if (align < output_align(&w->e->out))
 		align = output_align(&w->e->out);
-	if (*at == opts->nchanged || x->offset >= end)
+	if (!changed || !extents_within(changed, *at, end, &x))
 		return false;
-	ret->begin = x->offset > begin ? x->offset : begin;
-	ret->end = x->offset + x->length < end ? x->offset + x->length : end;
-	ret->begin = ret->begin / align * align;
-	ret->end = (ret->end + align - 1) / align * align;
+	*at = x.offset + x.length;
+	ret->begin = x.offset / align * align;
+	ret->end = (*at + align - 1) / align * align;
 	if (ret->end > end)
 		ret->end = end;
-	(*at)++;
 	return true;
 }
 
@@ -90,10 +88,8 @@ next_dirty(const struct worker *w, const struct delta_block *b, size_t *at,
 static uint64_t
 dirty_bytes(const struct worker *w, const struct delta_block *b)
 {
-	const struct copy_opts *opts = w->e->opts;
-	size_t at = extents_find(opts->changed, opts->nchanged, block_at(w, b));
+	uint64_t at = block_at(w, b), sum = 0;
 	struct dirty d;
-	uint64_t sum = 0;
 
 	while (next_dirty(w, b, &at, &d))
 		sum += d.end - d.begin;
@@ -169,9 +165,7 @@ read_whole(struct worker *w, const struct delta_block *b, struct err *err)
 static int
 patch(struct worker *w, struct delta_block *b, struct err *err)
 {
-	const struct copy_opts *opts = w->e->opts;
-	uint64_t begin = block_at(w, b);
-	size_t at = extents_find(opts->changed, opts->nchanged, begin);
+	uint64_t begin = block_at(w, b), at = begin;
 	struct dirty d;
 
 	b->from = b->len;

@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
-#include "base/vec.h"
 #include "io/nbd.h"
 #include "stages/copy/wire.h"
 
@@ -17,14 +15,16 @@
 
 struct asking {
 	const char *context;
-	VEC(struct copy_extent) list;
-	uint64_t at; /* all before it was told */
+	struct extents *list;
+	uint64_t size; /* of the disk */
+	uint64_t at;   /* all before it was told */
 	int64_t wait_ms;
 	bool answered;
 	int error;
 };
 
-/* The server may tell less than it was asked, and more. */
+/* The server may tell less than it was asked, and more, even of more than
+ * there is. */
 static int
 take(void *arg, const char *context, uint64_t offset, uint32_t *entries,
      size_t n, int *error)
@@ -35,9 +35,11 @@ take(void *arg, const char *context, uint64_t offset, uint32_t *entries,
 	if (strcmp(context, a->context) != 0)
 		return 0;
 	for (size_t i = 0; i + 1 < n; i += 2) {
+		uint64_t left = offset < a->size ? a->size - offset : 0;
+
 		if (entries[i + 1] & DIRTY)
-			*vec_push(&a->list) =
-			    (struct copy_extent){offset, entries[i]};
+			extents_add(a->list, offset,
+				    entries[i] < left ? entries[i] : left);
 		offset += entries[i];
 	}
 	a->at = offset;
@@ -110,8 +112,9 @@ ask_all(struct nbd_handle *h, struct asking *a, const char *uri,
 			       "'%s' does not say what is dirty: it has no "
 			       "context '%s'",
 			       uri, a->context);
-	while (a->at < (uint64_t)size) {
-		uint64_t from = a->at, left = (uint64_t)size - from;
+	a->size = (uint64_t)size;
+	while (a->at < a->size) {
+		uint64_t from = a->at, left = a->size - from;
 
 		if (ask(h, a, left < MOST_AT_ONCE ? left : MOST_AT_ONCE, uri,
 			err) < 0)
@@ -122,22 +125,16 @@ ask_all(struct nbd_handle *h, struct asking *a, const char *uri,
 				       "%llu",
 				       uri, (unsigned long long)from);
 	}
-	/* it may tell of more than there is */
-	for (size_t i = a->list.n; i > 0; i--) {
-		struct copy_extent *e = &a->list.v[i - 1];
-
-		if (e->offset + e->length > (uint64_t)size)
-			e->length = (uint64_t)size - e->offset;
-	}
 	return 0;
 }
 
 int
 extents_of_context(const char *uri, const char *context, int64_t wait_ms,
-		   struct copy_extent **v, size_t *n, struct err *err)
+		   struct extents *x, struct err *err)
 {
 	const struct nbd_dial_opts opts = {.what = "source"};
 	struct asking a = {.context = context,
+			   .list = x,
 			   .wait_ms = wait_ms ? wait_ms : WIRE_WAIT_MS};
 	struct nbd_handle *h = nbd_create();
 	int rc = -1;
@@ -148,12 +145,5 @@ extents_of_context(const char *uri, const char *context, int64_t wait_ms,
 	else if (nbd_dial(h, uri, &opts, err) == 0)
 		rc = ask_all(h, &a, uri, err);
 	nbd_close(h);
-	if (rc == 0) {
-		*v = mem_resize(*v, (*n + a.list.n + 1) * sizeof(**v));
-		if (a.list.n)
-			memcpy(*v + *n, a.list.v, a.list.n * sizeof(**v));
-		*n += a.list.n;
-	}
-	vec_done(&a.list);
 	return rc;
 }

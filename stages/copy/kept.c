@@ -28,13 +28,11 @@ static bool
 is_touched(const struct copy_opts *copy, uint64_t block)
 {
 	uint64_t at = block * LEDGER_BLOCK_SIZE;
-	size_t i;
+	struct copy_extent ignored;
 
-	if (copy->pass != COPY_CHANGED || copy->nchanged == 0)
-		return false;
-	i = extents_find(copy->changed, copy->nchanged, at);
-	return i < copy->nchanged &&
-	       copy->changed[i].offset < at + LEDGER_BLOCK_SIZE;
+	return copy->pass == COPY_CHANGED && copy->changed &&
+	       extents_within(copy->changed, at, at + LEDGER_BLOCK_SIZE,
+			      &ignored);
 }
 
 static bool

@@ -58,6 +58,5 @@ copy_repair(const struct copy_opts *opts, const uint64_t *blocks,
 	/* nothing changed: what is not durable is all there is to copy */
 	again.pass = COPY_CHANGED;
 	again.changed = NULL;
-	again.nchanged = 0;
 	return copy_run(&again, ret, err);
 }

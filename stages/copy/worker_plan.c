@@ -47,13 +47,13 @@ may_differ(const struct engine *e, uint64_t block)
 {
 	const struct copy_opts *opts = e->opts;
 	uint64_t at = block * LEDGER_BLOCK_SIZE;
-	size_t i;
+	struct copy_extent ignored;
 
 	if (opts->pass == COPY_COMPARE)
 		return true;
-	i = extents_find(opts->changed, opts->nchanged, at);
-	return i < opts->nchanged &&
-	       opts->changed[i].offset < at + engine_block_len(e, block);
+	return opts->changed &&
+	       extents_within(opts->changed, at,
+			      at + engine_block_len(e, block), &ignored);
 }
 
 enum block_plan

@@ -36,8 +36,8 @@ add_bitmap(const struct endpoint *ep, const struct inv_disk *disk, size_t layer,
 
 	if (libvirt_open_layer(ep, disk, layer, opts, &server, err) < 0)
 		return -1;
-	rc = extents_of_context(server.uri, context, ret->wait_ms, &ret->v,
-				&ret->n, err);
+	rc = extents_of_context(server.uri, context, ret->wait_ms, &ret->list,
+				err);
 	nbd_server_stop(&server);
 	return rc;
 }
@@ -67,7 +67,7 @@ libvirt_changes(const struct endpoint *ep, const struct inv_vm *vm,
 	for (int i = 0; i <= then; i++)
 		if (add_bitmap(ep, disk, (size_t)i, &how, ret, err) < 0)
 			return -1;
-	extents_tidy(ret->v, &ret->n);
+	extents_tidy(&ret->list);
 	ret->known = true;
 	return 0;
 }

@@ -445,10 +445,9 @@ open_point(const struct endpoint *ep, const struct inv_vm *vm,
 	if (!since || !point->since || strcmp(since, point->since) != 0)
 		return 0;
 	if (extents_of_context(ret->uri, "qemu:dirty-bitmap:" BITMAP,
-			       changes->wait_ms, &changes->v, &changes->n,
-			       err) < 0)
+			       changes->wait_ms, &changes->list, err) < 0)
 		return -1;
-	extents_tidy(changes->v, &changes->n);
+	extents_tidy(&changes->list);
 	changes->known = true;
 	return 0;
 }

@@ -38,8 +38,7 @@ struct source_changes {
 	int64_t wait_ms; /* the caller's: for each answer; 0: 30 minutes */
 	bool known;
 	char *why; /* NULL: for no reason that is known here */
-	struct copy_extent *v;
-	size_t n;
+	struct extents list;
 };
 
 /* Copying a vm while it runs. */

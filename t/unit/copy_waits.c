@@ -266,26 +266,26 @@ test_extents(void)
 			      "pread=exit 1",
 			      NULL};
 	struct nbd_server server = disk_serve_by(argv);
-	struct copy_extent *v = NULL;
-	size_t n = 0;
+	struct extents x = {0};
 	int64_t began_ms = clock_mono_ms();
 
 	set_hanging(true);
 	memset(&err, 0, sizeof(err));
-	ok(extents_of_context(server.uri, "base:allocation", 1000, &v, &n,
-			      &err) < 0 &&
-	       err.class == ERR_RETRY && n == 0,
+	ok(extents_of_context(server.uri, "base:allocation", 1000, &x, &err) <
+		   0 &&
+	       err.class == ERR_RETRY && extents_bytes(&x) == 0,
 	   "a server that does not say what is dirty");
 	like(err.text, "waited 1.0 s for it to say what is dirty at byte 0",
 	     "is not waited for without end");
 	ok(clock_mono_ms() - began_ms >= 1000, "but as long as was said");
 	set_hanging(false);
-	if (!ok(extents_of_context(server.uri, "base:allocation", 0, &v, &n,
+	if (!ok(extents_of_context(server.uri, "base:allocation", 0, &x,
 				   &err) == 0 &&
-		    n == 1 && v[0].offset == MIB && v[0].length == MIB,
+		    x.exact.n == 1 && x.exact.v[0].offset == MIB &&
+		    extents_bytes(&x) == MIB,
 		"once it speaks it is heard"))
-		tap_diag("%s; %zu extents", err.text, n);
-	free(v);
+		tap_diag("%s; %zu extents", err.text, x.exact.n);
+	extents_done(&x);
 	nbd_server_stop(&server);
 }
 

@@ -13,7 +13,6 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "base/vec.h"
 #include "stages/copy/copy.h"
 #include "stages/copy/extents.h"
 #include "t/disk.h"
@@ -23,6 +22,7 @@
 #define KIB 1024ull
 
 static struct err err;
+static struct extents changed;
 static struct copy_progress stats;
 static char *source, *target, *book;
 
@@ -30,6 +30,16 @@ static char *
 path_of(const char *name)
 {
 	return fs_path(tap_dir(), name);
+}
+
+static const struct extents *
+listed(const struct copy_extent *v, size_t n)
+{
+	extents_done(&changed);
+	for (size_t i = 0; i < n; i++)
+		extents_add(&changed, v[i].offset, v[i].length);
+	extents_tidy(&changed);
+	return &changed;
 }
 
 static struct ledger *
@@ -171,8 +181,7 @@ test_patching(enum ledger_digest digest)
 	write_at(source, "changed", 7, 4 * MIB + 500 * KIB);
 	punch(source, 5 * MIB + 512 * KIB, 512 * KIB);
 	opts.pass = COPY_CHANGED;
-	opts.changed = list;
-	opts.nchanged = 4;
+	opts.changed = listed(list, 4);
 	ok(copies(&opts), "patched");
 	ok(disk_same(source, target, 6 * MIB), "the disks are the same");
 	is_int(stats.read_bytes,
@@ -201,8 +210,7 @@ test_damaged_target(void)
 
 	write_at(target, "bent", 4, 2 * MIB - 5);
 	opts.pass = COPY_CHANGED;
-	opts.changed = &list;
-	opts.nchanged = 1;
+	opts.changed = listed(&list, 1);
 	ok(copies(&opts), "a block that was bent at the target is dirty");
 	is_int(stats.mended_bytes, MIB, "it is not taken for what it was");
 	is_int(stats.written_bytes, MIB,
@@ -226,8 +234,7 @@ test_interrupted_first_copy(void)
 	write_at(source, "new", 3, 2 * MIB + 7);
 	opts.generation = 3;
 	opts.pass = COPY_CHANGED;
-	opts.changed = &list;
-	opts.nchanged = 1;
+	opts.changed = listed(&list, 1);
 	ok(copies(&opts), "pending blocks are copied, listed or not");
 	ok(disk_same(source, target, 8 * MIB), "the disks are the same");
 	is_int(stats.read_bytes, (long long)(2 * MIB + 64 * KIB),
@@ -247,95 +254,6 @@ test_refusals(void)
 	ledger_close(opts.ledger);
 }
 
-/* Lists. */
-
-static void
-test_tidy(void)
-{
-	struct copy_extent v[] = {{100000, 1},	   {0, 10},
-				  {8192, 4096},	   {4096 * 20, 4096},
-				  {1 << 20, 4096}, {5, 0}};
-	size_t n = 6;
-
-	extents_tidy(v, &n);
-	is_int(n, 3, "near ones are one");
-	is_int(v[0].offset, 0, "from here");
-	is_int(v[0].length, 12288, "so far");
-	is_int(v[1].offset, 81920, "the next");
-	is_int(v[1].length, 102400 - 81920, "over a gap of 12 KiB");
-	is_int(extents_find(v, n, 12287), 0, "found by its last byte");
-	is_int(extents_find(v, n, 12288), 1, "not by the next");
-	is_int(extents_find(v, n, 2 << 20), 3, "behind all");
-	n = 0;
-	extents_tidy(NULL, &n);
-	is_int(extents_find(NULL, 0, 0), 0, "of none, none");
-}
-
-static int
-reads(const char *text, size_t want_n, uint64_t want_at)
-{
-	CLEANUP(mem_freep) char *path = path_of("list");
-	struct copy_extent *v = NULL;
-	size_t n = 0;
-	int rc;
-
-	memset(&err, 0, sizeof(err));
-	if (fs_write(path, text, strlen(text), 0600, &err) < 0)
-		abort();
-	rc = extents_read(path, 10 * MIB, &v, &n, &err);
-	if (rc == 0 && (n != want_n || (n && v[n - 1].offset != want_at))) {
-		tap_diag("%zu extents", n);
-		rc = 1;
-	}
-	free(v);
-	return rc;
-}
-
-static void
-test_lists(void)
-{
-	static const char *const wrong[] = {
-	    "[{\"offset\": 1}]",
-	    "[{\"offset\": -1, \"length\": 5}]",
-	    "[{\"start\": 1, \"length\": 5}]",
-	    "[3]",
-	    "[",
-	    ("[{\"offset\":0,\"length\":5,\"type\":0,"
-	     "\"description\":\"data\"}]"),
-	    "[{\"offset\":0,\"length\":5,\"type\":1}]",
-	    "5",
-	    "a 5",
-	    "-1 5",
-	    "1 5x",
-	    "0 65536 0 data",
-	    "0 65536 3",
-	    "10485760 1",
-	    "99999999999999999999999 1",
-	};
-
-	is_int(reads("", 0, 0), 0, "an empty file");
-	is_int(reads("[]", 0, 0), 0, "an empty array");
-	is_int(reads("# nothing\n\n", 0, 0), 0, "a remark");
-	is_int(reads("65536 65536\n0x200000\t0x10000 # two\n", 2, 2 * MIB), 0,
-	       "lines");
-	is_int(reads("[{\"offset\":65536,\"length\":65536},"
-		     "{\"offset\":0,\"length\":1}]",
-		     2, 65536),
-	       0, "an array");
-	is_int(reads("0 65536 0 clean\n65536 65536 1 dirty\n", 1, 65536), 0,
-	       "as nbdinfo has it");
-	is_int(reads("[{\"offset\":0,\"length\":65536,\"type\":0,"
-		     "\"description\":\"clean\"},{\"offset\":65536,"
-		     "\"length\":65536,\"type\":1,\"description\":\"dirty\"}]",
-		     1, 65536),
-	       0, "the same in JSON");
-	is_int(reads("10485759 18446744073709551615", 1, 10 * MIB - 4096), 0,
-	       "one that reaches far is cut");
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		ok(reads(wrong[i], 0, 0) < 0 && err.class == ERR_USER,
-		   "no list: %s", wrong[i]);
-}
-
 /* Chance. */
 
 static unsigned seed;
@@ -346,13 +264,9 @@ chance(unsigned n)
 	return n ? (unsigned)rand_r(&seed) % n : 0;
 }
 
-struct changes {
-	VEC(struct copy_extent) list;
-};
-
 /* Changes something and says where, sometimes of more than it changed. */
 static void
-change_something(struct changes *c, uint64_t size)
+change_something(struct extents *c, uint64_t size)
 {
 	static uint8_t noise[256 * 1024];
 	unsigned len = 1 + chance(chance(3) ? 5000 : sizeof(noise));
@@ -371,7 +285,7 @@ change_something(struct changes *c, uint64_t size)
 			noise[i] = (uint8_t)chance(256);
 		write_at(source, noise, len, at);
 	}
-	*vec_push(&c->list) = (struct copy_extent){at, len};
+	extents_add(c, at, len);
 }
 
 /* The pass in a process that is killed somewhere on its way; true if it was
@@ -407,17 +321,16 @@ test_chance(const char *what, struct copy_opts *opts, uint64_t size,
 	    int npasses, bool kills)
 {
 	bool proves = ledger_identity(opts->ledger)->digest != LEDGER_NO_DIGEST;
-	struct changes since = {0};
+	struct extents since = {0};
 	unsigned wrong = 0, killed = 0, first_seed = seed;
 
 	for (int i = 0; i < npasses; i++) {
 		for (unsigned n = chance(6); n > 0; n--)
 			change_something(&since, size);
-		extents_tidy(since.list.v, &since.list.n);
+		extents_tidy(&since);
 		opts->generation++;
 		opts->pass = chance(3) || !proves ? COPY_CHANGED : COPY_COMPARE;
-		opts->changed = since.list.v;
-		opts->nchanged = since.list.n;
+		opts->changed = &since;
 		if (kills && chance(2) && !killed_on_its_way(opts)) {
 			killed++;
 			continue;
@@ -426,9 +339,9 @@ test_chance(const char *what, struct copy_opts *opts, uint64_t size,
 			tap_diag("pass %d", i);
 			wrong++;
 		}
-		since.list.n = 0;
+		extents_done(&since);
 	}
-	vec_done(&since.list);
+	extents_done(&since);
 	ok(wrong == 0, "%s: %d passes, %u of them killed, seed %u", what,
 	   npasses, killed, first_seed);
 	opts->pass = proves ? COPY_COMPARE : COPY_ALL;
@@ -530,8 +443,6 @@ main(void)
 	test_damaged_target();
 	test_interrupted_first_copy();
 	test_refusals();
-	test_tidy();
-	test_lists();
 	test_chances();
 	if (process_in_path("nbdkit"))
 		test_coarse_servers();
