@@ -209,4 +209,31 @@ check 'a file that is written to while it is copied' '
 	grep -q "was written to while it was copied: .* --compare" err
 	copies --compare --ledger l.busy busy.raw t.busy; cmp busy.raw t.busy
 '
+
+# All of a large disk is another: what its ledger forgets is not kept in memory
+# until the end.
+faulty() {
+	env LD_PRELOAD="$fault" ASAN_OPTIONS=verify_asan_link_order=0 \
+		FAULT_OPS=fsync FAULT_FILE=l.mid "$@"
+}
+if test -e "$fault"; then
+	truncate -s 2100M mid
+	check 'a ledger of which nothing holds any more is synced on the way' '
+		copies --proof xxh3 --ledger l.mid mid mid.raw
+		perl -e "open(F, qq(+<), qq(mid.raw)) or die;
+			for (0 .. 2099) { seek(F, \$_ << 20, 0); print F 1 } close F"
+		status=0; faulty FAULT_LOG="$PWD/log" FAULT_AT=2 FAULT_WHEN=EIO \
+			palletjack copy --quiet -o json --proof xxh3 --recheck \
+			--ledger l.mid mid mid.raw >out 2>err || status=$?
+		cat err out; test $status -eq 5; grep -q "cannot sync ledger" err
+		test "$(got written)" -eq 0; test "$(got read)" -eq 0
+		rm log; faulty FAULT_LOG="$PWD/log" \
+			palletjack copy --quiet -o json --proof xxh3 --recheck \
+			--ledger l.mid mid mid.raw >out
+		cat out; wc -l log; cmp mid mid.raw
+		test "$(wc -l <log)" -ge 6
+	'
+else
+	skip "$fault is not built" 'a ledger of which nothing holds any more'
+fi
 test_end

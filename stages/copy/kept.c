@@ -133,18 +133,31 @@ kept_sample(const struct verify_opts *look, const struct copy_opts *copy,
 	return rc;
 }
 
+/* A page of the ledger that changed is in memory until it is synced: all
+ * 2.5 GiB of a large disk's ledger would be, if none of it was the same. */
+#define MEND_AT_ONCE 1024
+
 struct mending {
 	const struct verify_opts *look;
 	const struct copy_opts *copy;
+	unsigned nfresh; /* blocks since the last sync */
+	int rc;
+	struct err err; /* of the sync that failed */
 };
 
 /* Nobody looks at this block any more. */
 static void
 give_up(void *arg, uint64_t block)
 {
-	const struct mending *m = arg;
+	struct mending *m = arg;
 
+	if (m->rc < 0)
+		return;
 	ledger_pending(m->copy->ledger, block, m->copy->generation);
+	if (++m->nfresh < MEND_AT_ONCE)
+		return;
+	m->nfresh = 0;
+	m->rc = ledger_sync(m->copy->ledger, &m->err);
 }
 
 static int
@@ -152,6 +165,8 @@ show_progress(void *arg, const struct copy_progress *progress)
 {
 	const struct mending *m = arg;
 
+	if (m->rc < 0)
+		return 1; /* what for? */
 	return m->look->progress ? m->look->progress(m->look->arg, progress)
 				 : 0;
 }
@@ -162,13 +177,17 @@ kept_mend(const struct verify_opts *look, const struct copy_opts *copy,
 {
 	struct mending mending = {.look = look, .copy = copy};
 	struct verify_opts opts = *look;
+	int rc;
 
 	opts.which = VERIFY_DURABLE;
 	opts.differs = give_up;
 	opts.progress = show_progress;
 	opts.arg = &mending;
-	if (copy_verify(&opts, ret, err) < 0 &&
-	    (err->class != ERR_MISMATCH || ret->nmismatched == 0))
+	rc = copy_verify(&opts, ret, err);
+	if (mending.rc < 0)
+		*err = mending.err;
+	if (mending.rc < 0 ||
+	    (rc < 0 && (err->class != ERR_MISMATCH || ret->nmismatched == 0)))
 		return -1;
 	return ledger_sync(copy->ledger, err);
 }
