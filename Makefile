@@ -125,7 +125,8 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	$(TEST_ENV) examples/demo.sh
 
-# About eight minutes; QUICK=1 one or two.  Also build/bench/*.json.
+# About eight minutes; QUICK=1 one or two.  Also build/bench/*.json.  Figures
+# that missed what was wanted of them are named in the end.
 bench: deps
 	@$(MAKE) --no-print-directory all $(B)/t/fault.so
 	$(TEST_ENV) t/bench/bench.sh
