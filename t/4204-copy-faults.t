@@ -147,7 +147,7 @@ comes_back_as() {
 	back=$1
 	shift
 	rm -f st.*
-	serve st --filter=delay file "$PWD/src" delay-read=300ms
+	serve st --filter=delay file "$PWD/src" delay-read=700ms
 	copies "$@" "$(uri st)" st.raw 2>err &
 	pid=$!
 	within 20 durable_bytes st.raw
@@ -431,6 +431,35 @@ check "SEED=$seed: $rounds ledgers damaged in the middle of a copy: mended or re
 	done <flips
 	sort ends | uniq -c
 '
+# spoils COMMAND: the ledger of a copy that is under way; sets $status
+spoils() {
+	rm -f st.* l.st
+	serve st --filter=delay file "$PWD/src" delay-read=700ms
+	"$PALLETJACK" copy --quiet --proof "$2" --checkpoint 1Mi --ledger l.st \
+		"$(uri st)" st.raw 2>err &
+	pid=$!
+	within 20 durable_blocks l.st 1
+	eval "$1"
+	status=0
+	wait $pid || status=$?
+	cat err
+	test $status -eq 5
+}
+for proof in sha256 none; do
+	check "proof $proof: a ledger that is cut short while it is written" '
+		spoils "truncate -s 8192 l.st" '$proof'
+		grep -q "ledger .l.st. was cut short" err
+		spoils "truncate -s 0 l.st" '$proof'
+		grep -q "ledger .l.st. was cut short" err
+	'
+	check "proof $proof: one that is removed, or replaced" '
+		spoils "rm l.st" '$proof'
+		grep -q "ledger .l.st. was removed or replaced" err
+		test ! -e l.st
+		spoils "cp l.st l.kept; mv l.kept l.st" '$proof'
+		grep -q "ledger .l.st. was removed or replaced" err
+	'
+done
 check 'the ledger of another disk, or of another target, is not used' '
 	cp src other; copies --ledger l.other other other.raw
 	exits 6 copies --ledger l.other src new.raw 2>err; cat err

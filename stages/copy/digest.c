@@ -3,6 +3,7 @@
 #include "stages/copy/digest.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 #if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
@@ -140,4 +141,11 @@ digest_tree_root(const struct digest_tree *t, struct digest *sha,
 	if (tree_top(t, sha, text + 17, err) < 0)
 		return -1;
 	return sha256(sha, text, sizeof(text), ret, err);
+}
+
+void
+digest_hex(char *ret, const uint8_t digest[LEDGER_DIGEST_SIZE])
+{
+	for (int i = 0; i < LEDGER_DIGEST_SIZE; i++)
+		snprintf(ret + (ptrdiff_t)i * 2, 3, "%02x", digest[i]);
 }

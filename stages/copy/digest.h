@@ -46,6 +46,8 @@ int digest_block(struct digest *d, const void *data, size_t len,
 int digest_zeroes(struct digest *d, size_t len, uint8_t ret[LEDGER_DIGEST_SIZE],
 		  struct err *err);
 
+void digest_hex(char *ret, const uint8_t digest[LEDGER_DIGEST_SIZE]);
+
 #define DIGEST_LEVELS 64
 
 /* The root, fed one block's digest after the other.  left[i] is a node over

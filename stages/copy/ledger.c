@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger: read from a mapping, changed in memory, written by pwrite.
+/* The ledger: read page by page, changed in memory, written by pwrite.
  *
- * A page that changes is copied from the mapping first; the copy is what is
- * read until ledger_sync has brought it to the disk.  So nothing of a change
- * can reach the file before the caller says so, which is what the order of
- * writes rests on. */
+ * It is not mapped: whoever cuts the file short would end the process.  A
+ * page that changes is copied first; the copy is what is read until
+ * ledger_sync has brought it to the disk.  So nothing of a change can reach
+ * the file before the caller says so, which is what the order of writes rests
+ * on. */
 #include "stages/copy/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -21,7 +20,13 @@
 #include "stages/copy/digest.h"
 #include "stages/copy/ledger_file.h"
 
-#define MAPPED_PART (1024 * 1024) /* of the file, kept mapped */
+/* What was read last: who walks through the ledger reads each page once.  Read
+ * and changed by one thread at a time. */
+struct looked {
+	uint8_t page[FORMAT_PAGE];
+	uint64_t number; /* UINT64_MAX: none */
+	bool is_lost;	 /* a page that was good is not any more */
+};
 
 struct ledger {
 	char *path;
@@ -30,9 +35,7 @@ struct ledger {
 	bool poisoned; /* a write failed: see ledger_sync */
 	struct format_header header;
 	uint64_t nblocks, npages;
-	const uint8_t *map; /* the whole file; NULL when there are no entries */
-	size_t map_size;
-	_Atomic uint64_t looking; /* the part of it that was looked at last */
+	struct looked *looked;
 	/* a page newer than the file: owned; the one below that all damaged
 	 * ones share; else NULL */
 	uint8_t **changed;
@@ -56,31 +59,36 @@ page_at(uint64_t number)
 	return (off_t)((FORMAT_NHEADERS + number) * FORMAT_PAGE);
 }
 
-/* What is mapped counts as ours, all 2.5 GiB of a large disk's ledger once it
- * was walked through: so what was looked at last is given back as soon as
- * another part is.  Others may still be reading it: it comes back by itself. */
-static const uint8_t *
-mapped_page(const struct ledger *l, uint64_t number)
+static void
+look_no_more(const struct ledger *l)
 {
-	uint64_t part = (uint64_t)page_at(number) / MAPPED_PART;
-	uint64_t last = atomic_load_explicit((_Atomic uint64_t *)&l->looking,
-					     memory_order_relaxed);
-	size_t at = last * MAPPED_PART, left = l->map_size - at;
+	l->looked->number = UINT64_MAX;
+}
 
-	if (last != part) {
-		atomic_store_explicit((_Atomic uint64_t *)&l->looking, part,
-				      memory_order_relaxed);
-		(void)madvise((void *)(l->map + at),
-			      left < MAPPED_PART ? left : MAPPED_PART,
-			      MADV_DONTNEED);
-	}
-	return l->map + page_at(number);
+/* All were good, or known as damaged, when the ledger was opened: one that is
+ * neither knows nothing, and nothing is done by it. */
+static const uint8_t *
+read_page(const struct ledger *l, uint64_t number)
+{
+	struct looked *in = l->looked;
+	struct err ignored;
+
+	if (in->number == number)
+		return in->page;
+	in->number = number;
+	if (fs_pread(l->fd, in->page, FORMAT_PAGE, page_at(number), &ignored) ==
+		0 &&
+	    format_page_is_good(in->page, l->header.id, number))
+		return in->page;
+	look_no_more(l);
+	in->is_lost = true;
+	return unknown_blocks;
 }
 
 static const uint8_t *
 page_of(const struct ledger *l, uint64_t number)
 {
-	return l->changed[number] ? l->changed[number] : mapped_page(l, number);
+	return l->changed[number] ? l->changed[number] : read_page(l, number);
 }
 
 static const uint8_t *
@@ -112,8 +120,7 @@ page_to_change(struct ledger *l, uint64_t number)
 	return page;
 }
 
-/* Pages are read by pread here, so that a sector the disk cannot read is a
- * damaged page and not a SIGBUS; such a page is never looked up in the map. */
+/* A page that cannot be read is a damaged one, and never looked up again. */
 static void
 load_page(struct ledger *l, uint64_t number)
 {
@@ -131,54 +138,56 @@ load_page(struct ledger *l, uint64_t number)
 	l->changed[number] = (uint8_t *)unknown_blocks;
 }
 
-static void
-unmap(struct ledger *l)
-{
-	if (l->map)
-		munmap((void *)l->map, l->map_size);
-	l->map = NULL;
-}
-
 /* As many pages as the header wants; those known before stay damaged. */
-static int
-map_pages(struct ledger *l, struct err *err)
+static void
+count_pages(struct ledger *l)
 {
 	uint64_t had = l->npages;
-	void *map;
 
-	unmap(l);
 	l->nblocks = format_nblocks(l->header.identity.size_bytes);
 	l->npages = format_npages(l->nblocks);
 	l->changed =
 	    mem_resize(l->changed, (l->npages + 1) * sizeof(*l->changed));
 	for (uint64_t n = had; n <= l->npages; n++)
 		l->changed[n] = NULL;
-	l->map_size = (size_t)page_at(l->npages);
-	atomic_store(&l->looking, 0);
-	map = mmap(NULL, l->map_size, PROT_READ, MAP_SHARED, l->fd, 0);
-	if (map == MAP_FAILED)
-		return err_sys(err, "cannot map ledger '%s'", l->path);
-	l->map = map;
-	return 0;
+	look_no_more(l);
 }
 
 static int
 load(struct ledger *l, struct err *err)
 {
-	if (ledger_file_header(l->fd, l->path, &l->header, err) < 0 ||
-	    map_pages(l, err) < 0)
+	if (ledger_file_header(l->fd, l->path, &l->header, err) < 0)
 		return -1;
+	l->looked = mem_new(sizeof(*l->looked));
+	count_pages(l);
 	for (uint64_t n = 0; n < l->npages; n++)
 		load_page(l, n);
 	return 0;
 }
 
+int
+ledger_check(const struct ledger *l, struct err *err)
+{
+	if (!l->looked->is_lost)
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "ledger '%s' was cut short or damaged while it was "
+		       "used: what it says now cannot be gone by",
+		       l->path);
+}
+
+static int
+check_file(const struct ledger *l, struct err *err)
+{
+	return ledger_file_still(l->fd, l->path, page_at(l->npages), err);
+}
+
 static int
 sync_file(struct ledger *l, struct err *err)
 {
-	if (fdatasync(l->fd) == 0)
-		return 0;
-	return err_sys(err, "cannot sync ledger '%s'", l->path);
+	if (fdatasync(l->fd) < 0)
+		return err_sys(err, "cannot sync ledger '%s'", l->path);
+	return check_file(l, err);
 }
 
 /* Before anything is written to their blocks: a page that only could not be
@@ -252,6 +261,7 @@ forget_changes(struct ledger *l)
 		l->changed[l->dirty.v[i]] = NULL;
 	}
 	l->dirty.n = 0;
+	look_no_more(l);
 }
 
 void
@@ -262,7 +272,7 @@ ledger_close(struct ledger *l)
 	if (l->changed)
 		forget_changes(l);
 	vec_done(&l->dirty);
-	unmap(l);
+	free(l->looked);
 	free(l->changed);
 	if (l->fd >= 0)
 		close(l->fd);
@@ -353,7 +363,9 @@ check_writable(const struct ledger *l, struct err *err)
 			       "ledger '%s' could not be written earlier and "
 			       "is not written any more",
 			       l->path);
-	return 0;
+	if (ledger_check(l, err) < 0)
+		return -1;
+	return check_file(l, err);
 }
 
 static int
@@ -467,7 +479,8 @@ ledger_grow(struct ledger *l, uint64_t size_bytes, struct err *err)
 	next.identity.size_bytes = size_bytes;
 	if (sync_file(l, err) < 0 || write_headers(l, &next, err) < 0)
 		return -1;
-	return map_pages(l, err);
+	count_pages(l);
+	return 0;
 }
 
 uint32_t
@@ -543,32 +556,9 @@ root(const struct ledger *l, struct digest *sha, uint8_t *ret, struct err *err)
 		if (digest_tree_add(&tree, sha, entry.digest, err) < 0)
 			return -1;
 	}
-	return digest_tree_root(&tree, sha, &l->header.identity, ret, err);
-}
-
-static void
-put_hex(char *ret, const uint8_t digest[LEDGER_DIGEST_SIZE])
-{
-	for (int i = 0; i < LEDGER_DIGEST_SIZE; i++)
-		snprintf(ret + (ptrdiff_t)i * 2, 3, "%02x", digest[i]);
-}
-
-int
-ledger_put_id(char ret[LEDGER_ID_SIZE], const char *name, struct err *err)
-{
-	CLEANUP(digest_done) struct digest sha = {0};
-	uint8_t digest[LEDGER_DIGEST_SIZE];
-
-	if (strlen(name) < LEDGER_ID_SIZE) {
-		memcpy(ret, name, strlen(name) + 1);
-		return 0;
-	}
-	if (digest_init(&sha, LEDGER_SHA256, err) < 0 ||
-	    digest_block(&sha, name, strlen(name), digest, err) < 0)
+	if (ledger_check(l, err) < 0)
 		return -1;
-	snprintf(ret, LEDGER_ID_SIZE, "sha256:");
-	put_hex(ret + strlen(ret), digest);
-	return 0;
+	return digest_tree_root(&tree, sha, &l->header.identity, ret, err);
 }
 
 int
@@ -588,6 +578,6 @@ ledger_root(const struct ledger *l, char ret_hex[65], struct err *err)
 		    (unsigned long long)l->nblocks);
 	if (root(l, &sha, top, err) < 0)
 		return -1;
-	put_hex(ret_hex, top);
+	digest_hex(ret_hex, top);
 	return 0;
 }

@@ -5,8 +5,9 @@
  * Rules (design: section 5).  It may know less than the disk, never more:
  *  - first write of a block: data, target flush, ledger_durable, ledger_sync;
  *  - overwrite: ledger_pending, ledger_sync, then data, flush, durable, sync.
- * Read by mapping, written only by pwrite, preallocated; a CRC a page; a page
- * that is damaged makes its blocks unknown and nothing worse. */
+ * Read page by page, by one thread at a time, written only by pwrite,
+ * preallocated; a CRC a page; a page that is damaged when the ledger is opened
+ * makes its blocks unknown and nothing worse. */
 #ifndef COPY_LEDGER_H
 #define COPY_LEDGER_H
 
@@ -72,6 +73,10 @@ const struct ledger_identity *ledger_identity(const struct ledger *l);
 uint64_t ledger_nblocks(const struct ledger *l);
 void ledger_get(const struct ledger *l, uint64_t block,
 		struct ledger_entry *ret);
+/* Was all that ledger_get said what the ledger says?  A file that somebody cut
+ * short or overwrote since it was opened makes its blocks look unknown, and
+ * this fail, as all that writes does. */
+int ledger_check(const struct ledger *l, struct err *err);
 
 /* A copy at `generation` begins: from now on an unknown block may hold data of
  * it, written but not yet recorded.  Synced before it returns.  A sealed

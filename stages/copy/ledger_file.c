@@ -13,6 +13,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "stages/copy/digest.h"
 
 #define RUN_PAGES 256 /* written at once */
 
@@ -236,5 +237,47 @@ ledger_file_check(const char *path, const struct ledger_identity *has,
 			       "'%s'",
 			       path, ledger_digest_name(has->digest),
 			       ledger_digest_name(want->digest));
+	return 0;
+}
+
+/* What was cut is not made longer again, and what has no name is read by
+ * nobody. */
+int
+ledger_file_still(int fd, const char *path, off_t size, struct err *err)
+{
+	struct stat mine, there;
+
+	if (fstat(fd, &mine) < 0)
+		return err_sys(err, "cannot examine ledger '%s'", path);
+	if (mine.st_size < size)
+		return err_set(err, ERR_RETRY,
+			       "ledger '%s' was cut short while it was "
+			       "written: it has %lld bytes, and had %lld",
+			       path, (long long)mine.st_size, (long long)size);
+	if (stat(path, &there) == 0 && mine.st_dev == there.st_dev &&
+	    mine.st_ino == there.st_ino)
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "ledger '%s' was removed or replaced while it was "
+		       "written: what it is of has to be copied again from the "
+		       "start",
+		       path);
+}
+
+int
+ledger_put_id(char ret[LEDGER_ID_SIZE], const char *name, struct err *err)
+{
+	CLEANUP(digest_done) struct digest sha = {0};
+	uint8_t digest[LEDGER_DIGEST_SIZE];
+
+	if (strlen(name) < LEDGER_ID_SIZE) {
+		memcpy(ret, name, strlen(name) + 1);
+		return 0;
+	}
+	if (digest_init(&sha, LEDGER_SHA256, err) < 0 ||
+	    digest_block(&sha, name, strlen(name), digest, err) < 0)
+		return -1;
+	snprintf(ret, LEDGER_ID_SIZE, "sha256:");
+	digest_hex(ret + strlen(ret), digest);
 	return 0;
 }

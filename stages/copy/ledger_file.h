@@ -3,6 +3,8 @@
 #ifndef COPY_LEDGER_FILE_H
 #define COPY_LEDGER_FILE_H
 
+#include <sys/types.h>
+
 #include "stages/copy/ledger_format.h"
 
 /* Makes the file whole, synced and locked; *ret_fd is the caller's. */
@@ -20,5 +22,7 @@ int ledger_file_header(int fd, const char *path, struct format_header *ret,
 /* Is it bound to what is wanted?  To anything else is ERR_FAIL. */
 int ledger_file_check(const char *path, const struct ledger_identity *has,
 		      const struct ledger_identity *want, struct err *err);
+/* Does it still have that name, and at least that size? */
+int ledger_file_still(int fd, const char *path, off_t size, struct err *err);
 
 #endif

@@ -413,7 +413,7 @@ verify_all(struct verify *v, struct err *err)
 		return -1;
 	v->sample = sample_begin(v->nblocks, v->opts->sample_size,
 				 v->opts->sample_seed);
-	if (read_all(v, err) < 0)
+	if (read_all(v, err) < 0 || ledger_check(v->opts->ledger, err) < 0)
 		return -1;
 	return verdict(v, err);
 }

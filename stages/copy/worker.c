@@ -57,6 +57,8 @@ take_span(struct worker *w, struct err *err)
 	}
 	if (any && ledger_sync(e->opts->ledger, err) < 0)
 		return -1;
+	if (e->opts->ledger && ledger_check(e->opts->ledger, err) < 0)
+		return -1;
 	return w->n > 0;
 }
 
