@@ -219,11 +219,15 @@ print_text(const char *vm, const json_t *told)
 		print_not_comparable(told);
 		return;
 	}
-	printf("%s (%lld of %lld blocks compared, %lld differ)",
+	printf("%s (%lld of %lld blocks compared, %lld differ",
 	       strcmp(result, "same") == 0 ? "as it was copied" : result,
 	       (long long)number_of(told, "checked"),
 	       (long long)number_of(told, "blocks"),
 	       (long long)number_of(told, "mismatched"));
+	if (number_of(told, "unreadable") > 0)
+		printf(", %lld of them unreadable",
+		       (long long)number_of(told, "unreadable"));
+	printf(")");
 	if (*text_of(told, "why"))
 		printf(": %s", text_of(told, "why"));
 	printf("\n");

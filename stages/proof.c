@@ -403,6 +403,8 @@ tell_result(struct proving *p)
 
 	tell_number(p, "checked", p->result.nchecked);
 	tell_number(p, "mismatched", p->result.nmismatched);
+	if (p->result.nunreadable > 0)
+		tell_number(p, "unreadable", p->result.nunreadable);
 	for (int i = 0; block < n && i < PROOF_TOLD; i++) {
 		json_array_append_new(differing, block_json(p, block));
 		block = next_difference(p, block + 1);

@@ -141,6 +141,7 @@ struct verify_opts {
 
 struct verify_result {
 	uint64_t nchecked, nmismatched;
+	uint64_t nunreadable;	 /* of those, blocks the target cannot read */
 	uint64_t first_mismatch; /* block number, if any */
 };
 

@@ -122,8 +122,13 @@ read_old(struct worker *w, struct delta_block *b, bool *ret_good,
 	uint8_t digest[LEDGER_DIGEST_SIZE];
 
 	if (output_read(&w->e->out, w->lane, b->slot->buf, b->len,
-			block_at(w, b), err) < 0)
-		return worker_target_failed(w->e);
+			block_at(w, b), err) < 0) {
+		if (!wire_is_unreadable(err))
+			return worker_target_failed(w->e);
+		*err = (struct err){0}; /* the source has it, too */
+		*ret_good = false;
+		return 0;
+	}
 	if (digest_block(&w->digest, b->slot->buf, b->len, digest, err) < 0)
 		return -1;
 	count(w, &w->e->progress.reread_bytes, b->len);

@@ -82,7 +82,7 @@ read_some(struct readback *r, char *buf, size_t got, uint64_t at)
 	    fcntl(r->fd, F_SETFL, 0) == 0)
 		n = pread(r->fd, buf + got, left, (off_t)(at + got));
 	if (n == 0)
-		errno = EIO; /* it was long enough a moment ago */
+		errno = ENXIO; /* it was long enough a moment ago */
 	return n;
 }
 

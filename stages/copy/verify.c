@@ -22,6 +22,7 @@
 
 #define PROGRESS_MS 250
 #define NREADERS 2
+#define LESS_TRIES 2	 /* of a block, where another could not be read */
 #define PASSED_OVER 4096 /* blocks nobody wants, without a pause */
 
 struct verify;
@@ -34,6 +35,8 @@ struct reader {
 	uint8_t *buf;	/* one block, aligned for O_DIRECT */
 	uint64_t block; /* in hand; UINT64_MAX: none */
 	struct ledger_entry entry;
+	bool unreadable; /* the block in hand */
+	struct err why;
 };
 
 struct verify {
@@ -53,6 +56,7 @@ struct verify {
 	VEC(uint64_t) differ; /* not yet told of */
 	struct copy_progress progress;
 	struct verify_result result;
+	struct err why; /* the first unreadable block is */
 	struct err err; /* the first one */
 };
 
@@ -192,15 +196,32 @@ await_turn(struct reader *r)
 	return true;
 }
 
+/* What a target cannot read is not what was copied there, and who repairs it
+ * writes it anew.  After the first it is not asked for so patiently. */
+static bool
+is_unreadable(struct reader *r, const struct err *err)
+{
+	if (r->v->opts->is_source || !wire_is_unreadable(err))
+		return false;
+	r->disk.wire.ntries = LESS_TRIES;
+	r->unreadable = true;
+	r->why = *err;
+	return true;
+}
+
 static int
 check_block(struct reader *r, bool *ret_differs, struct err *err)
 {
 	uint8_t digest[LEDGER_DIGEST_SIZE];
 	size_t len = block_len(r->v, r->block);
 
+	r->unreadable = false;
 	if (readback_block(&r->disk, r->buf, len, r->block * LEDGER_BLOCK_SIZE,
-			   err) < 0 ||
-	    digest_block(&r->digest, r->buf, len, digest, err) < 0)
+			   err) < 0) {
+		*ret_differs = is_unreadable(r, err);
+		return *ret_differs ? 0 : -1;
+	}
+	if (digest_block(&r->digest, r->buf, len, digest, err) < 0)
 		return -1;
 	*ret_differs = memcmp(digest, r->entry.digest, sizeof(digest)) != 0;
 	return 0;
@@ -216,6 +237,8 @@ note_checked(struct reader *r, bool differs)
 	v->result.nchecked++;
 	if (!differs)
 		return;
+	if (r->unreadable && v->result.nunreadable++ == 0)
+		v->why = r->why;
 	if (v->result.nmismatched++ == 0 || r->block < v->result.first_mismatch)
 		v->result.first_mismatch = r->block;
 	if (v->opts->differs)
@@ -358,6 +381,16 @@ verdict(const struct verify *v, struct err *err)
 
 	if (r->nmismatched == 0)
 		return 0;
+	if (r->nunreadable > 0)
+		return err_set(
+		    err, ERR_MISMATCH,
+		    "%llu of %llu blocks differ from the ledger, the first is "
+		    "block %llu at byte %llu; %llu of them are unreadable: %s",
+		    (unsigned long long)r->nmismatched,
+		    (unsigned long long)r->nchecked,
+		    (unsigned long long)r->first_mismatch,
+		    (unsigned long long)r->first_mismatch * LEDGER_BLOCK_SIZE,
+		    (unsigned long long)r->nunreadable, v->why.text);
 	return err_set(
 	    err, ERR_MISMATCH,
 	    "%llu of %llu blocks differ from the ledger, the first "

@@ -348,8 +348,9 @@ static int
 try_again(struct wire_op *op, struct wire *also, struct err *err)
 {
 	int64_t pause = FIRST_PAUSE_MS;
+	int most = op->wire->ntries ? op->wire->ntries : NTRIES;
 
-	for (int i = 1; i < NTRIES && is_worth_another(op); i++, pause *= 4) {
+	for (int i = 1; i < most && is_worth_another(op); i++, pause *= 4) {
 		int64_t until = clock_mono_ms() + pause;
 
 		while (clock_mono_ms() < until && !is_over(op->wire))
@@ -384,6 +385,12 @@ wire_say_failure(const struct wire_op *op, struct err *err)
 	if (op->verb == WIRE_READ)
 		err->class = ERR_RETRY;
 	return -1;
+}
+
+bool
+wire_is_unreadable(const struct err *err)
+{
+	return err->sys == EIO || err->sys == EBADMSG;
 }
 
 static void

@@ -33,6 +33,7 @@ struct wire {
 	int64_t moved_ms;  /* when bytes last went either way */
 	int64_t ended_ms;  /* when a request was last answered */
 	unsigned npending; /* requests on their way */
+	int ntries;	   /* of one that fails; 0: as many as are worth it */
 	/* Only reads: a connection that breaks is made again, and what it was
 	 * asked for is asked for again. */
 	bool comes_back;
@@ -84,6 +85,9 @@ void wire_begin(struct wire *w, struct wire_op *op, enum wire_verb verb,
  * patience is ERR_RETRY, as one is that does nothing.
  * Failures to read are ERR_RETRY, all others as errno says. */
 int wire_end(struct wire_op *op, struct wire *also, struct err *err);
+/* Of a read, through a wire or not, that failed: was the disk asked, and cannot
+ * give what it has there?  Then others can be asked for. */
+bool wire_is_unreadable(const struct err *err);
 /* Keeps the requests of both moving without waiting. */
 void wire_move(struct wire *w, struct wire *also);
 
