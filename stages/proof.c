@@ -130,6 +130,11 @@ check_target(struct proving *p, struct err *err)
 				      NULL);
 	if (p->place.ops->marked(&p->place.vm, &mark, err) < 0)
 		return -1;
+	if (mark == HANDOVER_ROLLED_BACK)
+		return not_comparable(p,
+				      "it was rolled back, and its disk is no "
+				      "replica any more",
+				      NULL);
 	if (mark != HANDOVER_NONE)
 		return not_comparable(p,
 				      "the hand-over mark stands: the "

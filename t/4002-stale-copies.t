@@ -103,7 +103,7 @@ check 'the copy command writes to no disk of a plan, before hand-over or after' 
 	palletjack run m.yaml; ln -s target/fast/web/disk-0.raw other-name
 	for name in target/fast/web/disk-0.raw other-name; do
 		exits 6 palletjack copy --ledger l other $name 2>err; cat err
-		grep -q "handed over (.*handover.json" err; disk_is_right raw
+		grep -q "rolled back (.*handover.json" err; disk_is_right raw
 	done
 '
 test_end

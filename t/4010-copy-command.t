@@ -77,6 +77,20 @@ check 'an image whose format was not said is copied as it lies there, and it is 
 	cmp img.qcow2 img.copy2; test ! -s err
 '
 
+check 'a device whose name was mistyped is no file to make' '
+	exits 6 palletjack copy src /dev/no-such-disk 2>err; cat err
+	grep -q "no file is made in /dev: name the block device" err
+	refute test -e /dev/no-such-disk
+'
+check 'a file onto itself, a licence for no device' '
+	cp src self.raw
+	exits 2 palletjack copy self.raw self.raw 2>err; cat err
+	grep -q "are the same file" err
+	exits 2 palletjack copy --accept 0123456789abcdef src l.raw 2>err; cat err
+	grep -q "is for a target that is a block device" err
+	cmp src self.raw
+'
+
 # Files that share are told from others by the room they take.
 room() {
 	sync -f btrfs && btrfs filesystem usage -b btrfs |

@@ -98,10 +98,13 @@ connect_err(struct err *err, const char *uri)
 	if (strstr(uri, "+ssh:"))
 		return ssh_explain(NULL, err);
 	if (sys == ENOENT || sys == ECONNREFUSED)
-		return err_set(err, ERR_RETRY,
-			       "%.800s; is its libvirtd running? For a "
-			       "session start it with 'libvirtd --daemon'",
-			       said.text);
+		return err_set(err, ERR_RETRY, "%.800s%s", said.text,
+			       virt_is_local(uri)
+				   ? "; is its libvirtd running? For a session "
+				     "start it with 'libvirtd --daemon'"
+				   : "; does a libvirtd listen there, and has "
+				     "this machine the certificates that its "
+				     "URI needs?");
 	if (sys == EACCES || sys == EPERM)
 		return err_set(err, ERR_USER,
 			       "%.800s; is palletjack's user in the group "

@@ -204,7 +204,9 @@ check_no_plans(const char *path, struct err *err)
 	if (mark && fs_exists(mark))
 		return err_set(err, ERR_FAIL,
 			       "'%s' is the disk of a vm that was handed over "
-			       "('%s'): what its guest wrote would be lost",
+			       "or rolled back ('%s'), and its guest may have "
+			       "written to it: 'palletjack rollback', then "
+			       "'palletjack gc --disks' are rid of it",
 			       path, mark);
 	if (claim && fs_exists(claim))
 		return err_set(err, ERR_HELD,
@@ -212,6 +214,55 @@ check_no_plans(const char *path, struct err *err)
 			       "('%s'): only its runs write to it",
 			       path, claim);
 	return 0;
+}
+
+/* A device whose name was mistyped is no file to make in memory. */
+static int
+check_no_device_name(const char *path, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = fs_dirname(path);
+	CLEANUP(mem_freep) char *real = realpath(dir, NULL);
+
+	if (fs_exists(path) || !real ||
+	    (strcmp(real, "/dev") != 0 && strncmp(real, "/dev/", 5) != 0) ||
+	    strncmp(real, "/dev/shm", 8) == 0)
+		return 0;
+	return err_set(err, ERR_FAIL,
+		       "target '%s' is not there, and no file is made in %s: "
+		       "name the block device, or another path",
+		       path, real);
+}
+
+static int
+check_not_source(const struct copy_image_opts *opts, struct err *err)
+{
+	struct stat from, to;
+
+	if (stat(opts->source, &from) < 0 || stat(opts->target, &to) < 0 ||
+	    from.st_dev != to.st_dev || from.st_ino != to.st_ino)
+		return 0;
+	return err_set(err, ERR_USER, "'%s' and '%s' are the same file",
+		       opts->source, opts->target);
+}
+
+/* What needs no look at the source. */
+static int
+check_target_name(const struct copy_image_opts *opts, struct err *err)
+{
+	const char *path = opts->target;
+	bool is_device = !copy_image_is_uri(path) && copy_device_is(path);
+
+	if (opts->accept && !is_device)
+		return err_set(err, ERR_USER,
+			       "--accept is for a target that is a block "
+			       "device, and '%s' is none",
+			       path);
+	if (copy_image_is_uri(path) || is_device)
+		return 0;
+	if (check_no_device_name(path, err) < 0 ||
+	    check_not_source(opts, err) < 0)
+		return -1;
+	return check_no_plans(path, err);
 }
 
 /* The target is made before its ledger, so it was there once. */
@@ -269,7 +320,6 @@ open_target(struct ends *ends, const struct copy_image_opts *opts,
 	if (copy_device_is(opts->target))
 		return open_device(ends, opts, err);
 	if (check_not_gone(opts, err) < 0 ||
-	    check_no_plans(opts->target, err) < 0 ||
 	    grow_target(ends, opts->target, format, err) < 0 ||
 	    copy_file_make(opts->target, format, ends->size, &ends->file, err) <
 		0)
@@ -423,7 +473,8 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	    .arg = opts->arg,
 	};
 
-	if (open_source(ends, opts, err) < 0 ||
+	if (check_target_name(opts, err) < 0 ||
+	    open_source(ends, opts, err) < 0 ||
 	    check_same_source(ends, opts, err) < 0 ||
 	    open_target(ends, opts, err) < 0 ||
 	    open_ledger(ends, opts, &ledger, err) < 0)

@@ -197,7 +197,8 @@ differs(const char *path, const char *member, const char *has,
 {
 	return err_set(err, ERR_FAIL,
 		       "ledger '%s' belongs to another %s: it is bound to "
-		       "'%s', not to '%s'",
+		       "'%s', not to '%s'; name what it was begun with, or "
+		       "remove it to copy all of it again",
 		       path, member, has, wanted);
 }
 
