@@ -488,15 +488,6 @@ history_is_cut_over(const struct history *h)
 	       cutover->state != HISTORY_UNDONE;
 }
 
-bool
-history_may_run(const struct history *h)
-{
-	const struct step_history *start = history_step(h, "start");
-
-	return start &&
-	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
-}
-
 /* What start's last attempt said of the target, if that is on record. */
 static const json_t *
 unmarked(const struct step_history *start)
@@ -511,12 +502,29 @@ unmarked(const struct step_history *start)
 }
 
 bool
+history_may_run(const struct history *h)
+{
+	const struct step_history *start = history_step(h, "start");
+
+	return start && !unmarked(start) &&
+	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
+}
+
+bool
 history_may_have_started(const struct history *h)
 {
 	const struct step_history *start = history_step(h, "start");
 
 	return start && start->state != HISTORY_NEVER &&
 	       start->state != HISTORY_UNDONE && !unmarked(start);
+}
+
+const struct step_history *
+history_binding(const struct history *h, const char *id)
+{
+	const struct step_history *s = history_step(h, id);
+
+	return s && strcmp(id, "start") == 0 && unmarked(s) ? NULL : s;
 }
 
 bool

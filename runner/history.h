@@ -102,13 +102,18 @@ const struct step_history *history_past(const struct history *h,
 					const char *id);
 /* Was its source stopped, or may it have been, and is it not given back? */
 bool history_is_cut_over(const struct history *h);
-/* Was its target's start begun, and is neither done nor taken back? */
+/* Was its target's start begun, and is neither done nor taken back, nor known
+ * to have ended before anything was marked there? */
 bool history_may_run(const struct history *h);
 /* May the target have been started so far?  Not when start's last attempt ended
  * before anything was marked there. */
 bool history_may_have_started(const struct history *h);
 /* And that attempt ended because the source ran. */
 bool history_source_ran_at_start(const struct history *h);
+/* What was begun of it keeps steps before it from being done again: as
+ * history_step(), but for a start that has not started anything. */
+const struct step_history *history_binding(const struct history *h,
+					   const char *id);
 /* The request of this kind that is in force; borrowed or NULL. */
 json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */

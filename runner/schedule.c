@@ -38,11 +38,11 @@ past_of(const struct making *m, const struct step *step)
 	return NULL;
 }
 
-/* The step of this name, if it has begun. */
+/* The step of this name, if it has begun and that binds what comes before. */
 static const struct step_history *
 begun(const struct making *m, const char *id)
 {
-	return m->opts->renew ? NULL : history_step(m->history, id);
+	return m->opts->renew ? NULL : history_binding(m->history, id);
 }
 
 /* "2026-11-12T10:31:05.120Z" as people read it, to the minute. */

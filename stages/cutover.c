@@ -260,20 +260,35 @@ throw_converted_away(struct work *w, const struct place *p)
 			 "what was converted is not removed: %s", err.text);
 }
 
+/* The source is back by now, whatever becomes of this: a target that is full,
+ * or gone since, must not have it said that it is off. */
+static void
+tidy_target(struct work *w, bool ran)
+{
+	CLEANUP(place_done) struct place p = {0};
+	struct err err;
+
+	if (place_open(w->view, &p, &err) < 0 ||
+	    place_forget_power(&p, &err) < 0)
+		work_log(w, LOG_LEVEL_WARNING,
+			 "the claim at the target still says how the source "
+			 "was: %s",
+			 err.text);
+	if (ran && p.vm.at)
+		throw_converted_away(w, &p);
+}
+
 static int
 undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	const struct source_ops *ops = source_find(w->view->plan->source->type);
 	const char *was = json_string_value(work_recorded(w, "power"));
 	bool ran = was && strcmp(was, "on") == 0 && ops->power_on;
-	CLEANUP(place_done) struct place p = {0};
 
 	if (target_must_be_off(w, err) < 0 || unfence_source(w, ops, err) < 0 ||
-	    (ran && switch_source_on(w, ops, err) < 0) ||
-	    place_open(w->view, &p, err) < 0 || place_forget_power(&p, err) < 0)
+	    (ran && switch_source_on(w, ops, err) < 0))
 		return -1;
-	if (ran)
-		throw_converted_away(w, &p);
+	tidy_target(w, ran);
 	*ret_facts = json_pack(
 	    "{s:s, s:s}", "power", ran ? "on" : "off", "say",
 	    ran ? "the source runs again" : "the source was off and stays off");
