@@ -51,6 +51,18 @@ END
 	virt define "$1.xml"
 }
 
+# live_web: a daemon, and its domain web with the disks of guest.sh, to be started.
+live_web() {
+	qemu-img convert -f raw -O qcow2 /dev/fd/7 system.qcow2 &&
+		qemu-img convert -f raw -O qcow2 /dev/fd/8 data.qcow2
+	virt_start
+	live_define web "$(live_disk sda qcow2 system.qcow2)$(live_disk sdb qcow2 data.qcow2)" || {
+		cat libvirtd.log
+		skip_all 'libvirtd has no qemu here'
+	}
+	at_end 'virt destroy web'
+}
+
 # order ORDER ANSWER: to the guest web; prints the line that begins so.
 order() {
 	"$TOP/t/testbed/order.pl" web.sock 300 "$2" "$1" >said || {

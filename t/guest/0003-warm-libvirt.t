@@ -45,14 +45,7 @@ cost() {
 	test "$changed" -le $((($1 << 20) + (8 << 20)))
 }
 
-qemu-img convert -f raw -O qcow2 /dev/fd/7 system.qcow2 &&
-	qemu-img convert -f raw -O qcow2 /dev/fd/8 data.qcow2
-virt_start
-live_define web "$(live_disk sda qcow2 system.qcow2)$(live_disk sdb qcow2 data.qcow2)" || {
-	cat libvirtd.log
-	skip_all 'libvirtd has no qemu here'
-}
-at_end 'virt destroy web'
+live_web
 at_end 'end_process "$(cat '"$home"'/qemu.pid)"'
 live_manifest 'precopy: {interval: 1ms}, cutover: {maxDowntime: 1h, hardPowerOff: never}'
 

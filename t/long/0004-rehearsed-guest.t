@@ -30,14 +30,7 @@ tell() { # GENERATION
 		"$(fact web precopy-boot-test line)"
 }
 
-qemu-img convert -f raw -O qcow2 /dev/fd/7 system.qcow2 &&
-	qemu-img convert -f raw -O qcow2 /dev/fd/8 data.qcow2
-virt_start
-live_define web "$(live_disk sda qcow2 system.qcow2)$(live_disk sdb qcow2 data.qcow2)" || {
-	cat libvirtd.log
-	skip_all 'libvirtd has no qemu here'
-}
-at_end 'virt destroy web'
+live_web
 at_end 'end_process "$(cat '"$home"'/qemu.pid)"'
 live_manifest 'precopy: {interval: 1ms}, cutover: {maxDowntime: 2h, hardPowerOff: never}, bootTest: every-generation, bootProbe: {serial: "GUEST-UP root=/dev/vda1 rootdrv=virtio_blk data=/dev/vdb1:ok"}'
 
