@@ -51,8 +51,14 @@ handover_stop_again(const struct handover_ends *ends, struct err *err)
 void
 handover_note_unmarked(struct work *w, bool source_runs)
 {
+	const json_t *before = work_recorded(w, WORK_UNMARKED);
 	struct err ignored;
 
+	/* any attempt without one may have started it, whatever is seen now */
+	if (w->attempt > 1 &&
+	    json_integer_value(json_object_get(before, "attempt")) !=
+		w->attempt - 1)
+		return;
 	(void)work_record(w, WORK_UNMARKED,
 			  json_pack("{s:i, s:b}", "attempt", w->attempt,
 				    "sourceRuns", source_runs),

@@ -28,8 +28,9 @@ int handover_may_run(const struct handover_ends *ends, struct err *err);
 /* The target is stopped, and *err says so; always -1. */
 int handover_stop_again(const struct handover_ends *ends, struct err *err);
 
-/* Notes of this attempt, which failed, that the target bears no mark; where
- * that cannot be noted it counts as one that may have been started. */
+/* Notes of this attempt, which failed, that it came to no mark at the target,
+ * and neither did any before it; where that cannot be noted the target counts
+ * as one that may have been started. */
 void handover_note_unmarked(struct work *w, bool source_runs);
 
 int handover_start(const struct handover_ends *ends, json_t **ret_facts,

@@ -38,6 +38,7 @@ struct ends {
 	struct place *p;
 	const struct handover_ends *ends;
 	bool refused;	  /* the guest at the target was not to run */
+	bool marking;	  /* what comes before its start was begun */
 	bool source_runs; /* when it was looked at last */
 };
 
@@ -64,8 +65,9 @@ source_same(void *arg, struct err *err)
 static int
 mark(void *arg, enum handover state, struct err *err)
 {
-	const struct ends *e = arg;
+	struct ends *e = arg;
 
+	e->marking = true;
 	return e->p->ops->mark(&e->p->vm, state, err);
 }
 
@@ -157,7 +159,8 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 		return -1;
 	if (hand_over(w, &ends, ret_facts, err) == 0)
 		return 0;
-	if (p.ops->marked(&p.vm, &marked, &ignored) == 0 &&
+	/* a mark that is not there may also have been lost */
+	if (!both.marking && p.ops->marked(&p.vm, &marked, &ignored) == 0 &&
 	    marked == HANDOVER_NONE)
 		handover_note_unmarked(w, both.source_runs);
 	return -1;

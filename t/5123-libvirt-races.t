@@ -129,6 +129,22 @@ check 'the next run does not start it either' '
 	test "$(ran target)" = 0
 	never_both
 '
+check 'a start that was killed counts, also where nothing is seen of it' '
+	web
+	sed -i "s/onFailure: hold/onFailure: restart-source/" m.yaml
+	exits 137 with_fault FAULT_PROGRAM=palletjack FAULT_FILE=journal \
+		FAULT_WHEN=before FAULT_MATCH="\"result\",\"step\":\"start\"" \
+		palletjack run m.yaml --cutover now
+	within 30 test -e target/web/qemu.pid
+	mv target target.away # as where it is not mounted
+	palletjack run m.yaml >out 2>err || echo "exit status $?"
+	mv target.away target
+	cat out err
+	refute target_is_off
+	test "$(virt domstate web)" = "shut off"
+	never_both
+	test "$(ran target)" = 1
+'
 check 'killed behind the start, and the source is started' '
 	web
 	exits 137 with_fault FAULT_PROGRAM=palletjack FAULT_FILE=journal \
