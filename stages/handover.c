@@ -55,9 +55,8 @@ handover_note_unmarked(struct work *w, bool source_runs)
 	struct err ignored;
 
 	/* any attempt without one may have started it, whatever is seen now */
-	if (w->attempt > 1 &&
-	    json_integer_value(json_object_get(before, "attempt")) !=
-		w->attempt - 1)
+	if (w->attempt > 1 && json_integer_value(json_object_get(
+				  before, "attempt")) != w->attempt - 1)
 		return;
 	(void)work_record(w, WORK_UNMARKED,
 			  json_pack("{s:i, s:b}", "attempt", w->attempt,

@@ -107,9 +107,9 @@ int work_record(struct work *w, const char *key, json_t *value,
 #define WORK_VOID "void"
 /* The key under which cutover records whose claim it takes over. */
 #define WORK_TAKEOVER "takeover"
-/* The key under which start records {attempt, sourceRuns}: that attempt, and all
- * before it, ended before anything was marked at the target, which never ran so
- * far. */
+/* The key under which start records {attempt, sourceRuns}: that attempt, and
+ * all before it, ended before anything was marked at the target, which never
+ * ran so far. */
 #define WORK_UNMARKED "unmarked"
 /* Hands the parent a lock that it keeps to the vm's end; ours stays open. */
 void work_hold(struct work *w, int fd);

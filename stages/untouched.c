@@ -86,11 +86,13 @@ compare(struct work *w, const struct ledger *l, const struct volume *volume,
 	if (getrandom(&opts.sample_seed, sizeof(opts.sample_seed), 0) !=
 	    sizeof(opts.sample_seed))
 		return err_sys(err, "cannot draw a sample");
-	if (copy_verify(&opts, &result, err) < 0)
+	if (copy_verify(&opts, &result, err) < 0) {
+		copy_verify_soften(&result, err);
 		return err_wrap(err,
 				"'%s', which was rehearsed, is not what was "
 				"copied (" WHAT_HELPS ")",
 				volume->path);
+	}
 	*ret_blocks += result.nchecked;
 	return 0;
 }

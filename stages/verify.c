@@ -153,8 +153,10 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 
 	if (choose(w, &opts, err) < 0)
 		return -1;
-	if (copy_verify(&opts, &result, err) < 0)
+	if (copy_verify(&opts, &result, err) < 0) {
+		copy_verify_soften(&result, err);
 		return err_wrap(err, "'%s'", path);
+	}
 	if (ledger_root(ledger, root, err) < 0)
 		return -1;
 	*ret_facts = json_pack(

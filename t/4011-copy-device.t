@@ -110,6 +110,16 @@ if command -v mkfs.ext4 >/dev/null; then
 		wipefs '"$dev"' | grep ext4
 		palletjack copy --ledger l5 fs3 '"$dev"'; cmp -n 20971520 fs3 '"$dev"'
 	'
+	check 'nor is what a pass was about to bring up to date' '
+		cp fs3 fs4; printf second | dd of=fs4 bs=1 seek=1144 conv=notrunc status=none
+		exits 137 env LD_PRELOAD="${PALLETJACK%/*}/t/fault.so" \
+			ASAN_OPTIONS=verify_asan_link_order=0 FAULT_OPS=write \
+			FAULT_PROGRAM=palletjack FAULT_FILE='"${dev##*/}"' \
+			FAULT_WHEN=before palletjack copy --ledger l5 --compare fs4 '"$dev"'
+		cmp -n 20971520 fs3 '"$dev"'
+		palletjack copy --ledger l5 --compare fs4 '"$dev"'
+		cmp -n 20971520 fs4 '"$dev"'
+	'
 	for proof in sha256 none; do
 		check "what somebody made there meanwhile is not: $proof" '
 			wipefs -q -a '"$dev"'

@@ -62,6 +62,15 @@ head -c 4000000 /dev/urandom |
 	dd of=one.raw bs=1M conv=notrunc status=none
 local_manifest web=one.raw:fast "$local_raw" "retry: {attempts: 1}" raw
 disk=target/fast/web/disk-0.raw
+check 'within a run a read that fails once ends nothing' '
+	local_manifest web=one.raw:fast "$local_raw" \
+		"retry: {attempts: 3, first: 1ms, max: 1ms}" raw
+	with_fault FAULT_OPS=read FAULT_FILE=disk-0.raw FAULT_AT=2 FAULT_WHEN=EIO \
+		palletjack run --until verify m.yaml >out 2>err
+	cat out err; grep -q "unreadable" err
+	rm -rf target "$PALLETJACK_STATE"
+	local_manifest web=one.raw:fast "$local_raw" "retry: {attempts: 1}" raw
+'
 check_exit 8 'verify names it, and goes on' '
 	palletjack run --until verify m.yaml
 	printf x | dd of=$disk bs=1 seek=3500000 conv=notrunc status=none

@@ -10,7 +10,8 @@
 #include "io/process.h"
 
 /* Nobody is there to be asked, a dead connection is noticed within half a
- * minute, and nothing is shared with sessions of the user's own. */
+ * minute, nothing is shared with sessions of the user's own, and whatever the
+ * user's configuration says, it stays our child and runs our command. */
 static const char *const always[] = {
     "-T",
     "-oBatchMode=yes",
@@ -18,6 +19,11 @@ static const char *const always[] = {
     "-oServerAliveInterval=10",
     "-oServerAliveCountMax=3",
     "-oExitOnForwardFailure=yes",
+    "-oIgnoreUnknown=ForkAfterAuthentication,StdinNull",
+    "-oForkAfterAuthentication=no",
+    "-oStdinNull=no",
+    "-oRemoteCommand=none",
+    "-oControlPersist=no",
     "-oControlPath=none",
     "-oForwardAgent=no",
     "-oForwardX11=no",

@@ -151,6 +151,10 @@ struct verify_result {
 int copy_verify(const struct verify_opts *opts, struct verify_result *ret,
 		struct err *err);
 
+/* Of such a failure, in a step: where all that differs is what could not be
+ * read, storage may be well again when the step is tried again. */
+void copy_verify_soften(const struct verify_result *r, struct err *err);
+
 /* Copies the blocks that are listed, in ascending order, again from the source
  * of `opts`: for a complete copy of a generation whose point in time the source
  * still has.  First all of them are read there and compared with the ledger;

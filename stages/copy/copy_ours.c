@@ -20,8 +20,9 @@ struct look {
 	uint8_t *there, *here; /* a block each */
 };
 
-/* With no digest there is nothing to compare with: of a copy that goes on the
- * source is, of one that is brought up to date it is another. */
+/* Or was, until a pass promised to overwrite it.  With no digest there is
+ * nothing to compare with: of a copy that goes on the source is, of one that is
+ * brought up to date it is another. */
 static int
 is_durable(struct look *l, uint64_t block, size_t len, bool *ret,
 	   struct err *err)
@@ -32,7 +33,7 @@ is_durable(struct look *l, uint64_t block, size_t len, bool *ret,
 
 	*ret = false;
 	ledger_get(copy->ledger, block, &entry);
-	if (entry.state != LEDGER_DURABLE)
+	if (entry.state == LEDGER_UNKNOWN)
 		return 0;
 	if (ledger_identity(copy->ledger)->digest == LEDGER_NO_DIGEST) {
 		*ret = copy->pass != COPY_ALL;

@@ -342,7 +342,13 @@ change(struct ledger *l, uint64_t block, enum ledger_state state,
 void
 ledger_pending(struct ledger *l, uint64_t block, uint32_t generation)
 {
-	change(l, block, LEDGER_PENDING, generation, NULL);
+	uint8_t was[LEDGER_DIGEST_SIZE];
+
+	/* until it is overwritten that is what it can be known by */
+	memcpy(was,
+	       format_digest(page_of_block(l, block), block % FORMAT_ENTRIES),
+	       sizeof(was));
+	change(l, block, LEDGER_PENDING, generation, was);
 }
 
 void

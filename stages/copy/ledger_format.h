@@ -41,7 +41,8 @@
  *	entry:	   0  1	state: 0 unknown, 1 pending, 2 durable
  *		   1  3	zero
  *		   4  4	generation
- *		   8 32	digest of a durable block, else zero
+ *		   8 32	digest of a durable block, of a pending one what it
+ *			had when it was durable, else zero
  *
  * The id and the number in the sum reveal a page that strayed here from
  * elsewhere.  All pages are written when the ledger is made, so a page of

@@ -400,6 +400,14 @@ verdict(const struct verify *v, struct err *err)
 	    (unsigned long long)r->first_mismatch * LEDGER_BLOCK_SIZE);
 }
 
+void
+copy_verify_soften(const struct verify_result *r, struct err *err)
+{
+	if (err->class == ERR_MISMATCH && r->nunreadable > 0 &&
+	    r->nunreadable == r->nmismatched)
+		err->class = ERR_RETRY;
+}
+
 /* As far as it is asked for. */
 static int
 check_complete(const struct verify_opts *opts, struct err *err)
