@@ -26,7 +26,7 @@ too_late(const struct asking *a, const struct history *h)
 
 	if (h->finished)
 		return "it is finished";
-	if (a->kind == REQUEST_CANCEL && history_step(h, "start"))
+	if (a->kind == REQUEST_CANCEL && history_binding(h, "start"))
 		return "its target was started or may have been, and a cancel "
 		       "does nothing from then on";
 	if (a->kind == REQUEST_CUTOVER && cutover &&

@@ -61,7 +61,7 @@ tell_cancelled(const struct vm_asked *asked, const struct history *h,
 	const json_t *request = s->requests[REQUEST_CANCEL];
 
 	due->cancelled[0] = '\0';
-	if (history_step(h, "start"))
+	if (history_binding(h, "start"))
 		return;
 	if (asked->cancelled_by)
 		snprintf(due->cancelled, sizeof(due->cancelled),

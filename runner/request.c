@@ -260,7 +260,7 @@ why_ignored(const struct vm_state *state, enum request_kind kind,
 		return "it has expired";
 	if (request_is_revoke(request))
 		return NULL;
-	if (kind == REQUEST_CANCEL && history_step(h, "start"))
+	if (kind == REQUEST_CANCEL && history_binding(h, "start"))
 		return "the target was started or may have been";
 	if (kind == REQUEST_CUTOVER && cutover &&
 	    cutover->state == HISTORY_DONE)

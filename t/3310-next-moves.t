@@ -61,6 +61,13 @@ check 'a start that was refused as the source runs: it never was, and says so' '
 	exits 9 palletjack rollback m.yaml --vm vm-00001
 	test "$(fake_state)" = "rolled back"
 '
+check 'and it can still be cancelled' '
+	fresh vm-00001:start:source-on=look
+	exits 6 palletjack run m.yaml 2>err
+	palletjack cancel m.yaml --vm vm-00001
+	exits 9 palletjack run m.yaml 2>err; cat err
+	refute grep -q "discard-target-writes" err
+'
 check 'behind the mark it may have been' '
 	fresh vm-00001:start:source-on=start
 	exits 6 palletjack run m.yaml 2>err; cat err

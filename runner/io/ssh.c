@@ -271,6 +271,9 @@ static const struct {
     {"administratively prohibited", ERR_USER,
      "its sshd forwards no sockets: see AllowTcpForwarding and "
      "AllowStreamLocalForwarding there"},
+    {"request local forwarding", ERR_RETRY,
+     "ssh's own configuration forwards a port for this host (LocalForward), "
+     "which one connection at a time can have: leave it out for palletjack"},
     {"libvirt-sock", ERR_RETRY,
      "is libvirtd running there, and is the user one whom it lets in?"},
     {"Could not resolve hostname", ERR_RETRY, NULL},
