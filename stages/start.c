@@ -38,7 +38,7 @@ struct ends {
 	struct place *p;
 	const struct handover_ends *ends;
 	bool refused;	  /* the guest at the target was not to run */
-	bool marking;	  /* what comes before its start was begun */
+	bool has_marked;  /* what comes before its start was done */
 	bool source_runs; /* when it was looked at last */
 };
 
@@ -67,8 +67,10 @@ mark(void *arg, enum handover state, struct err *err)
 {
 	struct ends *e = arg;
 
-	e->marking = true;
-	return e->p->ops->mark(&e->p->vm, state, err);
+	if (e->p->ops->mark(&e->p->vm, state, err) < 0)
+		return -1;
+	e->has_marked = true;
+	return 0;
 }
 
 static int
@@ -160,7 +162,7 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	if (hand_over(w, &ends, ret_facts, err) == 0)
 		return 0;
 	/* a mark that is not there may also have been lost */
-	if (!both.marking && p.ops->marked(&p.vm, &marked, &ignored) == 0 &&
+	if (!both.has_marked && p.ops->marked(&p.vm, &marked, &ignored) == 0 &&
 	    marked == HANDOVER_NONE)
 		handover_note_unmarked(w, both.source_runs);
 	return -1;
