@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "io/nbd.h"
+#include "stages/copy/copy.h"
 #include "stages/fake.h"
 
 /* What ends a helper that is late, and says so, before the step's own deadline
@@ -299,4 +301,26 @@ place_deadline(const struct work *w, int64_t limit_ms)
 	int64_t step = left > 2 * MARGIN_MS ? left - MARGIN_MS : left / 2;
 
 	return w->mono_deadline_ms && now + step < own ? now + step : own;
+}
+
+int
+place_serve(struct work *w, const struct volume *volume, bool writable,
+	    struct nbd_server *server, struct copy_target *ret, struct err *err)
+{
+	struct nbd_serve_opts opts = {
+	    .filename = volume->path,
+	    .format = volume->format,
+	    .writable = writable,
+	    .direct = !writable,
+	    .on_start = work_helper_started,
+	    .arg = w,
+	};
+
+	*ret = (struct copy_target){.file = volume->path};
+	if (strcmp(volume->format, "raw") == 0)
+		return 0;
+	if (nbd_serve_image(&opts, server, err) < 0)
+		return err_wrap(err, "opening the volume");
+	*ret = (struct copy_target){.uri = server->uri};
+	return 0;
 }

@@ -6,6 +6,9 @@
 #include "stages/stage.h"
 #include "stages/target/target.h"
 
+struct copy_target;
+struct nbd_server;
+
 struct place {
 	const struct target_ops *ops;
 	struct target_vm vm;
@@ -46,6 +49,13 @@ int place_may_undo(const struct view *v, const struct place *p,
 		   struct err *err);
 /* ERR_RETRY while it runs. */
 int place_must_be_off(const struct place *p, struct err *err);
+
+/* How a volume is got at, by the file or by a server that the caller stops,
+ * also when this fails.  What is only read is read from the disk: what the
+ * page cache has of it proves nothing. */
+int place_serve(struct work *w, const struct volume *volume, bool writable,
+		struct nbd_server *server, struct copy_target *ret,
+		struct err *err);
 
 /* The ledger of one disk, in the vm's state; caller frees. */
 char *place_ledger(const struct view *v, const struct inv_disk *disk);

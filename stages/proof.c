@@ -169,22 +169,7 @@ static int
 serve_volume(struct proving *p, bool writable, struct copy_target *ret,
 	     struct err *err)
 {
-	struct nbd_serve_opts opts = {
-	    .filename = p->volume->path,
-	    .format = p->volume->format,
-	    .writable = writable,
-	    .direct = !writable,
-	    .on_start = work_helper_started,
-	    .arg = p->w,
-	};
-
-	*ret = (struct copy_target){.file = p->volume->path};
-	if (strcmp(p->volume->format, "raw") == 0)
-		return 0;
-	if (nbd_serve_image(&opts, &p->server, err) < 0)
-		return err_wrap(err, "opening the volume");
-	*ret = (struct copy_target){.uri = p->server.uri};
-	return 0;
+	return place_serve(p->w, p->volume, writable, &p->server, ret, err);
 }
 
 static int

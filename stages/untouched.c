@@ -68,11 +68,11 @@ check_stamps(const struct place *p, const struct untouched *before,
 
 static int
 compare(struct work *w, const struct ledger *l, const struct volume *volume,
-	const char *uri, uint64_t *ret_blocks, struct err *err)
+	const struct copy_target *target, uint64_t *ret_blocks, struct err *err)
 {
 	struct throttle throttle;
 	struct verify_opts opts = {
-	    .target = {.file = uri ? NULL : volume->path, .uri = uri},
+	    .target = *target,
 	    .ledger = l,
 	    .wait_ms = w->view->plan->policy->deadlines.wait_ms,
 	    .which = VERIFY_SAMPLED,
@@ -102,21 +102,12 @@ serve_and_compare(struct work *w, const struct ledger *l,
 		  const struct volume *volume, uint64_t *ret_blocks,
 		  struct err *err)
 {
-	struct nbd_serve_opts opts = {
-	    .filename = volume->path,
-	    .format = volume->format,
-	    .direct = true,
-	    .on_start = work_helper_started,
-	    .arg = w,
-	};
 	struct nbd_server server = {0};
-	int rc;
+	struct copy_target target;
+	int rc = place_serve(w, volume, false, &server, &target, err);
 
-	if (strcmp(volume->format, "raw") == 0)
-		return compare(w, l, volume, NULL, ret_blocks, err);
-	if (nbd_serve_image(&opts, &server, err) < 0)
-		return err_wrap(err, "opening the volume");
-	rc = compare(w, l, volume, server.uri, ret_blocks, err);
+	if (rc == 0)
+		rc = compare(w, l, volume, &target, ret_blocks, err);
 	nbd_server_stop(&server);
 	return rc;
 }

@@ -135,11 +135,11 @@ remember(struct work *w, const struct verify_opts *opts, json_t *facts,
 
 static int
 compare(struct work *w, const struct ledger *ledger, const char *path,
-	const char *uri, json_t **ret_facts, struct err *err)
+	const struct copy_target *target, json_t **ret_facts, struct err *err)
 {
 	struct throttle throttle;
 	struct verify_opts opts = {
-	    .target = {.file = uri ? NULL : path, .uri = uri},
+	    .target = *target,
 	    .ledger = ledger,
 	    .wait_ms = w->view->plan->policy->deadlines.wait_ms,
 	    .which = VERIFY_ALL_BLOCKS,
@@ -180,21 +180,12 @@ serve_and_compare(struct work *w, const struct ledger *ledger,
 		  const struct volume *volume, json_t **ret_facts,
 		  struct err *err)
 {
-	struct nbd_serve_opts opts = {
-	    .filename = volume->path,
-	    .format = volume->format,
-	    .direct = true,
-	    .on_start = work_helper_started,
-	    .arg = w,
-	};
 	struct nbd_server server = {0};
-	int rc;
+	struct copy_target target;
+	int rc = place_serve(w, volume, false, &server, &target, err);
 
-	if (strcmp(volume->format, "raw") == 0)
-		return compare(w, ledger, volume->path, NULL, ret_facts, err);
-	if (nbd_serve_image(&opts, &server, err) < 0)
-		return err_wrap(err, "opening the volume");
-	rc = compare(w, ledger, volume->path, server.uri, ret_facts, err);
+	if (rc == 0)
+		rc = compare(w, ledger, volume->path, &target, ret_facts, err);
 	nbd_server_stop(&server);
 	return rc;
 }
