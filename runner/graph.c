@@ -129,3 +129,45 @@ graph_free(struct graph *g)
 	free(g->steps);
 	free(g);
 }
+
+bool
+step_is_rehearsal(const struct step *s)
+{
+	const char *name = s->stage->name;
+
+	return strcmp(name, stage_precopy_convert.name) == 0 ||
+	       strcmp(name, stage_precopy_boot_test.name) == 0;
+}
+
+bool
+step_rests_on(const struct step *later, const struct step *earlier)
+{
+	const char *what = later->stage->name, *on = earlier->stage->name;
+	bool makes =
+	    earlier->stage->copied != NULL || strcmp(on, "convert") == 0;
+
+	if (later->disk && earlier->disk && later->disk != earlier->disk)
+		return false;
+	/* a point in time, its copies, and letting it go */
+	if (strcmp(on, stage_precopy.name) == 0 &&
+	    strcmp(what, stage_precopy_release.name) == 0)
+		return true;
+	if (strcmp(earlier->id, stage_precopy.name) == 0)
+		return strcmp(what, stage_precopy.name) == 0;
+	if (step_is_rehearsal(later))
+		return earlier->stage->copied != NULL ||
+		       step_is_rehearsal(earlier);
+	return makes && (later->stage->writes_disks ||
+			 strcmp(what, stage_verify.name) == 0 ||
+			 strcmp(what, stage_precopy_verify.name) == 0);
+}
+
+bool
+step_is_asked_by(const struct step *s, const char *name)
+{
+	const char *its = s->stage->name;
+
+	return strcmp(name, its) == 0 ||
+	       (strcmp(its, stage_precopy_convert.name) == 0 &&
+		strcmp(name, stage_precopy_boot_test.name) == 0);
+}

@@ -4,6 +4,7 @@
 #define RUNNER_GRAPH_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "manifests/digest.h"
@@ -35,5 +36,16 @@ void graph_free(struct graph *g); /* NULL is fine */
 /* What the step's result depends on, by name; new reference.  Made when asked
  * for: of ten thousand vms nobody wants to keep it. */
 json_t *step_inputs(const struct step *s);
+
+/* Of a generation, before its source is stopped? */
+bool step_is_rehearsal(const struct step *s);
+
+/* Does `later` look at what `earlier` leaves on the disks? */
+bool step_rests_on(const struct step *later, const struct step *earlier);
+
+/* Is it done anew when the stage of this name shall be?  Another boot of a
+ * generation has to have it converted again, as what was booted was thrown
+ * away. */
+bool step_is_asked_by(const struct step *s, const char *name);
 
 #endif

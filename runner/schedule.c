@@ -213,7 +213,7 @@ is_named(const struct making *m, const struct step *step)
 	const char *const *name = m->opts->redo;
 
 	for (; name && *name; name++)
-		if (strcmp(*name, step->stage->name) == 0)
+		if (step_is_asked_by(step, *name))
 			return true;
 	return false;
 }
@@ -387,39 +387,6 @@ is_handed_over(const struct making *m, const struct step *step)
 	       past->state == HISTORY_DONE;
 }
 
-/* Of a generation, before its source is stopped. */
-static bool
-is_rehearsal(const struct step *step)
-{
-	const char *name = step->stage->name;
-
-	return strcmp(name, stage_precopy_convert.name) == 0 ||
-	       strcmp(name, stage_precopy_boot_test.name) == 0;
-}
-
-/* Does `later` look at what `earlier` leaves on the disks? */
-static bool
-rests_on(const struct step *later, const struct step *earlier)
-{
-	const char *what = later->stage->name, *on = earlier->stage->name;
-	bool makes =
-	    earlier->stage->copied != NULL || strcmp(on, "convert") == 0;
-
-	if (later->disk && earlier->disk && later->disk != earlier->disk)
-		return false;
-	/* a point in time, its copies, and letting it go */
-	if (strcmp(on, stage_precopy.name) == 0 &&
-	    strcmp(what, stage_precopy_release.name) == 0)
-		return true;
-	if (strcmp(earlier->id, stage_precopy.name) == 0)
-		return strcmp(what, stage_precopy.name) == 0;
-	if (is_rehearsal(later))
-		return earlier->stage->copied != NULL || is_rehearsal(earlier);
-	return makes && (later->stage->writes_disks ||
-			 strcmp(what, stage_verify.name) == 0 ||
-			 strcmp(what, stage_precopy_verify.name) == 0);
-}
-
 /* What a step found or made is worth nothing once what it rests on was begun
  * again after it, or is about to be. */
 static void
@@ -432,7 +399,7 @@ distrust(const struct making *m, size_t position, struct scheduled *to,
 		const struct scheduled *before = &m->schedule->steps[i];
 		const struct step_history *its = past_of(m, before->step);
 
-		if (!rests_on(to->step, before->step) ||
+		if (!step_rests_on(to->step, before->step) ||
 		    (before->decision == DECISION_SKIP &&
 		     (!its || !past || its->begun_seq < past->done_seq)))
 			continue;
@@ -542,7 +509,7 @@ schedule_step(const struct making *m, size_t position, struct buf *why)
 	else if (to->decision == DECISION_CHANGED &&
 		 is_handed_over(m, to->step))
 		leave_alone(to, why, "the vm is handed over");
-	else if (is_rehearsal(to->step) && history_is_cut_over(h))
+	else if (step_is_rehearsal(to->step) && history_is_cut_over(h))
 		leave_alone(to, why, "the source is stopped already");
 	if (!h->finished && is_too_late(m, position)) {
 		to->decision = DECISION_SKIP;

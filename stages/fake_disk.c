@@ -439,14 +439,15 @@ fake_rehearse(struct work *w, json_t **ret_facts, struct err *err)
 
 /* Are the replicas as they were converted? */
 static int
-look_at_replicas(struct work *w, const char *path, struct err *err)
+look_at_replicas(struct work *w, const char *path, const json_t *facts,
+		 struct err *err)
 {
 	const struct view *v = w->view;
 	CLEANUP(buf_done) struct buf then = {0}, now = {0};
 
 	if (is_made_up(v) || !v->shape->converted)
 		return 0;
-	if (!fs_exists(path)) /* thrown away, and nobody heard of it */
+	if (!fs_exists(path))
 		return rehearsal_again(w, err);
 	if (fs_read(path, OVERLAY_MAX, false, &then, err) < 0 ||
 	    convert_disks(v, &now, err) < 0)
@@ -454,7 +455,27 @@ look_at_replicas(struct work *w, const char *path, struct err *err)
 	if (then.len != now.len || memcmp(then.data, now.data, now.len) != 0)
 		return err_set(err, ERR_BUG,
 			       "a replica was written while it was rehearsed");
-	return fs_remove(path, err);
+	return rehearsal_keep(w, facts, err) < 0 ? -1 : fs_remove(path, err);
+}
+
+bool
+fake_is_rehearsed(const struct work *w, json_t **ret_facts)
+{
+	json_t *kept = rehearsal_kept(w);
+
+	if (!kept)
+		return false;
+	*ret_facts = kept;
+	return true;
+}
+
+int
+fake_forget_rehearsal(struct work *w, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = fake_path(w->view, "rehearsal");
+
+	(void)ret_facts;
+	return fs_exists(path) ? fs_remove(path, err) : 0;
 }
 
 int
@@ -475,7 +496,7 @@ fake_boot_rehearsal(struct work *w, json_t **ret_facts, struct err *err)
 	*ret_facts = json_pack("{s:s, s:s, s:i, s:I}", "result", result, "line",
 			       line, INPUTS_ROUND, (int)w->view->round,
 			       STAGES_TOOK, (json_int_t)fake_delay_ms(w));
-	return look_at_replicas(w, path, err);
+	return look_at_replicas(w, path, *ret_facts, err);
 }
 
 static int
@@ -530,10 +551,7 @@ fake_cleanup(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = fake_path(w->view, "overlay");
 
-	CLEANUP(mem_freep) char *rehearsal = fake_path(w->view, "rehearsal");
-
-	(void)ret_facts;
-	if (fs_exists(rehearsal) && fs_remove(rehearsal, err) < 0)
+	if (fake_forget_rehearsal(w, ret_facts, err) < 0)
 		return -1;
 	return fs_exists(path) ? fs_remove(path, err) : 0;
 }

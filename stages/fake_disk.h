@@ -19,6 +19,8 @@ int fake_verify(struct work *w, json_t **ret_facts, struct err *err);
 int fake_convert(struct work *w, json_t **ret_facts, struct err *err);
 int fake_rehearse(struct work *w, json_t **ret_facts, struct err *err);
 int fake_boot_rehearsal(struct work *w, json_t **ret_facts, struct err *err);
+bool fake_is_rehearsed(const struct work *w, json_t **ret_facts);
+int fake_forget_rehearsal(struct work *w, json_t **ret_facts, struct err *err);
 int fake_boot_test(struct work *w, json_t **ret_facts, struct err *err);
 int fake_commit(struct work *w, json_t **ret_facts, struct err *err);
 int fake_cleanup(struct work *w, json_t **ret_facts, struct err *err);

@@ -169,6 +169,45 @@ facts_of(const struct work *w, const struct boot_verdict *v)
 	return facts;
 }
 
+#define KEPT "verdict"
+
+/* What the verdict is of: this conversion, looked at in this way. */
+static json_t *
+subject(const struct work *w)
+{
+	json_t *ret = json_object();
+
+	w->stage->inputs(w->view, NULL, ret);
+	json_object_set(
+	    ret, stage_precopy_convert.name,
+	    json_object_get(work_fact(w, stage_precopy_convert.name),
+			    "attempt"));
+	json_object_set_new(ret, "redone", json_integer(w->redone));
+	return ret;
+}
+
+int
+rehearsal_keep(struct work *w, const json_t *facts, struct err *err)
+{
+	return work_record(
+	    w, KEPT, json_pack("{s:o, s:O}", "of", subject(w), "facts", facts),
+	    err);
+}
+
+json_t *
+rehearsal_kept(const struct work *w)
+{
+	const json_t *kept = work_recorded(w, KEPT);
+	json_t *of = subject(w), *ret = NULL;
+
+	/* without a conversion nothing was thrown away */
+	if (json_object_get(of, stage_precopy_convert.name) &&
+	    json_equal(json_object_get(kept, "of"), of))
+		ret = json_incref(json_object_get(kept, "facts"));
+	json_decref(of);
+	return ret;
+}
+
 int
 rehearsal_again(struct work *w, struct err *err)
 {
@@ -180,8 +219,6 @@ rehearsal_again(struct work *w, struct err *err)
 		       "converts it again");
 }
 
-/* What was converted was thrown away with the boot that looked at it: it is
- * missed when nobody heard of that, or when it is asked for anew. */
 static int
 converted_overlays(struct work *w, const json_t *facts, const struct place *p,
 		   struct overlays *ret, struct err *err)
@@ -220,12 +257,19 @@ boot_generation(struct work *w, const struct place *p, struct boot_verdict *ret,
 }
 
 static int
+throw_away(const struct place *p, struct err *err)
+{
+	CLEANUP(mem_freep) char *scratch = p->ops->scratch(&p->vm);
+
+	return overlays_sweep(scratch, OVERLAYS_REHEARSED, err);
+}
+
+static int
 boot_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
 	CLEANUP(untouched_done) struct untouched before = {0};
 	CLEANUP(boot_verdict_done) struct boot_verdict verdict = {0};
-	CLEANUP(mem_freep) char *scratch = NULL;
 	struct precopy_point applied;
 
 	if (!precopy_applied(w, &applied))
@@ -235,10 +279,25 @@ boot_run(struct work *w, json_t **ret_facts, struct err *err)
 	    boot_generation(w, &p, &verdict, err) < 0)
 		return -1;
 	*ret_facts = facts_of(w, &verdict);
-	if (must_be_untouched(w, &p, &before, *ret_facts, err) < 0)
+	if (must_be_untouched(w, &p, &before, *ret_facts, err) < 0 ||
+	    rehearsal_keep(w, *ret_facts, err) < 0)
 		return -1;
-	scratch = p.ops->scratch(&p.vm);
-	return overlays_sweep(scratch, OVERLAYS_REHEARSED, err);
+	return throw_away(&p, err);
+}
+
+static int
+boot_probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
+{
+	CLEANUP(place_done) struct place p = {0};
+	json_t *kept = rehearsal_kept(w);
+
+	if (!kept)
+		return 0;
+	*ret_done = true;
+	*ret_facts = kept;
+	if (place_open(w->view, &p, err) < 0 || p.ops->guard(&p.vm, err) < 0)
+		return -1;
+	return throw_away(&p, err);
 }
 
 static int64_t
@@ -259,7 +318,6 @@ const struct stage stage_precopy_convert = {
     .deadline_ms = convert_deadline_ms,
 };
 
-/* No probe: what it boots is thrown away, so that a second time is a first. */
 const struct stage stage_precopy_boot_test = {
     .name = "precopy-boot-test",
     .minds_mark = true,
@@ -267,6 +325,7 @@ const struct stage stage_precopy_boot_test = {
     .pool = POOL_CONVERSIONS,
     .applies = boot_applies,
     .inputs = inputs,
+    .probe = boot_probe,
     .run = boot_run,
     .deadline_ms = boot_deadline_ms,
 };

@@ -41,5 +41,11 @@ check 'undisturbed' '
 	undisturbed 0
 	test "$(fake_state)" = finished
 '
+# what was converted was thrown away, and the result is not on record
+between=$(awk '/^unlink .*\/fake.rehearsal$/ { thrown = NR }
+	thrown && /^write .*\/journal$/ { print NR; exit }' points)
+check 'killed between the end of a boot and its result' '
+	kill_each before ${between:?}
+'
 killed_everywhere 'the second generation, and the cutover'
 test_end

@@ -126,6 +126,14 @@ check 'what cannot be carried out fails the run, and the next generation comes' 
 	exits 7 palletjack run m.yaml --redo precopy-convert
 	test "$(fact precopy-boot-test generation)" = 2
 '
+check 'another boot of a generation has it converted again' '
+	anew; warm ""
+	exits 7 palletjack run m.yaml
+	exits 7 palletjack run m.yaml --redo precopy-boot-test
+	test "$(begins precopy-convert)" = 2
+	test "$(begins precopy-boot-test)" = 2
+	test "$(fact precopy-boot-test generation)" = 1
+'
 check 'a source that is stopped is not kept waiting by a rehearsal' '
 	anew; warm "convert:hang@1"
 	palletjack run m.yaml --cutover now & run=$!

@@ -513,16 +513,15 @@ static void
 test_probes(void)
 {
 	static const struct stage *const with[] = {
-	    &stage_cutover,	   &stage_copy,	     &stage_convert,
-	    &stage_commit,	   &stage_create_vm, &stage_start,
-	    &stage_precopy_convert};
+	    &stage_cutover,	    &stage_copy,
+	    &stage_convert,	    &stage_commit,
+	    &stage_create_vm,	    &stage_start,
+	    &stage_precopy_convert, &stage_precopy_boot_test};
 	static const struct stage *const without[] = {
-	    &stage_validate,	   &stage_pre_hook,
-	    &stage_set_aside,	   &stage_verify,
-	    &stage_boot_test,	   &stage_post_hook,
-	    &stage_cleanup,	   &stage_precopy,
-	    &stage_precopy_copy,   &stage_precopy_release,
-	    &stage_precopy_verify, &stage_precopy_boot_test};
+	    &stage_validate,	    &stage_pre_hook,	  &stage_set_aside,
+	    &stage_verify,	    &stage_boot_test,	  &stage_post_hook,
+	    &stage_cleanup,	    &stage_precopy,	  &stage_precopy_copy,
+	    &stage_precopy_release, &stage_precopy_verify};
 	size_t n;
 
 	(void)stages_all(&n);
