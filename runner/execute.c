@@ -111,6 +111,22 @@ is_all_done(const struct vm_run *vm)
 	return true;
 }
 
+/* Of gc. */
+static bool
+has_removed_nothing(const struct vm_run *vm)
+{
+	bool nothing = vm->work->nsteps > 0;
+
+	for (size_t i = 0; i < vm->work->nsteps; i++) {
+		const struct step_history *s = history_step(
+		    vm->state->history, vm->work->steps[i].step->id);
+
+		nothing &=
+		    s && json_is_false(json_object_get(s->facts, "removed"));
+	}
+	return nothing;
+}
+
 static enum event_type
 last_event(const struct vm_run *vm, bool done)
 {
@@ -120,9 +136,10 @@ last_event(const struct vm_run *vm, bool done)
 		return EVENT_VM_WAITING;
 	if (vm->outcome != ERR_NONE)
 		return EVENT_VM_FAILED;
-	if (done)
-		return vm->aim == AIM_RUN ? EVENT_VM_DONE : EVENT_VM_CLEANED;
-	return EVENT_VM_SKIPPED;
+	if (done && vm->aim == AIM_RUN)
+		return EVENT_VM_DONE;
+	return done && !has_removed_nothing(vm) ? EVENT_VM_CLEANED
+						: EVENT_VM_SKIPPED;
 }
 
 static void
@@ -142,9 +159,11 @@ vm_end(struct run *r, struct vm_run *vm)
 	json_t *fields = json_object();
 
 	e.type = last_event(vm, done);
-	e.text = e.type == EVENT_VM_SKIPPED ? "stopped where --until says"
-		 : e.type == EVENT_VM_DONE  ? down
-					    : vm->error;
+	e.text = done && e.type == EVENT_VM_SKIPPED
+		     ? "nothing was to be removed"
+		 : e.type == EVENT_VM_SKIPPED ? "stopped where --until says"
+		 : e.type == EVENT_VM_DONE    ? down
+					      : vm->error;
 	json_object_set_new(
 	    fields, "finished",
 	    json_boolean(done && !failed && vm->aim == AIM_RUN));

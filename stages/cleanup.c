@@ -22,7 +22,7 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	scratch = p.ops->scratch(&p.vm);
 	if (w->view->has_points && precopy_forget(w, err) < 0)
 		return -1;
-	return overlays_clear(scratch, false, err);
+	return overlays_clear(scratch, false, NULL, err);
 }
 
 /* No probe: removing what is not there any more is looking. */

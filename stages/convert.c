@@ -116,7 +116,7 @@ tmpdir_of(const struct work *w, const char *which)
  * and that may be one that is never begun again.  "PREFIX12345678." and then
  * what was made up. */
 static int
-sweep_tmpdirs(const struct work *w, struct err *err)
+sweep_tmpdirs(const struct work *w, bool *removed, struct err *err)
 {
 	CLEANUP(mem_freep) char *like = tmpdir_of(w, "");
 	CLEANUP(mem_freep) char *dir = fs_dirname(like);
@@ -131,8 +131,10 @@ sweep_tmpdirs(const struct work *w, struct err *err)
 
 		if (strncmp(e->d_name, name, strlen(name)) == 0 &&
 		    lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-		    st.st_uid == geteuid())
+		    st.st_uid == geteuid()) {
 			rc = fs_remove_tree(path, err);
+			*removed = true;
+		}
 	}
 	if (d)
 		closedir(d);
@@ -141,16 +143,21 @@ sweep_tmpdirs(const struct work *w, struct err *err)
 
 /* Those of earlier versions bear no state's name. */
 int
-convert_remove_tmpdir(const struct work *w, struct err *err)
+convert_remove_tmpdir(const struct work *w, bool *removed, struct err *err)
 {
 	const char *old = json_string_value(work_recorded(w, "tmpdir"));
 	struct stat st;
+	bool ignored;
 
+	if (!removed)
+		removed = &ignored;
 	if (!old || strncmp(old, TMPDIR_PREFIX, strlen(TMPDIR_PREFIX)) != 0 ||
 	    strchr(old + strlen(TMPDIR_PREFIX), '/') || lstat(old, &st) < 0 ||
 	    st.st_uid != geteuid())
-		return sweep_tmpdirs(w, err);
-	return fs_remove_tree(old, err) < 0 ? -1 : sweep_tmpdirs(w, err);
+		return sweep_tmpdirs(w, removed, err);
+	*removed = true;
+	return fs_remove_tree(old, err) < 0 ? -1
+					    : sweep_tmpdirs(w, removed, err);
 }
 
 /* Its name is recorded before it is made: nothing is left that nobody knows.
@@ -275,7 +282,8 @@ convert(struct work *w, const struct conversion *c, struct place *p,
 
 	if (v2v_end_earlier(w, err) < 0 ||
 	    overlays_sweep_all(scratch, err) < 0 ||
-	    convert_remove_tmpdir(w, err) < 0 || check_room(scratch, err) < 0 ||
+	    convert_remove_tmpdir(w, NULL, err) < 0 ||
+	    check_room(scratch, err) < 0 ||
 	    work_record(w, "converting", json_integer(w->attempt), err) < 0)
 		return -1;
 	if (overlays_create(scratch, c->kind, w->attempt, p->vm.shape,
@@ -329,7 +337,7 @@ conversion_probe(struct work *w, const struct conversion *c, bool *ret_done,
 	*ret_done = *ret_facts != NULL;
 	if (rc < 0 || !*ret_done)
 		return rc;
-	return convert_remove_tmpdir(w, err);
+	return convert_remove_tmpdir(w, NULL, err);
 }
 
 /* The stage. */

@@ -255,7 +255,7 @@ throw_converted_away(struct work *w, const struct place *p)
 	    (!committed &&
 	     (work_record(w, WORK_VOID, json_string(stage_convert.name), &err) <
 		  0 ||
-	      overlays_clear(scratch, false, &err) < 0)))
+	      overlays_clear(scratch, false, NULL, &err) < 0)))
 		work_log(w, LOG_LEVEL_WARNING,
 			 "what was converted is not removed: %s", err.text);
 }

@@ -282,8 +282,10 @@ gc(struct work *w, json_t **ret_facts, struct err *err)
 {
 	/* until commit is recorded it is the only converted content */
 	if (work_fact(w, "convert") && !work_fact(w, "commit") &&
-	    !fake_is_now(w->view, "mark", "rolled-back"))
+	    !fake_is_now(w->view, "mark", "rolled-back")) {
+		*ret_facts = json_pack("{s:b}", "removed", false);
 		return 0;
+	}
 	return fake_cleanup(w, ret_facts, err);
 }
 

@@ -23,20 +23,21 @@ gc_run(struct work *w, json_t **ret_facts, struct err *err)
 	CLEANUP(place_done) struct place p = {0};
 	CLEANUP(mem_freep) char *scratch = NULL;
 	enum handover mark = HANDOVER_NONE;
-	bool ours = false;
+	bool ours = false, removed = false;
 
-	if (convert_remove_tmpdir(w, err) < 0 ||
+	if (convert_remove_tmpdir(w, &removed, err) < 0 ||
 	    place_open(w->view, &p, err) < 0 ||
 	    p.ops->owned(&p.vm, &ours, err) < 0 ||
 	    p.ops->marked(&p.vm, &mark, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
-	if (ours &&
-	    overlays_clear(scratch, overlays_are_needed(w, mark), err) < 0)
+	if (ours && overlays_clear(scratch, overlays_are_needed(w, mark),
+				   &removed, err) < 0)
 		return -1;
-	*ret_facts = json_pack("{s:s}", "say",
+	*ret_facts = json_pack("{s:s, s:b}", "say",
 			       ours ? "what is left is needed"
-				    : "nothing of ours is at the target");
+				    : "nothing of ours is at the target",
+			       "removed", removed);
 	return 0;
 }
 
@@ -58,12 +59,13 @@ gc_may_remove(const struct place *p, struct err *err)
 }
 
 static int
-remove_ledgers(const struct view *v, struct err *err)
+remove_ledgers(const struct view *v, bool *removed, struct err *err)
 {
 	for (size_t i = 0; i < v->vm->ndisks; i++) {
 		CLEANUP(mem_freep)
 		char *path = place_ledger(v, &v->vm->disks[i]);
 
+		*removed |= fs_exists(path);
 		if (fs_remove(path, err) < 0)
 			return -1;
 	}
@@ -75,9 +77,9 @@ gc_disks_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	CLEANUP(place_done) struct place p = {0};
 	CLEANUP(mem_freep) char *scratch = NULL;
-	bool ours = false;
+	bool ours = false, removed = false;
 
-	if (convert_remove_tmpdir(w, err) < 0 ||
+	if (convert_remove_tmpdir(w, &removed, err) < 0 ||
 	    place_open(w->view, &p, err) < 0 || gc_may_remove(&p, err) < 0 ||
 	    place_must_be_off(&p, err) < 0 ||
 	    p.ops->owned(&p.vm, &ours, err) < 0)
@@ -86,12 +88,15 @@ gc_disks_run(struct work *w, json_t **ret_facts, struct err *err)
 	if (w->view->has_points && precopy_forget(w, err) < 0)
 		return -1;
 	scratch = p.ops->scratch(&p.vm);
-	if (ours && overlays_clear(scratch, false, err) < 0)
+	if (ours && overlays_clear(scratch, false, NULL, err) < 0)
 		return -1;
 	work_doing(w, "removing the disks at the target");
-	if (p.ops->remove(&p.vm, err) < 0 || remove_ledgers(w->view, err) < 0)
+	if (p.ops->remove(&p.vm, err) < 0 ||
+	    remove_ledgers(w->view, &removed, err) < 0)
 		return -1;
-	*ret_facts = json_pack("{s:s}", "say", "nothing of ours is left");
+	*ret_facts =
+	    json_pack("{s:s, s:b}", "say", "nothing of ours is left", "removed",
+		      removed || ours || w->view->has_points);
 	return 0;
 }
 

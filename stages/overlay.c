@@ -36,8 +36,9 @@ is_of_kind(const char *name, const char *kind)
 	       strspn(name + len, "0123456789") == strlen(name + len);
 }
 
-int
-overlays_sweep(const char *scratch, const char *kind, struct err *err)
+/* *removed is set when there was one; it may be NULL. */
+static int
+sweep(const char *scratch, const char *kind, bool *removed, struct err *err)
 {
 	struct dirent *entry;
 	DIR *dir = opendir(scratch);
@@ -54,9 +55,17 @@ overlays_sweep(const char *scratch, const char *kind, struct err *err)
 			continue;
 		path = fs_path(scratch, entry->d_name);
 		rc = fs_remove_tree(path, err);
+		if (removed)
+			*removed = true;
 	}
 	closedir(dir);
 	return rc;
+}
+
+int
+overlays_sweep(const char *scratch, const char *kind, struct err *err)
+{
+	return sweep(scratch, kind, NULL, err);
 }
 
 /* The converted ones come last. */
@@ -66,10 +75,10 @@ static const char *const kinds[] = {OVERLAYS_BOOTED, OVERLAYS_REHEARSED_BOOT,
 #define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static int
-sweep_kinds(const char *scratch, size_t n, struct err *err)
+sweep_kinds(const char *scratch, size_t n, bool *removed, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
-		if (overlays_sweep(scratch, kinds[i], err) < 0)
+		if (sweep(scratch, kinds[i], removed, err) < 0)
 			return -1;
 	return 0;
 }
@@ -77,17 +86,24 @@ sweep_kinds(const char *scratch, size_t n, struct err *err)
 int
 overlays_sweep_all(const char *scratch, struct err *err)
 {
-	return sweep_kinds(scratch, NKINDS, err);
+	return sweep_kinds(scratch, NKINDS, NULL, err);
 }
 
 int
-overlays_clear(const char *scratch, bool keep_converted, struct err *err)
+overlays_clear(const char *scratch, bool keep_converted, bool *removed,
+	       struct err *err)
 {
-	if (sweep_kinds(scratch, keep_converted ? NKINDS - 1 : NKINDS, err) < 0)
+	if (sweep_kinds(scratch, keep_converted ? NKINDS - 1 : NKINDS, removed,
+			err) < 0)
 		return -1;
 	/* what is in there besides is not ours, and stays */
-	if (rmdir(scratch) < 0 && errno != ENOENT && errno != ENOTEMPTY)
-		return err_sys(err, "cannot remove directory '%s'", scratch);
+	if (rmdir(scratch) < 0)
+		return errno == ENOENT || errno == ENOTEMPTY
+			   ? 0
+			   : err_sys(err, "cannot remove directory '%s'",
+				     scratch);
+	if (removed)
+		*removed = true;
 	return 0;
 }
 

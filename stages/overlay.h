@@ -31,8 +31,10 @@ int overlays_sweep(const char *scratch, const char *kind, struct err *err);
 int overlays_sweep_all(const char *scratch, struct err *err);
 
 /* Removes what boot tests left, unless `keep_converted` also what conversions
- * did, and the directory itself when nothing of others is in it. */
-int overlays_clear(const char *scratch, bool keep_converted, struct err *err);
+ * did, and the directory itself when nothing of others is in it.  *removed is
+ * set when there was one of them; it may be NULL. */
+int overlays_clear(const char *scratch, bool keep_converted, bool *removed,
+		   struct err *err);
 
 /* Makes one above each of `bases`, synced; their directory is new. */
 int overlays_create(const char *scratch, const char *kind, int attempt,

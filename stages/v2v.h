@@ -27,8 +27,9 @@ int v2v_convert(const struct v2v_run *run, json_t **ret_messages,
 int v2v_end_earlier(const struct work *w, struct err *err);
 
 /* Removes what killed attempts of this state left in /tmp, whichever step's
- * they were (convert.c). */
-int convert_remove_tmpdir(const struct work *w, struct err *err);
+ * they were (convert.c).  *removed is set when there was one; it may be
+ * NULL. */
+int convert_remove_tmpdir(const struct work *w, bool *removed, struct err *err);
 
 /* The libvirt XML it reads; caller frees. */
 char *v2v_xml(const struct view *v, const struct volume *overlays);

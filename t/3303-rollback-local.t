@@ -98,7 +98,17 @@ check 'gc keeps what a vm needs, removes what a boot test left' '
 	mkdir target/web/overlays/mine && palletjack gc m.yaml &&
 	test ! -e target/web/overlays/bt.1 && test -d target/web/overlays/mine &&
 	cmp one.raw target/fast/web/disk-0.raw && rmdir target/web/overlays/mine &&
-	palletjack gc m.yaml && test ! -e target/web/overlays
+	palletjack gc m.yaml 2>err && grep "web .*CLEANED UP" err &&
+	test ! -e target/web/overlays
+'
+check 'where nothing is to be removed gc says so, and not that it was' '
+	palletjack gc m.yaml 2>err; cat err
+	refute grep "CLEANED UP" err; grep "web .*skipped: nothing was to be removed" err
+'
+check 'gc --disks where nothing came to the target says so, too' '
+	rm -rf target "$PALLETJACK_STATE"; palletjack run --until validate m.yaml
+	palletjack gc --disks m.yaml 2>err; cat err
+	refute grep "CLEANED UP" err; grep "web .*skipped: nothing was to be removed" err
 '
 
 test -e "$fault" || { skip "$fault is not built" 'kills'; test_end; }
