@@ -147,6 +147,7 @@ run_batch(const struct globals *g, const struct run_options *o, struct batch *b)
 	int code;
 
 	findings_print(&b->findings);
+	run_say_unfit_accept(o, b);
 	ready = pick_ready(b, o, printer, &nready);
 	code = run_ready(o, b, ready, nready, printer);
 	if (b->left_behind)
@@ -366,7 +367,8 @@ const struct command command_run = {
 	"  --accept DIGEST copy again what is copied already, where 'plan' "
 	"says that this is\n"
 	"                  wanted: the digest of all, or of one vm; good for "
-	"one time\n"
+	"one time;\n                  where it fits nothing it is passed "
+	"over with a warning\n"
 	"  --jobs N        at most N steps at once\n"
 	"  --cutover WHEN  now, never or a time: when sources may be "
 	"stopped, whatever the\n"

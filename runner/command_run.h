@@ -20,6 +20,8 @@ struct run_options {
 /* Before anything is begun: that its window is passed over. */
 void run_say_window_passed(const struct run_options *o,
 			   const struct run_policy *policy);
+/* Before anything is begun: --accept of what nobody is to do. */
+void run_say_unfit_accept(const struct run_options *o, const struct batch *b);
 /* What the run could not go on for; the exit code. */
 int run_say_broken(const struct run_options *o, const struct batch *b,
 		   const struct vm_run *ready, size_t nready,

@@ -206,6 +206,19 @@ run_say_how_to_accept(const struct run_options *o, const struct batch *b)
 	}
 }
 
+/* No error: what it was for may be done by now. */
+void
+run_say_unfit_accept(const struct run_options *o, const struct batch *b)
+{
+	for (size_t i = 0; i < o->accept.n; i++)
+		if (!review_fits(b, o->accept.v[i]))
+			complain("--accept %s fits nothing that this run would "
+				 "do: it is done already, kept back, or not "
+				 "what was looked at; 'palletjack plan' with "
+				 "the same --vm and --redo prints the digest",
+				 o->accept.v[i]);
+}
+
 /* Somebody stands beside it: what is passed over is said. */
 void
 run_say_window_passed(const struct run_options *o,

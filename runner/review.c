@@ -179,6 +179,17 @@ review_wants_accept(const struct batch_vm *v)
 	       !json_object_get(v->claim, "heldBy");
 }
 
+bool
+review_fits(const struct batch *b, const char *digest)
+{
+	const char *const given[] = {digest, NULL};
+	bool fits = is_one_of(b->digest, given);
+
+	for (size_t i = 0; i < b->nvms && !fits; i++)
+		fits = is_one_of(b->vms[i].digest, given);
+	return fits;
+}
+
 int
 review_check_digest(const char *option, const char *text, struct err *err)
 {

@@ -18,6 +18,8 @@
 int review(struct batch *b, const struct batch_opts *opts, struct err *err);
 /* Is the vm kept back for want of --accept? */
 bool review_wants_accept(const struct batch_vm *v);
+/* Is it the beginning of the digest of all, or of one vm? */
+bool review_fits(const struct batch *b, const char *digest);
 /* Can it be the beginning of a digest?  Otherwise -1 with ERR_USER. */
 int review_check_digest(const char *option, const char *text, struct err *err);
 

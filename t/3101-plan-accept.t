@@ -85,7 +85,21 @@ check_exit 3 'a licence is for one time: the same edit again wants another' '
 	palletjack run m.yaml --until verify --accept "$old" &&
 	sed -i "s/diskSize: 4Mi/diskSize: 2Mi/" m.yaml &&
 	palletjack run m.yaml --until verify --accept "$(digest)" && grow &&
-	test "$(copies)" -eq 3 && palletjack run m.yaml --accept "$old"
+	test "$(copies)" -eq 3 && palletjack run m.yaml --accept "$old" 2>said
+'
+check 'and that it fits nothing any more is said, with what to do' '
+	cat said
+	grep "^palletjack: --accept [0-9a-f]* fits nothing that this run would do: .*palletjack plan.* prints the digest" said
+'
+check 'it is no error: a vm that has gone on since goes on' '
+	begin verify; grow; digest >old
+	palletjack run m.yaml --until verify --accept "$(cat old)" 2>said
+	cat said
+	refute grep "fits nothing" said
+	palletjack run m.yaml --accept "$(cat old)" 2>said
+	cat said
+	grep "^palletjack: --accept $(cat old) fits nothing" said
+	test "$(fake_state)" = finished; test "$(copies)" -eq 2
 '
 check 'an edit before anything was copied wants none' '
 	begin pre-hook && grow && palletjack run m.yaml &&
