@@ -207,6 +207,26 @@ exit_code_of(const struct batch *b, const struct options *o)
 	return code == 0 && work && o->detailed ? 10 : code;
 }
 
+/* What is handed over is done anew only as a whole. */
+static void
+find_idle_redo(const struct options *o, struct batch *b, const char *args)
+{
+	for (size_t i = 0; i < b->nvms && o->redo.n > 0; i++) {
+		const struct batch_vm *v = &b->vms[i];
+
+		if (v->verdict == BATCH_FINISHED && !v->is_archived)
+			findings_add(
+			    &b->findings, FINDING_INFORMATION, "RedoOfFinished",
+			    "it is handed over, so --redo does "
+			    "nothing; to move it anew, and lose what "
+			    "the target wrote: palletjack rollback "
+			    "--discard-target-writes%s --vm %s, "
+			    "then: palletjack gc --disks%s --vm %s",
+			    args, v->run.pvm->key, args, v->run.pvm->key)
+			    ->vm = v->run.pvm->key;
+	}
+}
+
 static int
 plan_one(const struct globals *g, const struct options *o,
 	 const struct session *s)
@@ -237,6 +257,7 @@ plan_one(const struct globals *g, const struct options *o,
 	if (!o->offline && batch_check(b, false, &err) < 0)
 		complain("%s", err.text);
 	batch_heed_findings(b);
+	find_idle_redo(o, b, args);
 	findings_print(&b->findings);
 	print_as(o->output, b, &s->findings);
 	code = exit_code_of(b, o);
@@ -314,7 +335,8 @@ const struct command command_plan = {
 	"!a,\n                       'a in (b,c)', 'a notin (b,c)', joined by "
 	"commas\n"
 	"  --vm NAME            only this vm of the plan; may be repeated\n"
-	"  --redo STAGE         as if 'run' were given that\n"
+	"  --redo STAGE         as if 'run' were given that; of a vm that is "
+	"finished it does\n                       nothing, which is said\n"
 	"  --offline            do not ask the source; recorded answers "
 	"only\n"
 	"  --detailed-exitcode  end with 10 when there is work to do\n"

@@ -77,4 +77,10 @@ check 'a finished vm stays finished' '
 	palletjack run m.yaml && palletjack run --redo cutover m.yaml &&
 	test "$(done_times cutover/disk-0)" -eq 1
 '
+check 'and plan says that its --redo does nothing' '
+	palletjack plan --redo cutover m.yaml 2>err; cat err
+	grep "RedoOfFinished: vm .vm-00001.: it is handed over, so --redo does nothing; to move it anew.*: palletjack rollback --discard-target-writes m.yaml --vm vm-00001, then: palletjack gc --disks m.yaml --vm vm-00001" err
+	palletjack plan m.yaml 2>err; cat err
+	refute grep "redo does nothing" err
+'
 test_end
