@@ -141,11 +141,10 @@ fake_faults_check(const struct endpoint *ep, struct err *err)
 			known |= is(&f, kinds[i]);
 		if (!known)
 			return err_set(err, ERR_USER,
-				       "Endpoint %s/%s: spec.settings.faults: "
-				       "the kind '%s' of fault for '%s' is not "
+				       "spec.settings.faults: the kind '%s' of "
+				       "fault for '%s' is not "
 				       "known",
-				       ep->o.namespace, ep->o.name, f.kind,
-				       f.step);
+				       f.kind, f.step);
 	}
 	return 0;
 }

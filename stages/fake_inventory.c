@@ -31,9 +31,8 @@ number_setting(const struct endpoint *ep, const char *key, const char *fallback,
 	if (end != text && !*end && *ret <= max)
 		return 0;
 	return err_set(err, ERR_USER,
-		       "Endpoint %s/%s: spec.settings.%s: '%s' is not a "
-		       "number from 0 to %lu",
-		       ep->o.namespace, ep->o.name, key, text, max);
+		       "spec.settings.%s: '%s' is not a number from 0 to %lu",
+		       key, text, max);
 }
 
 /* One of two words, the first of which is the default; *ret: the second. */
@@ -47,9 +46,8 @@ word_setting(const struct endpoint *ep, const char *key, const char *first,
 	if (*ret || strcmp(text, first) == 0)
 		return 0;
 	return err_set(err, ERR_USER,
-		       "Endpoint %s/%s: spec.settings.%s: '%s' is neither '%s' "
-		       "nor '%s'",
-		       ep->o.namespace, ep->o.name, key, text, first, second);
+		       "spec.settings.%s: '%s' is neither '%s' nor '%s'", key,
+		       text, first, second);
 }
 
 static void
@@ -97,16 +95,15 @@ check_writer(const struct endpoint *ep, bool is_made_up, struct err *err)
 		return 0;
 	if (!fake_writer_is_kind(kind))
 		return err_set(err, ERR_USER,
-			       "Endpoint %s/%s: spec.settings.writer: '%s' is "
+			       "spec.settings.writer: '%s' is "
 			       "none of constant, burst, hot-set, growing, "
 			       "mixed",
-			       ep->o.namespace, ep->o.name, kind);
+			       kind);
 	if (is_made_up)
 		return 0;
 	return err_set(err, ERR_USER,
-		       "Endpoint %s/%s: spec.settings.writer: what it writes "
-		       "is made up, so it wants content: none",
-		       ep->o.namespace, ep->o.name);
+		       "spec.settings.writer: what it writes "
+		       "is made up, so it wants content: none");
 }
 
 /* What only its steps read: a typing error would else be no fault at all. */
@@ -156,9 +153,9 @@ fake_inventory(const struct endpoint *ep, struct inventory *ret,
 		return -1;
 	if (units_parse_quantity(size, &capacity) < 0)
 		return err_set(err, ERR_USER,
-			       "Endpoint %s/%s: spec.settings.diskSize: '%s' "
+			       "spec.settings.diskSize: '%s' "
 			       "is not a quantity",
-			       ep->o.namespace, ep->o.name, size);
+			       size);
 	inventory_add_network(ret, "fake", "fake");
 	inventory_add_storage(ret, "fake", "fake");
 	for (unsigned long i = 1; i <= nvms; i++) {

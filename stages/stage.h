@@ -253,7 +253,8 @@ int stages_may_remove(const struct view *v, struct err *err);
  * target.  What it sees as recorded is what "convert" recorded. */
 const struct stage *stages_gc(const struct view *v, bool disks);
 
-/* Asks an endpoint what it has; blocking, for a child. */
+/* Asks an endpoint what it has; blocking, for a child.  Whoever asks names the
+ * endpoint in what is said of a failure. */
 int stages_inventory(const struct endpoint *ep, struct inventory *ret,
 		     struct err *err);
 /* What a cutover takes beside copying, before anybody measured it: ranges that

@@ -224,14 +224,9 @@ stages_inventory(const struct endpoint *ep, struct inventory *ret,
 		return fake_inventory(ep, ret, err);
 	if (!ops)
 		return err_set(err, ERR_USER,
-			       "%s %s/%s: a source of type '%s' is not in this "
-			       "build yet",
-			       ep->o.kind, ep->o.namespace, ep->o.name,
+			       "a source of type '%s' is not in this build yet",
 			       ep->type);
-	if (ops->inventory(ep, ret, err) < 0)
-		return err_wrap(err, "%s %s/%s", ep->o.kind, ep->o.namespace,
-				ep->o.name);
-	return 0;
+	return ops->inventory(ep, ret, err);
 }
 
 static void

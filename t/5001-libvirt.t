@@ -37,6 +37,10 @@ check_exit 5 'without a daemon it may work later' '
 check 'and it says what is missing' '
 	grep "is its libvirtd running" err
 '
+check 'and where, once' '
+	grep "asking the source, Endpoint t/source: " err
+	refute grep "Endpoint t/source.*Endpoint t/source" err
+'
 
 virt_start
 define web "$(disk vda qcow2 top.qcow2)$(disk vdb raw data.raw)" || {
