@@ -481,6 +481,8 @@ const struct command command_verify = {
 	"changed since; what a\nconversion made of damaged blocks is made "
 	"anew by the next run.\n\n"
 	"Exit code: 0 as copied, or repaired; 8 something differs; 3 "
-	"something could not be\ncompared; 4 a run works on the vm.\n",
+	"something could not be\ncompared; 4 a run works on the vm; 5 an end "
+	"could not be reached, read or, with\n--repair, written, and may be "
+	"later; 6 likewise, and will not be until that is mended.\n",
     .run = run,
 };

@@ -386,4 +386,14 @@ check 'a daemon that is away: later' '
 	stop_libvirtd
 	exits 5 palletjack run m.yaml 2>err; cat err; grep -q "is its libvirtd running" err
 '
+virt_start
+check 'to verify, too, and its --help says so' '
+	palletjack run --until verify m.yaml
+	palletjack verify m.yaml
+	stop_libvirtd
+	exits 5 palletjack verify m.yaml 2>err; cat err
+	grep "is its libvirtd running" err
+	palletjack verify --help >help; cat help
+	sed -n "/^Exit code/,\$p" help | tr "\n" " " | grep " 5 an end could not be reached, read or.*may be later; 6 "
+'
 test_end
