@@ -227,6 +227,10 @@ check_libvirt_setting(struct reader *r, const struct endpoint *ep,
 
 	if (!strcmp(key, "format"))
 		check_format(r, ep, text);
+	if (!strcmp(key, "diskHost") && *text && !text_is_ssh_place(text))
+		bad_setting(r, ep, key,
+			    "must be a machine that ssh reaches: "
+			    "ssh://USER@HOST:PORT");
 	for (size_t i = 0; words[i]; i++)
 		if (!strcmp(key, words[i]))
 			return;

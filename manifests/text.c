@@ -208,3 +208,44 @@ text_is_encrypted(const char *s)
 {
 	return !strncmp(s, "ENC[AES256_GCM,", 15);
 }
+
+/* No option of ssh's, and nothing that a shell or ssh takes apart. */
+static bool
+is_word(const char *s, size_t len, const char *more)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)s[i]) && !strchr(more, s[i]))
+			return false;
+	return len > 0 && *s != '-';
+}
+
+/* HOST, HOST:PORT, [ADDRESS]:PORT */
+static bool
+is_host(const char *s, size_t len)
+{
+	const char *closing = *s == '[' ? memchr(s, ']', len) : NULL;
+	size_t head = closing ? (size_t)(closing + 1 - s) : 0;
+	const char *colon = memchr(s + head, ':', len - head);
+	size_t digits = colon ? len - (size_t)(colon + 1 - s) : 1;
+
+	if (digits == 0 || (colon && strspn(colon + 1, "0123456789") < digits))
+		return false;
+	if (closing)
+		return is_word(s + 1, head - 2, ".-_:%");
+	return is_word(s, colon ? (size_t)(colon - s) : len, ".-_%");
+}
+
+bool
+text_is_ssh_place(const char *s)
+{
+	const char *scheme = strstr(s, "://"), *at = scheme ? scheme + 3 : s;
+	size_t len = strcspn(at, "/?"), user = 0;
+
+	if (scheme && (scheme - s < 3 || strncmp(scheme - 3, "ssh", 3) != 0))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (at[i] == '@')
+			user = i + 1;
+	return (user == 0 || is_word(at, user - 1, ".-_+@\\%")) &&
+	       is_host(at + user, len - user);
+}

@@ -17,6 +17,10 @@ int text_check(const char *file, const char *text, size_t len, struct err *err);
 bool text_is_label(const char *s);     /* at most 63 characters */
 bool text_is_subdomain(const char *s); /* at most 253 characters */
 
+/* [ssh://][USER@]HOST[:PORT][/...][?...], HOST perhaps in brackets: may it be
+ * what ssh logs in to?  It may still be refused when it is used. */
+bool text_is_ssh_place(const char *s);
+
 /* How many letters must be changed, added, dropped or swapped; case counts for
  * nothing.  More than `limit` is limit + 1. */
 size_t text_distance(const char *a, const char *b, size_t limit);

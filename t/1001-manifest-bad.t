@@ -67,6 +67,10 @@ check 'a word that is none of those allowed' '
 	edit "s/^  targetNamespace: t/&\n  targetPowerState: maybe/" &&
 	refused 3 "spec.targetPowerState"
 '
+check 'a setting that names a machine which ssh cannot reach' '
+	edit "s,{type: fake\, settings: {}},{type: libvirt\, url: \"qemu+tls://h/system\"\, settings: {diskHost: \"tls://h\"}},"
+	refused 3 "m.yaml:6:1: Error SettingsNotValid: Endpoint t/target: spec.settings.diskHost must be a machine that ssh reaches: ssh://USER@HOST:PORT"
+'
 check 'a reference to nothing' '
 	edit "s/network: {name: maps}/network: {name: nets}/" &&
 	refused 3 "NetworkMapRefNotValid"

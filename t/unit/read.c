@@ -237,6 +237,12 @@ static const struct {
      "m.yaml:1:1: Endpoint default/x: spec.settings 'fromat' is no setting of "
      "type libvirt; did you mean 'format'?\n"},
     {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
+     "metadata: {name: x}\nspec: {type: libvirt, url: \"qemu+tls://h/system\", "
+     "settings: {diskHost: 'ssh://root@h:2Z'}}\n",
+     "Error SettingsNotValid m.yaml:1:1: Endpoint default/x: "
+     "spec.settings.diskHost must be a machine that ssh reaches: "
+     "ssh://USER@HOST:PORT"},
+    {"apiVersion: palletjack.io/v1alpha1\nkind: Endpoint\n"
      "metadata: {name: x}\nspec: {type: fake, settings: {any: thing}}\n",
      ""},
     {"apiVersion: forklift.konveyor.io/v1beta1\nkind: Provider\n"

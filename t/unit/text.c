@@ -40,6 +40,32 @@ test_names(void)
 }
 
 static void
+test_ssh_places(void)
+{
+	static const char *const good[] = {"h",
+					   "u@h",
+					   "nobody@127.0.0.1:1",
+					   "ssh://h",
+					   "ssh://h/",
+					   "ssh://u@h.example:22?keyfile=/k",
+					   "qemu+ssh://a%40b@h/system",
+					   "ssh://[fe80::1%25eth0]",
+					   "ssh://u@[::1]:2222/?no_verify=1"};
+	static const char *const bad[] = {
+	    "",		  "ssh://",	   "ssh://-oProxyCommand=x",
+	    "ssh://h;ls", "h ls",	   "ssh://-l@h",
+	    "ssh://@h",	  "ssh://h:x",	   "ssh://h:",
+	    "tls://h",	  "://h",	   "h:22:22",
+	    "[]",	  "ssh://[::1]:x", "ssh:///h",
+	    "$(ls)@h"};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		ok(text_is_ssh_place(good[i]), "%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ok(!text_is_ssh_place(bad[i]), "not '%s'", bad[i]);
+}
+
+static void
 test_distance(void)
 {
 	size_t distance;
@@ -104,6 +130,7 @@ int
 main(void)
 {
 	test_names();
+	test_ssh_places();
 	test_distance();
 	test_base64();
 	test_map();
