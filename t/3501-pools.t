@@ -103,8 +103,8 @@ check 'what a killed run held is free' '
 
 slots=$PALLETJACK_SLOTS
 check 'the directory is private' 'test "$(stat -c %a "$slots")" = 700'
-check_exit 2 'one that others may write is refused, saying how to mend it' '
-	two_plans "" "{}"; mkdir -m 755 wide
+check_exit 2 'one that others may only read is refused, saying how to mend it' '
+	two_plans "" "{}"; mkdir -m 744 wide
 	PALLETJACK_SLOTS=$PWD/wide palletjack run p.yaml >out 2>&1; status=$?
 	cat out; grep -q "chmod 700" out || exit 9
 	test ! -e "$PALLETJACK_STATE/t/p/vm-00001/fake.log" || exit 9
