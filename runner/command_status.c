@@ -206,6 +206,7 @@ vm_to_json(const struct view_of_vm *v)
 	const struct history *h = v->state->history;
 	CLEANUP(mem_freep) char *wait = wait_text(v);
 	CLEANUP(mem_freep) char *wave = wave_text(v);
+	CLEANUP(json_decrefp) json_t *place = history_place(h);
 	json_t *steps = json_array(), *vm;
 
 	for (size_t i = 0; i < h->nsteps; i++)
@@ -232,6 +233,8 @@ vm_to_json(const struct view_of_vm *v)
 		json_object_set_new(vm, "entry", json_false());
 	if (v->left)
 		json_object_set_new(vm, "next", json_string(v->left));
+	if (place)
+		json_object_set(vm, "place", place);
 	add_downtime(vm, h);
 	if (v->due.cancelled[0])
 		json_object_set_new(vm, "cancelled",
@@ -274,6 +277,28 @@ print_step(const struct view_of_vm *v, const struct step_history *s,
 	buf_printf(to, "\n");
 }
 
+/* Where it is at the target, from the day that it is defined there. */
+static void
+print_place(const struct history *h, struct buf *to)
+{
+	CLEANUP(json_decrefp) json_t *place = history_place(h);
+	const char *home = json_string_value(json_object_get(place, "home"));
+	json_t *pool;
+	size_t i;
+
+	if (!place)
+		return;
+	if (home)
+		buf_printf(to, "  at the target: %s", home);
+	else
+		buf_printf(to, "  at the target: domain '%s' of %s",
+			   json_string_value(json_object_get(place, "domain")),
+			   json_string_value(json_object_get(place, "uri")));
+	json_array_foreach(json_object_get(place, "pools"), i, pool) buf_printf(
+	    to, "%s %s", i ? "," : ", disks in pool", json_string_value(pool));
+	buf_printf(to, "\n");
+}
+
 static void
 print_downtime(const struct history *h, struct buf *to)
 {
@@ -299,6 +324,7 @@ print_vm(const struct view_of_vm *v, struct buf *to)
 	for (size_t i = 0; i < h->nsteps; i++)
 		if (is_told(h->steps[i]))
 			print_step(v, h->steps[i], to);
+	print_place(h, to);
 	if (h->run_error)
 		buf_printf(to, "  last run: %s\n", h->run_error);
 	if (v->due.cancelled[0])

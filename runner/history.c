@@ -553,3 +553,19 @@ history_facts(const struct history *h)
 					h->steps[i]->facts);
 	return facts;
 }
+
+json_t *
+history_place(const struct history *h)
+{
+	const struct step_history *s = history_step(h, "create-vm");
+	const json_t *facts = s && s->state == HISTORY_DONE ? s->facts : NULL;
+	json_t *uri = json_object_get(facts, "uri");
+	json_t *home = json_object_get(facts, "home");
+	json_t *domain = json_object_get(facts, "domain");
+
+	if (json_is_string(uri) && json_is_string(domain))
+		return json_pack("{s:O, s:O, s:O*}", "uri", uri, "domain",
+				 domain, "pools",
+				 json_object_get(facts, "pools"));
+	return json_is_string(home) ? json_pack("{s:O}", "home", home) : NULL;
+}

@@ -118,5 +118,8 @@ const struct step_history *history_binding(const struct history *h,
 json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */
 json_t *history_facts(const struct history *h);
+/* Where its definition at the target is, while there is one: {uri, domain,
+ * pools?} or {home}; new reference, NULL: nowhere. */
+json_t *history_place(const struct history *h);
 
 #endif

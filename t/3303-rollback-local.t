@@ -32,6 +32,20 @@ is_off() {
 at_end 'test ! -e target/web/qemu.pid || kill -KILL "$(cat target/web/qemu.pid)"'
 
 begin off
+check 'status says where it is as long as it is there' '
+	palletjack run --until verify m.yaml
+	palletjack status m.yaml >text
+	refute grep "at the target" text
+	palletjack run --until create-vm m.yaml
+	palletjack status m.yaml >text; cat text
+	grep -x "  at the target: $PWD/target/web" text
+	palletjack status -o json m.yaml >json; cat json
+	jq -e --arg home "$PWD/target/web" ".vms[0].place == {home: \$home}" json
+	exits 9 palletjack rollback m.yaml
+	palletjack status m.yaml >text; cat text
+	refute grep "at the target" text
+'
+begin off
 check 'before the hand-over: marked, undefined, the disks kept' '
 	palletjack run --until create-vm m.yaml && test -x target/web/start &&
 	exits 9 palletjack rollback m.yaml &&

@@ -58,6 +58,14 @@ check 'a vm is moved, and its domain defined and off' '
 	test "$(mark fast)" = left-off
 	test "$(mark bulk)" = left-off
 '
+check 'status says where it is' '
+	palletjack status m.yaml >text; cat text
+	grep "^  at the target: domain .web. of qemu:///session, disks in pool fast, bulk\$" text
+	palletjack status -o json m.yaml >json; cat json
+	jq -ec ".vms[0].place" json >got
+	jq -nc "{uri: \"qemu:///session\", domain: \"web\", pools: [\"fast\", \"bulk\"]}" >want
+	cmp_ok want got
+'
 check 'libvirt lists the volumes, and which disks are whose' '
 	virt vol-list fast >vols; cat vols
 	grep -q "web-disk-0.raw" vols
@@ -390,6 +398,8 @@ virt_start
 check 'to verify, too, and its --help says so' '
 	palletjack run --until verify m.yaml
 	palletjack verify m.yaml
+	palletjack status m.yaml >text
+	refute grep "at the target" text
 	stop_libvirtd
 	exits 5 palletjack verify m.yaml 2>err; cat err
 	grep "is its libvirtd running" err

@@ -154,8 +154,8 @@ open_at(const struct target_vm *t, struct target_at **ret, struct err *err)
 	return 0;
 }
 
-static bool
-is_first_of_pool(const struct target_vm *t, size_t n)
+bool
+libvirt_is_first_of_pool(const struct target_vm *t, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(libvirt_pool_name(t, i), libvirt_pool_name(t, n)) ==
@@ -172,7 +172,7 @@ refresh_pools(const struct target_vm *t)
 	struct err ignored;
 
 	for (size_t i = 0; i < t->shape->ndisks; i++)
-		if (is_first_of_pool(t, i))
+		if (libvirt_is_first_of_pool(t, i))
 			(void)virt_pool_refresh(
 			    t->at->virt, libvirt_pool_name(t, i), &ignored);
 }

@@ -53,6 +53,8 @@ struct target_at {
 
 /* The pool that disk number n goes to, by its name. */
 const char *libvirt_pool_name(const struct target_vm *t, size_t n);
+/* Does none of the disks before go to that pool? */
+bool libvirt_is_first_of_pool(const struct target_vm *t, size_t n);
 /* libvirt_domain.c */
 /* Its domain, NULL if there is none; *ret_ours: it says so. */
 int libvirt_find_target(const struct target_vm *t, struct virt_domain **ret,

@@ -177,8 +177,14 @@ definition_of(const struct target_vm *t, struct definition *ret,
 static json_t *
 facts_of(const struct target_vm *t, const struct definition *d)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "uri", t->endpoint->url,
-			 "domain", t->shape->name, "accel",
+	json_t *pools = json_array();
+
+	for (size_t i = 0; i < t->shape->ndisks; i++)
+		if (libvirt_is_first_of_pool(t, i))
+			json_array_append_new(
+			    pools, json_string(libvirt_pool_name(t, i)));
+	return json_pack("{s:s, s:s, s:o, s:s, s:s}", "uri", t->endpoint->url,
+			 "domain", t->shape->name, "pools", pools, "accel",
 			 accel_name(d->accel), "uuid", d->uuid);
 }
 
