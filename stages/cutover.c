@@ -18,29 +18,31 @@ cutover_inputs(const struct view *v, const struct inv_disk *disk, json_t *ret)
 
 /* Stopping the source. */
 
-/* Remembered before the first attempt to stop it; a later attempt finds it
- * off, which says nothing about how it was. */
+static bool
+was_on(const json_t *power)
+{
+	const char *text = json_string_value(power);
+
+	return text && strcmp(text, "on") == 0;
+}
+
+/* Remembered before it is stopped.  Only that it ran holds for good: found off
+ * by a later attempt, it may be off because an earlier one stopped it.  One
+ * that was off may have been started since. */
 static int
 remember_power(struct work *w, const struct source_ops *ops,
 	       const char **ret_was, struct err *err)
 {
-	const json_t *known = work_recorded(w, "power");
 	enum power_state now = POWER_STATE_OFF;
 
-	if (!known) {
-		if (ops->power_state &&
-		    ops->power_state(w->view->plan->source, w->view->vm, &now,
-				     err) < 0)
-			return err_wrap(err, "asking whether the source runs");
-		if (work_record(
-			w, "power",
-			json_string(now == POWER_STATE_ON ? "on" : "off"),
-			err) < 0)
-			return -1;
-		known = work_recorded(w, "power");
-	}
-	*ret_was = json_string_value(known);
-	return 0;
+	*ret_was = "on";
+	if (was_on(work_recorded(w, "power")))
+		return 0;
+	if (ops->power_state &&
+	    ops->power_state(w->view->plan->source, w->view->vm, &now, err) < 0)
+		return err_wrap(err, "asking whether the source runs");
+	*ret_was = now == POWER_STATE_ON ? "on" : "off";
+	return work_record(w, "power", json_string(*ret_was), err);
 }
 
 /* The key under which cutover records what kept its source from starting, and
@@ -103,8 +105,11 @@ unfence_source(struct work *w, const struct source_ops *ops, struct err *err)
 	return 0;
 }
 
+/* One that is not on record as running is not stopped: started this very
+ * moment, the next attempt has it so. */
 static int
-stop_source(struct work *w, const struct source_ops *ops, struct err *err)
+stop_source(struct work *w, const struct source_ops *ops, bool ran,
+	    struct err *err)
 {
 	const struct endpoint *source = w->view->plan->source;
 	int64_t deadline =
@@ -116,7 +121,8 @@ stop_source(struct work *w, const struct source_ops *ops, struct err *err)
 	if (!ops->power_off)
 		return 0;
 	work_doing(w, "waiting for the source to be off");
-	if (ops->power_off(source, w->view->vm, hard, deadline, err) < 0 ||
+	if ((ran &&
+	     ops->power_off(source, w->view->vm, hard, deadline, err) < 0) ||
 	    ops->power_state(source, w->view->vm, &now, err) < 0)
 		return err_wrap(err, "stopping the source");
 	if (now != POWER_STATE_OFF)
@@ -162,7 +168,7 @@ cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 	    remember_settings(w, source, err) < 0 ||
 	    p.ops->note_power(&p.vm, was, err) < 0 ||
 	    fence_source(w, source, FENCE_NONE, err) < 0 ||
-	    stop_source(w, source, err) < 0 ||
+	    stop_source(w, source, strcmp(was, "on") == 0, err) < 0 ||
 	    fence_source(w, source, fence_of(w), err) < 0)
 		return -1;
 	return tell_cutover(w, source, was, ret_facts, err);
@@ -282,8 +288,7 @@ static int
 undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	const struct source_ops *ops = source_find(w->view->plan->source->type);
-	const char *was = json_string_value(work_recorded(w, "power"));
-	bool ran = was && strcmp(was, "on") == 0 && ops->power_on;
+	bool ran = was_on(work_recorded(w, "power")) && ops->power_on;
 
 	if (target_must_be_off(w, err) < 0 || unfence_source(w, ops, err) < 0 ||
 	    (ran && switch_source_on(w, ops, err) < 0))

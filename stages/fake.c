@@ -42,17 +42,22 @@ cutover_facts(const struct work *w)
 			 EPOCH, epoch);
 }
 
+/* Only that it ran holds whatever an earlier attempt did. */
+static int
+remember_power(struct work *w, struct err *err)
+{
+	CLEANUP(mem_freep) char *now = fake_state(w->view, "source");
+
+	return was_on(work_recorded(w, "power"))
+		   ? 0
+		   : work_record(w, "power", json_string(now), err);
+}
+
 static int
 cutover(struct work *w, json_t **ret_facts, struct err *err)
 {
-	if (fake_claim(w, err) < 0)
+	if (fake_claim(w, err) < 0 || remember_power(w, err) < 0)
 		return -1;
-	if (!work_recorded(w, "power")) {
-		CLEANUP(mem_freep) char *now = fake_state(w->view, "source");
-
-		if (work_record(w, "power", json_string(now), err) < 0)
-			return -1;
-	}
 	if (fake_note_power(
 		w->view, json_string_value(work_recorded(w, "power")), err) < 0)
 		return -1;

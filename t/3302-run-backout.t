@@ -44,6 +44,43 @@ check 'a source that was off anyway did not run: no copy is repeated' '
 	exits 6 palletjack run m.yaml && mend && palletjack run m.yaml &&
 	test "$(fake_log | grep -c "^cutover/disk-0\$")" -eq 1
 '
+# started FAULTS [ON-FAILURE]: it was off at its first cutover, and somebody
+# starts it before the next
+started() {
+	rm -rf "$PALLETJACK_STATE"
+	fake_manifest "vms: \"1\", faults: \"$1\"" \
+		"{retry: {attempts: 1}, onFailure: ${2:-restart-source}}"
+	sed -i "s/^  targetNamespace: .*/&\n  targetPowerState: auto/" m.yaml
+	palletjack run m.yaml --until verify || return 1
+	echo "source on" >>"$state/fake.power"
+}
+check 'off at the first cutover, and started before the next: it ran' '
+	started ""; palletjack run m.yaml && power >got && cat got &&
+	printf "%s\n" "source on" "source off" "mark started" "target on" >want &&
+	cmp_ok want got
+'
+check 'so a failure gives it back' '
+	started vm-00001:convert:fail; exits 6 palletjack run m.yaml 2>err; cat err;
+	test "$(power | tail -1)" = "source on" && grep "the source runs again" err
+'
+check 'and, held, its source is said to be off' '
+	started vm-00001:convert:fail hold; exits 6 palletjack run m.yaml 2>err; cat err;
+	test "$(power | tail -1)" = "source off"
+	grep "the source is off; to go on" err
+	palletjack status m.yaml | grep "the source was stopped on"
+	exits 9 palletjack rollback m.yaml
+	test "$(power | tail -1)" = "source on"
+'
+# Another look finds it off, as the killed run left it.
+check 'killed behind that stop, it still ran' '
+	started ""
+	exits 0 palletjack run m.yaml --until cutover
+	cp "$state/journal" whole
+	head -n "$(grep -n "type.:.record.*power.*:.on" whole | cut -d: -f1)" \
+		whole >"$state/journal"
+	palletjack run m.yaml; cat "$state/fake.power"
+	test "$(power | tail -1)" = "target on"
+'
 check 'a source that ran meanwhile is copied again' '
 	fail_with "" vm-00001:convert:fail && exits 6 palletjack run m.yaml &&
 	mend && sed -i "s/power: \"on\"/&, seed: \"9\"/" m.yaml &&

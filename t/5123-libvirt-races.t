@@ -159,6 +159,33 @@ check 'killed behind the start, and the source is started' '
 	target_is_off
 	test "$(ran target)" = 1
 '
+# off_at_first: and started behind its first cutover
+off_at_first() {
+	web
+	sed -i "/^  type: warm/d" m.yaml
+	virt destroy web
+	run 0 --until verify
+	test "$(fact web cutover power)" = off
+	virt start web
+	guest a.qcow2 "write -P 7 6M 64k"
+}
+check 'off at its first cutover, started before the next: it ran, so its target does' '
+	off_at_first
+	run 0
+	test "$(fact web cutover power)" = on
+	test "$(virt domstate web)" = "shut off"
+	refute target_is_off
+	never_both
+	qemu-io -f raw -c "read -P 7 6M 64k" -r -U target/fast/web/disk-vda.raw
+'
+check 'and is given back when that fails' '
+	off_at_first
+	sed -i "s/onFailure: hold/bootTest: once, bootProbe: {serial: never}, deadlines: {bootTest: 5s}/" m.yaml
+	run 6
+	grep "the source runs again" err
+	test "$(virt domstate web)" = running
+	target_is_off
+'
 check 'with its name, it is not there to be started' '
 	web "fence: rename"
 	run 7

@@ -14,7 +14,7 @@
  * switched on. */
 static enum power_state source_power;
 static int nswitched;
-static bool script_was_there;
+static bool script_was_there, starts_when_asked;
 
 static int
 power_state(const struct endpoint *ep, const struct inv_vm *of,
@@ -22,6 +22,9 @@ power_state(const struct endpoint *ep, const struct inv_vm *of,
 {
 	(void)ep, (void)of, (void)e;
 	*ret = source_power;
+	if (starts_when_asked)
+		source_power = POWER_STATE_ON;
+	starts_when_asked = false;
 	return 0;
 }
 
@@ -194,6 +197,48 @@ test_was_off(void)
 	is_int(nswitched, 0, "what was off stays off");
 }
 
+static const char *
+recorded_power(void)
+{
+	return json_string_value(work_recorded(&work, "power"));
+}
+
+/* Between two cutovers somebody starts it; once it is known to have run, that
+ * it is found off again says nothing. */
+static void
+test_started_meanwhile(void)
+{
+	cut_over(POWER_STATE_OFF);
+	is_str(recorded_power(), "off", "off at first");
+	source_power = POWER_STATE_ON;
+	for (int i = 0; i < 2; i++) {
+		is_int(run_stage(&stage_cutover), 0, "cutover again");
+		is_int(source_power, POWER_STATE_OFF, "it is off");
+		is_str(recorded_power(), "on", "and ran");
+		is_str(json_string_value(json_object_get(
+			   work_fact(&work, "cutover"), "power")),
+		       "on", "which is told");
+	}
+	is_int(run_stage(stage_start.undo), 0, "undo start");
+	is_int(run_stage(stage_cutover.undo), 0, "undo cutover");
+	is_int(nswitched, 1, "it is switched on");
+}
+
+/* Nothing is stopped that is not on record as running. */
+static void
+test_started_this_moment(void)
+{
+	fresh_vm();
+	source_power = POWER_STATE_OFF;
+	starts_when_asked = true;
+	is_int(run_stage(&stage_cutover), -1, "it starts once it was asked");
+	is_int((int)err.class, ERR_RETRY, "try again");
+	is_int(source_power, POWER_STATE_ON, "it is not stopped");
+	is_int(run_stage(&stage_cutover), 0, "again");
+	is_str(recorded_power(), "on", "it ran");
+	is_int(source_power, POWER_STATE_OFF, "and is stopped");
+}
+
 static void
 test_handed_over(void)
 {
@@ -292,6 +337,8 @@ main(void)
 	test_all();
 	test_cutover_probe();
 	test_was_off();
+	test_started_meanwhile();
+	test_started_this_moment();
 	test_handed_over();
 	test_target_runs();
 	test_foreign();
