@@ -261,7 +261,8 @@ print_step(const struct view_of_vm *v, const struct step_history *s,
 	char pass[UNITS_TEXT_SIZE], size[UNITS_TEXT_SIZE];
 	struct copied copied = copied_of(v, s);
 
-	buf_printf(to, "  %-20s %-7s %.10s %.8s", s->id, state_names[s->state],
+	buf_printf(to, "  %-20s %-7s %.10s %.8s", s->id,
+		   step_history_is_void(s) ? "void" : state_names[s->state],
 		   when, when + 11);
 	if (s->attempts > 1)
 		buf_printf(to, "  %d attempts", s->attempts);

@@ -76,13 +76,68 @@ find_change(const struct history *h, struct proof_opts *ret)
 	}
 }
 
+static void
+add_record(struct vm_state *s, const char *step, const char *key, json_t *value)
+{
+	journal_add(s->journal, "record",
+		    json_pack("{s:s, s:s, s:o}", "step", step, "key", key,
+			      "value", value));
+}
+
+/* Which step is to copy what a repair that is cut short leaves uncopied. */
+static char *
+copied_by(const struct batch_vm *v, const struct inv_disk *disk)
+{
+	return mem_printf("%s/%s",
+			  history_is_cut_over(v->run.state->history)
+			      ? stage_copy.name
+			      : stage_precopy_copy.name,
+			  disk->id);
+}
+
+/* What is about to be mended was wrong already when these read it, however far
+ * they came.  What rests on a conversion is done again with it. */
+static void
+void_readers(const struct batch_vm *v, const char *step)
+{
+	static const char *const readers[][2] = {
+	    {"precopy-boot-test", "boot-test"}, {"precopy-convert", "convert"}};
+	struct vm_state *s = v->run.state;
+	bool converted = v->run.view.shape->converted;
+
+	for (size_t i = 0; i < 2; i++)
+		if (history_step(s->history, readers[converted][i]))
+			add_record(s, step, WORK_VOID,
+				   json_string(readers[converted][i]));
+}
+
+/* Of all that a look has to say the journal wants to know of its writing. */
+static int
+keep_record(void *arg, const json_t *record, struct err *err)
+{
+	const struct looking *l = arg;
+	struct vm_state *s = l->v->run.state;
+	CLEANUP(mem_freep) char *copy = copied_by(l->v, l->disk);
+	const char *key = json_string_value(json_object_get(record, "key"));
+
+	if (strcmp(key ? key : "", PROOF_REPAIRING) != 0)
+		return 0;
+	void_readers(l->v, l->step);
+	add_record(s, l->step, WORK_VOID, json_string(copy));
+	add_record(s, l->step, key,
+		   json_incref(json_object_get(record, "value")));
+	return journal_sync(s->journal, err);
+}
+
 static int
 look_at_disk(const struct batch_vm *v, struct looking *l, json_t **ret,
 	     struct err *err)
 {
 	int64_t ms = v->run.view.plan->policy->deadlines.wait_ms;
 	struct child_opts opts = {.keep_fd = v->run.state->writers,
-				  .log_fd = v->run.log_fd};
+				  .log_fd = v->run.log_fd,
+				  .keep_record = keep_record,
+				  .arg = l};
 	CLEANUP(mem_freep) char *copy = mem_printf("cutover/%s", l->disk->id);
 	const struct step_history *past =
 	    history_past(v->run.state->history, copy);
@@ -99,36 +154,23 @@ look_at_disk(const struct batch_vm *v, struct looking *l, json_t **ret,
 	return rc;
 }
 
-/* What was mended was wrong when the conversion read it. */
-static void
-void_conversion(struct vm_state *s, const char *step)
-{
-	const struct step_history *convert =
-	    history_step(s->history, "convert");
-
-	if (convert && convert->state == HISTORY_DONE)
-		journal_add(s->journal, "record",
-			    json_pack("{s:s, s:s, s:s}", "step", step, "key",
-				      WORK_VOID, "value", "convert"));
-}
-
 static int
-write_down(const struct batch_vm *v, const char *step, const json_t *told,
-	   struct err *err)
+write_down(const struct batch_vm *v, const struct looking *l,
+	   const json_t *told, struct err *err)
 {
 	struct vm_state *s = v->run.state;
+	CLEANUP(mem_freep) char *copy = copied_by(v, l->disk);
+	const char *step = l->step;
 	char when[CLOCK_TEXT_SIZE];
 	json_t *value = json_copy((json_t *)told);
 
 	json_object_del(value, "differing");
 	json_object_set_new(value, "time",
 			    json_string(clock_format(clock_wall_ms(), when)));
-	journal_add(s->journal, "record",
-		    json_pack("{s:s, s:s, s:o}", "step", step, "key",
-			      "compared", "value", value));
 	if (strcmp(json_string_value(json_object_get(told, "result")),
 		   "repaired") == 0)
-		void_conversion(s, step);
+		add_record(s, step, WORK_HOLDS, json_string(copy));
+	add_record(s, step, "compared", value);
 	return journal_sync(s->journal, err);
 }
 
@@ -284,7 +326,7 @@ verify_disk(const struct options *o, struct batch_vm *v, size_t n,
 	if (!o->output || strcmp(o->output, "text") == 0)
 		print_text(vm, told);
 	code = code_of(told);
-	if (write_down(v, step, told, &err) < 0)
+	if (write_down(v, &l, told, &err) < 0)
 		code = exit_code_worse(code, fail(vm, NULL, &err, told));
 	json_decref(told);
 	return code;
@@ -478,8 +520,8 @@ const struct command command_verify = {
 	"target's disk is no replica any more: it\nis not comparable since "
 	"then, and the source may be asked instead. --repair is refused\n"
 	"from then on, where a hand-over mark stands, and when the source "
-	"changed since; what a\nconversion made of damaged blocks is made "
-	"anew by the next run.\n\n"
+	"changed since; what was\nconverted of damaged blocks, or booted, is "
+	"by the next run again, even if the\nrepair was cut short.\n\n"
 	"Exit code: 0 as copied, or repaired; 8 something differs; 3 "
 	"something could not be\ncompared; 4 a run works on the vm; 5 an end "
 	"could not be reached, read or, with\n--repair, written, and may be "

@@ -284,18 +284,48 @@ fold_intent(struct history *h, const json_t *r)
 	add_writer(h, s, json_object_get(r, "process"));
 }
 
-/* Another step found that this one's effect is gone. */
+/* Another step found that this one's effect is gone, whether or not anybody
+ * heard that there was one. */
 static void
-void_step(struct history *h, const char *id, const char *by)
+void_step(struct history *h, const char *id, const json_t *by)
 {
 	struct step_history *s = (struct step_history *)history_step(h, id);
 
-	if (!s || s->state != HISTORY_DONE)
+	if (!s)
+		return;
+	s->void_seq = json_integer_value(json_object_get(by, "seq"));
+	if (s->state != HISTORY_DONE)
 		return;
 	s->state = HISTORY_FAILED;
 	s->error_class = ERR_AGAIN;
 	free(s->error);
-	s->error = mem_printf("%s found that it does not hold any more", by);
+	s->error = mem_printf("%s found that it does not hold any more",
+			      text_of(by, "step"));
+}
+
+/* It was done, and is found to hold after all. */
+static void
+restore_step(struct history *h, const char *id)
+{
+	struct step_history *s = (struct step_history *)history_step(h, id);
+
+	if (!s || !step_history_is_void(s))
+		return;
+	s->state = HISTORY_DONE;
+	s->void_seq = 0;
+	keep(&s->error, NULL);
+}
+
+bool
+step_history_is_void(const struct step_history *s)
+{
+	return s->state == HISTORY_FAILED && s->done_seq > s->begun_seq;
+}
+
+bool
+step_history_begins_anew(const struct step_history *s)
+{
+	return s->void_seq > s->done_seq;
 }
 
 static void
@@ -364,7 +394,7 @@ fold_renew(struct history *h, const json_t *r)
 		if (!is_renewed(s->id))
 			continue;
 		s->state = HISTORY_NEVER;
-		s->begun_seq = s->done_seq = 0;
+		s->begun_seq = s->done_seq = s->void_seq = 0;
 		s->fingerprint[0] = '\0';
 		json_decref(s->inputs);
 		json_decref(s->facts);
@@ -387,7 +417,9 @@ fold_record(struct history *h, const json_t *r)
 		keep(&h->source_stopped,
 		     is_text(value, "on") ? text_of(r, "time") : NULL);
 	if (strcmp(key, WORK_VOID) == 0 && json_is_string(value))
-		void_step(h, json_string_value(value), s->id);
+		void_step(h, json_string_value(value), r);
+	if (strcmp(key, WORK_HOLDS) == 0 && json_is_string(value))
+		restore_step(h, json_string_value(value));
 	/* whatever it is called: what names a process may write */
 	add_writer(h, s, value);
 }

@@ -28,6 +28,7 @@ struct step_history {
 	char *id; /* "cutover/disk-0" */
 	enum history_state state;
 	json_int_t begun_seq, done_seq; /* of the last intent, last success */
+	json_int_t void_seq; /* of the last record that it does not hold */
 	int attempts;
 	int redone;			   /* how often it was asked for anew */
 	char fingerprint[DIGEST_HEX_SIZE]; /* of the last intent */
@@ -100,6 +101,11 @@ const struct step_history *history_step(const struct history *h,
  * attempts, and what it recorded. */
 const struct step_history *history_past(const struct history *h,
 					const char *id);
+/* It was done, and another found since that this does not hold any more, as
+ * `error` says. */
+bool step_history_is_void(const struct step_history *s);
+/* Until it is done again, nothing that it left proves that it is done. */
+bool step_history_begins_anew(const struct step_history *s);
 /* Was its source stopped, or may it have been, and is it not given back? */
 bool history_is_cut_over(const struct history *h);
 /* Was its target's start begun, and is neither done nor taken back, nor known

@@ -72,12 +72,13 @@ static json_t *
 step_to_json(const struct step_history *s)
 {
 	json_t *json = json_pack(
-	    "{s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:O, s:s, s:i, s:I}", "id",
-	    s->id, "state", state_names[s->state], "begunSeq", s->begun_seq,
-	    "doneSeq", s->done_seq, "attempts", s->attempts, "redone",
-	    s->redone, "fingerprint", s->fingerprint, "recorded", s->recorded,
-	    "class", err_class_name(s->error_class), "tried", s->tried,
-	    "paused", (json_int_t)s->paused_ms);
+	    "{s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:s, s:O, s:s, s:i, s:I}",
+	    "id", s->id, "state", state_names[s->state], "begunSeq",
+	    s->begun_seq, "doneSeq", s->done_seq, "voidSeq", s->void_seq,
+	    "attempts", s->attempts, "redone", s->redone, "fingerprint",
+	    s->fingerprint, "recorded", s->recorded, "class",
+	    err_class_name(s->error_class), "tried", s->tried, "paused",
+	    (json_int_t)s->paused_ms);
 
 	put_texts(json, s, of_step, NFIELDS(of_step));
 	if (s->inputs)
@@ -140,11 +141,12 @@ step_from_json(struct step_history *s, const json_t *json)
 	json_int_t paused = 0;
 
 	if (json_unpack((json_t *)json,
-			"{s:s, s:s, s:I, s:I, s:i, s:i, s:s, s?i, s?I}", "id",
-			&id, "state", &state, "begunSeq", &s->begun_seq,
-			"doneSeq", &s->done_seq, "attempts", &s->attempts,
-			"redone", &s->redone, "fingerprint", &fingerprint,
-			"tried", &s->tried, "paused", &paused) < 0 ||
+			"{s:s, s:s, s:I, s:I, s?I, s:i, s:i, s:s, s?i, s?I}",
+			"id", &id, "state", &state, "begunSeq", &s->begun_seq,
+			"doneSeq", &s->done_seq, "voidSeq", &s->void_seq,
+			"attempts", &s->attempts, "redone", &s->redone,
+			"fingerprint", &fingerprint, "tried", &s->tried,
+			"paused", &paused) < 0 ||
 	    state_parse(state, &s->state) < 0 || !json_is_object(recorded))
 		return -1;
 	s->id = mem_strdup(id);

@@ -120,7 +120,9 @@ resume(const struct making *m, const struct step *step,
 		copied = step->stage->copied(m->opts->view, step->disk);
 	if (copied.any)
 		buf_printf(why, "%u %%; ", copied.percent);
-	if (past->state == HISTORY_FAILED) {
+	if (step_history_is_void(past)) {
+		buf_adds(why, past->error);
+	} else if (past->state == HISTORY_FAILED) {
 		buf_printf(why, "failed before: %s", past->error);
 		say_fresh_retries(m, past, why);
 	} else {

@@ -296,14 +296,30 @@ call_end(struct child *c, struct err *err)
 	return -1;
 }
 
+/* Unless it is on disk the child does not live to do what comes after it. */
+static int
+call_record(const struct child_opts *opts, struct child *c,
+	    const json_t *record, struct err *err)
+{
+	if (opts->keep_record &&
+	    opts->keep_record(opts->arg, record, err) < 0) {
+		child_kill(c);
+		return -1;
+	}
+	(void)child_confirm(c, err);
+	return 0;
+}
+
 int
 child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 	   int deadline_ms, json_t **ret_facts, struct err *err)
 {
 	int64_t until = clock_mono_ms() + deadline_ms;
 	int signals = interrupt_hold(err), sig = 0, rc;
+	struct err lost;
+	bool kept = true;
 	struct child c;
-	json_t *message;
+	json_t *message, *record;
 
 	if (signals < 0)
 		return -1;
@@ -323,8 +339,10 @@ child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 		if (left <= 0 || (poll(p, 3, (int)left) < 0 && errno != EINTR))
 			child_kill(&c);
 		while ((message = child_receive(&c))) {
-			if (json_object_get(message, "record"))
-				(void)child_confirm(&c, err);
+			record = json_object_get(message, "record");
+			if (record && kept)
+				kept =
+				    call_record(opts, &c, record, &lost) == 0;
 			if (json_object_get(message, "progress"))
 				until = clock_mono_ms() + deadline_ms;
 			json_decref(message);
@@ -340,13 +358,15 @@ child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 	if (sig)
 		interrupt_end(sig);
 	interrupt_release(&signals);
-	if (rc < 0) {
-		json_decref(c.facts);
-		if (clock_mono_ms() >= until)
-			return err_set(err, ERR_RETRY, "no answer within %d s",
-				       deadline_ms / 1000);
-		return -1;
+	if (rc == 0 && kept) {
+		*ret_facts = c.facts;
+		return 0;
 	}
-	*ret_facts = c.facts;
-	return 0;
+	json_decref(c.facts);
+	if (!kept)
+		*err = lost;
+	else if (clock_mono_ms() >= until)
+		return err_set(err, ERR_RETRY, "no answer within %d s",
+			       deadline_ms / 1000);
+	return -1;
 }

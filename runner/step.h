@@ -39,6 +39,10 @@ struct child_opts {
 	/* Locks that prove that it is at work, inherited likewise. */
 	int slots[CHILD_SLOTS];
 	size_t nslots;
+	/* child_call(): puts a record on disk, before the child goes on; NULL:
+	 * records are dropped. */
+	int (*keep_record)(void *arg, const json_t *record, struct err *err);
+	void *arg;
 };
 
 /* What runs in the child: 0 with *ret_facts, or -1 with err.  `link` is what
@@ -68,7 +72,7 @@ void child_kill(const struct child *c);
 int child_end(struct child *c, struct err *err);
 
 /* Starts, runs to the end and reads the result, for commands that have
- * nothing else to do meanwhile; progress and records are dropped. */
+ * nothing else to do meanwhile; progress is dropped. */
 int child_call(const struct child_opts *opts, child_fn *fn, void *arg,
 	       int deadline_ms, json_t **ret_facts, struct err *err);
 

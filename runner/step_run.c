@@ -395,13 +395,14 @@ step_said(void *arg)
 
 /* Beginnings of steps. */
 
-/* What was done, taken back or asked for anew since is no question, and what
- * was begun with other inputs is no answer. */
+/* What was done, taken back, void or asked for anew since is no question, and
+ * what was begun with other inputs is no answer. */
 static bool
 is_unsettled(const struct step_run *s, const struct step_history *past)
 {
 	return past &&
 	       (past->state == HISTORY_OPEN || past->state == HISTORY_FAILED) &&
+	       !step_history_begins_anew(past) &&
 	       strcmp(past->fingerprint, s->step->fingerprint) == 0;
 }
 

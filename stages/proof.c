@@ -374,7 +374,10 @@ repair(struct proving *p, struct err *err)
 					    .watches_epoch = true};
 
 	p->w->stage = &writer;
-	if (stages_before(p->w, err) < 0)
+	if (stages_before(p->w, err) < 0 ||
+	    work_record(p->w, PROOF_REPAIRING,
+			json_integer((json_int_t)p->result.nmismatched),
+			err) < 0)
 		return err_wrap(err, "nothing was repaired");
 	if (repair_all(p, err) < 0)
 		return -1;

@@ -103,8 +103,10 @@ void work_log(struct work *w, enum log_level level, const char *fmt, ...)
 int work_record(struct work *w, const char *key, json_t *value,
 		struct err *err);
 /* The key under which a step records the id of another that it found undone:
- * the next run does that one again. */
+ * the next run does that one again, and asks no probe about it. */
 #define WORK_VOID "void"
+/* And one whose effect is all there, whoever made it void. */
+#define WORK_HOLDS "holds"
 /* The key under which cutover records whose claim it takes over. */
 #define WORK_TAKEOVER "takeover"
 /* The key under which start records {attempt, sourceRuns}: that attempt, and
@@ -309,6 +311,9 @@ struct proof_opts {
 
 /* The most blocks of a disk that are told one by one. */
 #define PROOF_TOLD 1000
+
+/* The key under which a repair records, before it writes, how many blocks. */
+#define PROOF_REPAIRING "repairing"
 
 /* *ret tells of the disk:
  *

@@ -30,6 +30,64 @@ void_step(struct history *h, const char *by, const char *step)
 			  "key", "void", "value", step));
 }
 
+static json_int_t seq;
+
+static void
+fold_next(struct history *h, const char *type, const char *step, json_t *more)
+{
+	json_t *record = json_pack("{s:I, s:s, s:s, s:s}", "seq", ++seq, "type",
+				   type, "step", step, "fingerprint", "f");
+
+	json_object_update(record, more);
+	json_decref(more);
+	fold(h, record);
+}
+
+static void
+void_next(struct history *h, const char *step)
+{
+	fold_next(h, "record", "verify/disk-0",
+		  json_pack("{s:s, s:s}", "key", "void", "value", step));
+}
+
+/* However far it had come when it was voided, and however often it is begun
+ * and cut short after that. */
+static void
+test_void_until_done(void)
+{
+	struct history *h = history_new();
+	const struct step_history *s;
+
+	fold_next(h, "intent", "convert", json_object());
+	s = history_step(h, "convert");
+	ok(!step_history_begins_anew(s), "what was cut short may be done");
+	void_next(h, "convert");
+	ok(step_history_begins_anew(s), "not when it is void");
+	is_int(s->state, HISTORY_OPEN, "it was cut short all the same");
+	ok(!step_history_is_void(s), "and never known to hold");
+	fold_next(h, "intent", "convert", json_object());
+	ok(step_history_begins_anew(s), "begun again it is not done again");
+	fold_next(h, "result", "convert",
+		  json_pack("{s:{s:s, s:s}}", "error", "class", "fail", "text",
+			    "no"));
+	ok(step_history_begins_anew(s), "nor when that failed");
+	ok(!step_history_is_void(s), "which is what is said then");
+	void_next(h, "convert");
+	is_str(s->error, "no", "and stays said");
+	fold_next(h, "intent", "convert", json_object());
+	fold_next(h, "result", "convert", json_object());
+	ok(!step_history_begins_anew(s), "done again it is done");
+	void_next(h, "convert");
+	ok(step_history_begins_anew(s) && step_history_is_void(s),
+	   "until it is voided once more");
+	fold_next(h, "record", "verify/disk-0",
+		  json_pack("{s:s, s:s}", "key", "holds", "value", "convert"));
+	ok(s->state == HISTORY_DONE && !s->error &&
+	       !step_history_begins_anew(s),
+	   "or holds after all");
+	history_free(h);
+}
+
 static void
 test_void(void)
 {
@@ -95,5 +153,6 @@ main(void)
 {
 	test_retries();
 	test_void();
+	test_void_until_done();
 	return tap_done();
 }
