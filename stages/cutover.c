@@ -273,14 +273,14 @@ tidy_target(struct work *w, bool ran)
 {
 	CLEANUP(place_done) struct place p = {0};
 	struct err err;
+	bool open = place_open(w->view, &p, &err) == 0;
 
-	if (place_open(w->view, &p, &err) < 0 ||
-	    place_forget_power(&p, &err) < 0)
+	if (!open || place_forget_power(&p, &err) < 0)
 		work_log(w, LOG_LEVEL_WARNING,
 			 "the claim at the target still says how the source "
 			 "was: %s",
 			 err.text);
-	if (ran && p.vm.at)
+	if (ran && open)
 		throw_converted_away(w, &p);
 }
 

@@ -179,6 +179,26 @@ check 'a conversion that fails at the cutover: likewise' '
 	test "$(fact web precopy/disk-vda pass)" = changed
 	test "$(fact web precopy/disk-vda read)" -le $((2 << 20))
 '
+check 'converted, then the boot test fails: that conversion is thrown away' '
+	pretend_conversion "write -P 9 50M 64k"
+	warm false "bootTest: once, bootProbe: {serial: never}"
+	sed -i "s/bootTest: 1m/bootTest: 20s/" m.yaml
+	exits 6 palletjack run m.yaml --cutover now 2>err; cat err
+	grep "boot test inconclusive: .never. did not come in time" err
+	grep "the source runs again" err
+	running
+	find target -name "*.qcow2" -o -name "ov.*" | refute grep .
+	grep "\"step\":\"undo/cutover\",\"key\":\"void\",\"value\":\"convert\"" "$state/journal"
+	unchanged cutover/disk-vda
+	wc -l <conversions >before
+'
+check 'and made anew by the next cutover' '
+	pretend_conversion "write -P 9 50M 64k"
+	guest "write -P 6 33M 64k"
+	exits 6 palletjack run m.yaml --cutover now 2>err; cat err
+	running
+	test "$(wc -l <conversions)" -eq $(($(cat before) + 1))
+'
 check 'a generation that cannot be converted holds the cutover, too' '
 	pretend_conversion "write 1T 64k"
 	warm false "$every"
