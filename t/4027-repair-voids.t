@@ -4,6 +4,7 @@
 # repair came and however far it got.  The conversion itself is pretended.
 . "${0%/*}/lib.sh"
 . "${0%/*}/local.sh"
+. "${0%/*}/bootsector.sh"
 test_begin 'nothing stands on what was repaired'
 requires jq
 requires qemu-img --version
@@ -121,9 +122,10 @@ check 'begun again and killed at once it is not taken for done' '
 	is_made_again
 '
 check 'a replica that is booted as it is, is booted again' '
+	bootsector GUEST-UP | dd of=one.raw conv=notrunc status=none
 	local_manifest web=one.raw:fast \
 		"skipGuestConversion: true, targetPowerState: \"off\"" \
-		"$settings, bootTest: once, bootProbe: {serial: never, inconclusive: pass}, deadlines: {bootTest: 1s}"
+		"$settings, bootTest: once, bootProbe: {serial: GUEST-UP}"
 	damaged boot-test
 	palletjack verify --repair m.yaml
 	test "$(voids | xargs)" = "boot-test cutover/disk-0"
