@@ -28,6 +28,21 @@ serve() {
 	at_end "kill -CONT $server; end_process $server"
 	within 20 test -S "$serve_name.sock"
 }
+# held N: the source's server, as st, which gives its first N blocks, and the
+# others once it is let go: what is struck in between is under way.  A block
+# is durable at the latest when the second behind it came.
+held() {
+	echo $(($1 * 1048576)) >hold
+	serve st --threads 16 eval thread_model="echo parallel" \
+		get_size="echo $size" \
+		pread="while test \$4 -ge \$(cat $PWD/hold 2>/dev/null || echo $size)
+			do sleep 0.1; done
+			$pread"
+}
+let_go() {
+	rm -f hold
+}
+at_end let_go
 uri() {
 	echo "nbd+unix:///?socket=$PWD/$1.sock"
 }
@@ -66,50 +81,48 @@ check 'a server that ends with its first client' '
 	# it is asked for its size first, and may be gone by then
 	test $status -eq 5 && grep -q last.sock err || cmp src last.raw
 '
+# halfway DEADLINE: a copy of which a block is durable, at the $end server's
+# mercy; sets $pid, $ends, $image, $server to that one
+halfway() {
+	rm -f st.* l.st
+	if test "$end" = source; then
+		held 3
+		ends="$(uri st) st.raw" image=st.raw
+	else
+		truncate -s $size st.img
+		held 3
+		mv st.sock held.sock
+		serve st file "$PWD/st.img"
+		ends="$(uri held) $(uri st)" image=st.img
+	fi
+	copies --deadline "$1" --ledger l.st $ends 2>err &
+	pid=$!
+	within 20 durable_blocks l.st 1
+}
 for end in source target; do
 	check "the $end server is stopped: it is waited for as long as said" '
-		rm -f st.* l.st
-		if test '$end' = source; then
-			serve st --filter=delay file src delay-read=300ms
-			set -- "$(uri st)" st.raw
-		else
-			truncate -s $size st.img
-			serve st --filter=delay file "$PWD/st.img" delay-write=300ms
-			set -- "$(uri from)" "$(uri st)"
-		fi
-		copies --deadline 1s --ledger l.st "$@" 2>err &
-		pid=$!
-		within 20 durable_blocks l.st 1
+		halfway 5s
 		kill -STOP $server
+		let_go
 		status=0; wait $pid || status=$?
-		cat err; test $status -eq 5; grep -q "does not answer: waited 1.0 s" err
-		image=st.raw; test -e $image || image=st.img
+		cat err; test $status -eq 5; grep -q "does not answer: waited 5.0 s" err
+		grep -q "st.sock" err
 		"$says" l.st $image src
 		kill -CONT $server
-		copies --ledger l.st "$@"; cmp src $image
+		copies --ledger l.st $ends; cmp src $image
 		test "$(got skipped)" -gt 0
 	'
 	check "the $end server is killed" '
-		rm -f st.* l.st
-		if test '$end' = source; then
-			set -- --filter=delay file "$PWD/src" delay-read=500ms
-			ends="$(uri st) st.raw"
-		else
-			truncate -s $size st.img
-			set -- --filter=delay file "$PWD/st.img" delay-write=500ms
-			ends="$(uri from) $(uri st)"
-		fi
-		serve st "$@"
-		copies --deadline 1s --ledger l.st $ends 2>err &
-		pid=$!
-		within 20 durable_blocks l.st 1
+		halfway 5s
 		kill -KILL $server
+		let_go
 		status=0; wait $pid || status=$?
 		cat err; test $status -eq 5; grep -q "st.sock" err
-		image=st.raw; test -e $image || image=st.img
 		"$says" l.st $image src
-		# as quick as it is from here on
-		serve st file "${3%% *}"
+		case $end in
+		source) serve st file "$PWD/src" ;;
+		target) serve st file "$PWD/st.img" ;;
+		esac
 		copies --ledger l.st $ends; cmp src $image
 		test "$(got skipped)" -gt 0
 	'
@@ -117,25 +130,26 @@ done
 
 check 'a source server that comes back is gone on with, by the same copy' '
 	rm -f st.* l.st
-	set -- --filter=delay file "$PWD/src" delay-read=100ms delay-extents=100ms
-	serve st "$@"
+	held 3
 	copies --ledger l.st "$(uri st)" st.raw 2>err &
 	pid=$!
 	within 20 durable_blocks l.st 1
 	for again in 1 2 3; do
 		kill -KILL $server
-		serve st "$@"
+		held 3
 	done
+	let_go
 	wait $pid || { cat err; exit 1; }
 	cmp src st.raw && test "$(got skipped)" -eq 0 && "$says" l.st st.raw src
 '
 check 'one that comes back as another is not' '
 	rm -f st.* l.st
-	serve st --filter=delay file "$PWD/src" delay-read=500ms
+	held 3
 	copies --ledger l.st "$(uri st)" st.raw 2>err &
 	pid=$!
 	within 20 durable_blocks l.st 1
 	kill -KILL $server
+	let_go
 	serve st --filter=truncate file "$PWD/src" truncate=8M
 	status=0; wait $pid || status=$?
 	cat err; test $status -eq 6 &&
@@ -147,18 +161,20 @@ comes_back_as() {
 	back=$1
 	shift
 	rm -f st.*
-	serve st --filter=delay file "$PWD/src" delay-read=700ms
+	held 1
 	copies "$@" "$(uri st)" st.raw 2>err &
 	pid=$!
-	within 20 durable_bytes st.raw
+	within 20 has_block st.raw
 	kill -KILL $server
+	let_go
 	serve st file "$back"
 	status=0
 	wait $pid || status=$?
 	cat err
 }
-durable_bytes() {
-	test -e "$1" && test "$(stat -c %b "$1")" -gt 0
+# a block, and not only what was tried on the file system
+has_block() {
+	test -e "$1" && test "$(stat -c %b "$1")" -ge 2048
 }
 cp src other
 printf other | dd of=other bs=1 conv=notrunc status=none
@@ -186,7 +202,7 @@ for how in "--proof sha256 --ledger l.st" "--proof xxh3 --ledger l.st" \
 done
 check 'nor one that differs in what an earlier copy read' '
 	rm -f st.* l.st
-	serve st --filter=delay file "$PWD/src" delay-read=1000ms
+	held 2
 	palletjack copy --quiet --checkpoint 1Mi --ledger l.st \
 		"$(uri st)" st.raw 2>err &
 	pid=$!
@@ -195,10 +211,12 @@ check 'nor one that differs in what an earlier copy read' '
 	wait $pid || :
 	"$says" l.st st.raw src >said
 	durable=$(tail -n 1 said | cut -d" " -f2)
+	echo $(((durable + 1) * 1048576)) >hold
 	copies --ledger l.st "$(uri st)" st.raw 2>err &
 	pid=$!
 	within 20 durable_blocks l.st $((durable + 1))
 	kill -KILL $server
+	let_go
 	serve st file "$PWD/other"
 	status=0
 	wait $pid || status=$?
@@ -208,18 +226,15 @@ check 'nor one that differs in what an earlier copy read' '
 	"$says" l.st st.raw src
 '
 check 'a target server that comes back is not: what it had not flushed may be lost' '
-	rm -f st.* l.st; truncate -s $size st.img
-	set -- --filter=delay file "$PWD/st.img" delay-write=500ms
-	serve st "$@"
-	copies --ledger l.st "$(uri from)" "$(uri st)" 2>err &
-	pid=$!
-	within 20 durable_blocks l.st 1
+	end=target
+	halfway 60s
 	kill -KILL $server
 	serve st file "$PWD/st.img"
+	let_go
 	status=0; wait $pid || status=$?
 	cat err; test $status -eq 5; grep -q "connection to the target .* broke" err
 	"$says" l.st st.img src >said; durable=$(tail -n 1 said | cut -d" " -f2)
-	copies --ledger l.st "$(uri from)" "$(uri st)" &&
+	copies --ledger l.st $ends &&
 	cmp src st.img && test "$(got skipped)" -eq $((durable * 1048576))
 '
 
@@ -434,12 +449,13 @@ check "SEED=$seed: $rounds ledgers damaged in the middle of a copy: mended or re
 # spoils COMMAND: the ledger of a copy that is under way; sets $status
 spoils() {
 	rm -f st.* l.st
-	serve st --filter=delay file "$PWD/src" delay-read=700ms
+	held 3
 	"$PALLETJACK" copy --quiet --proof "$2" --checkpoint 1Mi --ledger l.st \
 		"$(uri st)" st.raw 2>err &
 	pid=$!
 	within 20 durable_blocks l.st 1
 	eval "$1"
+	let_go
 	status=0
 	wait $pid || status=$?
 	cat err

@@ -49,7 +49,7 @@ check 'one that goes on sending and never ends a request is given up' '
 	cmp src fast.raw
 	{ within 20 durable_blocks l.drip drip.raw 1; : >drip.slow; } &
 	ends_within 40000 palletjack copy --quiet --deadline 500ms \
-		--bandwidth 4Mi --checkpoint 1Mi --ledger l.drip \
+		--bandwidth 1Mi --checkpoint 1Mi --ledger l.drip \
 		"$(uri drip)" drip.raw 2>err
 	cat err
 	test $ended -eq 5
@@ -64,7 +64,7 @@ check 'what it gave before is gone on with' '
 '
 check 'a slow one is not waited for by a copy that is asked to stop' '
 	trickles slow 8192 0.09
-	palletjack copy --quiet --bandwidth 4Mi --checkpoint 1Mi \
+	palletjack copy --quiet --bandwidth 1Mi --checkpoint 1Mi \
 		--ledger l.slow "$(uri slow)" slow.raw 2>err &
 	pid=$!
 	within 20 durable_blocks l.slow slow.raw 1

@@ -4,7 +4,8 @@
  * Under its name may be another disk of the same size by now, or the same one
  * at a later point in time.  So blocks that were seen before it broke are read
  * once more, and compared with their digests or, when nobody computed any,
- * with what the target was given. */
+ * with what the target was given; those that are on their way to it, with what
+ * was read. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,17 @@ is_as_copied(struct again *a, uint64_t at, size_t len)
 }
 
 static int
+read_now(struct again *a, uint64_t block, size_t len, struct err *err)
+{
+	struct worker *w = a->w;
+
+	if (await_turn(w->e, len, err) < 0)
+		return -1;
+	return wire_do(&w->source.wire, WIRE_READ, a->now, len,
+		       block * LEDGER_BLOCK_SIZE, err);
+}
+
+static int
 compare(struct again *a, const struct seen_block *seen, bool *ret_same,
 	struct err *err)
 {
@@ -68,8 +80,7 @@ compare(struct again *a, const struct seen_block *seen, bool *ret_same,
 	size_t len = engine_block_len(w->e, seen->block);
 	uint8_t digest[LEDGER_DIGEST_SIZE];
 
-	if (await_turn(w->e, len, err) < 0 ||
-	    wire_do(&w->source.wire, WIRE_READ, a->now, len, at, err) < 0)
+	if (read_now(a, seen->block, len, err) < 0)
 		return -1;
 	if (w->digest.kind == LEDGER_NO_DIGEST) {
 		*ret_same = is_as_copied(a, at, len);
@@ -82,24 +93,47 @@ compare(struct again *a, const struct seen_block *seen, bool *ret_same,
 }
 
 static int
+refuse(const struct again *a, uint64_t block, struct err *err)
+{
+	return err_set(err, ERR_FAIL,
+		       "the source '%s' came back as another one: block %llu "
+		       "at byte %llu is not what it was before the connection "
+		       "broke",
+		       a->w->source.wire.uri, (unsigned long long)block,
+		       (unsigned long long)block * LEDGER_BLOCK_SIZE);
+}
+
+static int
 compare_all(struct again *a, size_t n, struct err *err)
 {
 	bool same = true;
 
 	for (size_t i = 0; i < n; i++) {
-		uint64_t block = a->list[i].block;
-
 		if (compare(a, &a->list[i], &same, err) < 0)
 			return -1;
 		if (!same)
-			return err_set(
-			    err, ERR_FAIL,
-			    "the source '%s' came back as another "
-			    "one: block %llu at byte %llu is not "
-			    "what it was before the connection "
-			    "broke",
-			    a->w->source.wire.uri, (unsigned long long)block,
-			    (unsigned long long)block * LEDGER_BLOCK_SIZE);
+			return refuse(a, a->list[i].block, err);
+	}
+	return 0;
+}
+
+/* What was read and is not noted yet. */
+static int
+compare_in_hand(struct again *a, struct err *err)
+{
+	struct worker *w = a->w;
+
+	for (uint64_t n = w->nwritten; n < w->nread; n++) {
+		const struct slot *s = worker_slot(w, n);
+		uint64_t block = w->first + s->i;
+		size_t len = engine_block_len(w->e, block);
+
+		if (s->is_settled)
+			continue;
+		if (read_now(a, block, len, err) < 0)
+			return -1;
+		if (memcmp(a->now, s->buf, len) != 0)
+			return refuse(a, block, err);
 	}
 	return 0;
 }
@@ -121,6 +155,8 @@ again_check(void *arg, struct err *err)
 	n = seen_list(&e->seen, a.list);
 	pthread_mutex_unlock(&e->lock);
 	rc = compare_all(&a, n, err);
+	if (rc == 0)
+		rc = compare_in_hand(&a, err);
 	free(a.list);
 	free(a.now);
 	free(a.copied);

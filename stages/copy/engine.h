@@ -142,6 +142,8 @@ int worker_take_in_hand(struct worker *w, uint64_t len, struct err *err);
 /* What the target was asked for did not happen: -1. */
 int worker_target_failed(struct engine *e);
 /* The slot's buffer, a block; made when first needed. */
+/* The slot of the n-th block that the worker began to read. */
+struct slot *worker_slot(struct worker *w, uint64_t n);
 uint8_t *worker_buffer(struct slot *s);
 
 /* Of the worker's source, which broke and came back: is it what was read? */

@@ -126,8 +126,8 @@ note_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
 	return 0;
 }
 
-static struct slot *
-slot_of(struct worker *w, uint64_t n)
+struct slot *
+worker_slot(struct worker *w, uint64_t n)
 {
 	return &w->slot[n % ENGINE_SLOTS];
 }
@@ -152,7 +152,7 @@ begin_read(struct worker *w, size_t i)
 
 	if (w->nwritten == w->nbegun)
 		w->nbegun = w->nread = w->nwritten = 0;
-	s = slot_of(w, w->nbegun++);
+	s = worker_slot(w, w->nbegun++);
 	s->i = i;
 	s->is_settled = true;
 	input_begin(&w->source, &s->read, worker_buffer(s),
@@ -207,7 +207,7 @@ static int
 end_read(struct worker *w, struct err *err)
 {
 	struct engine *e = w->e;
-	struct slot *s = slot_of(w, w->nread);
+	struct slot *s = worker_slot(w, w->nread);
 	uint64_t block = w->first + s->i;
 	size_t len = engine_block_len(e, block);
 
@@ -234,7 +234,7 @@ static int
 end_write(struct worker *w, struct err *err)
 {
 	struct engine *e = w->e;
-	struct slot *s = slot_of(w, w->nwritten);
+	struct slot *s = worker_slot(w, w->nwritten);
 
 	w->nwritten++;
 	if (s->is_settled)
