@@ -153,8 +153,22 @@ decide_anew(const struct step *step, const struct step_history *past,
 	return decision;
 }
 
+/* Is the point that the last attempt began to let go the one that was made
+ * last? */
+static bool
+is_let_go(const struct making *m, const struct step_history *release)
+{
+	const struct step_history *made =
+	    history_step(m->history, stage_precopy.name);
+	const json_t *last = made ? made->facts : NULL;
+	const json_t *gone = json_object_get(release->recorded, WORK_RELEASING);
+
+	return gone && json_equal(gone, json_object_get(last, "number"));
+}
+
 /* A point in time lasts until it is let go, or its holder is gone: who comes
- * back to it looks. */
+ * back to it looks.  From one that was begun to be let go all was copied, and
+ * the source may know of no earlier one any more: it is not made again. */
 static bool
 is_held_open(const struct making *m, const struct step *step)
 {
@@ -168,8 +182,10 @@ is_held_open(const struct making *m, const struct step *step)
 		const struct step_history *past = past_of(m, s);
 
 		if (strcmp(s->id, stage_precopy_release.name) == 0)
-			return !past || past->state != HISTORY_DONE ||
-			       strcmp(past->fingerprint, s->fingerprint) != 0;
+			return !past || ((past->state != HISTORY_DONE ||
+					  strcmp(past->fingerprint,
+						 s->fingerprint) != 0) &&
+					 !is_let_go(m, past));
 	}
 	return false;
 }

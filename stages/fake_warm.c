@@ -134,6 +134,7 @@ fake_release_point(struct work *w, json_t **ret_facts, struct err *err)
 	struct precopy_point point;
 
 	if (precopy_made(w, &point, err) < 0 ||
+	    precopy_releasing(w, &point, err) < 0 ||
 	    fake_change(w->view, "point", "none", err) < 0)
 		return -1;
 	*ret_facts = precopy_release_facts(w, &point);

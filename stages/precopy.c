@@ -285,6 +285,16 @@ add_reading(const struct work *w, json_t *generation)
 			    json_integer(ended - begun));
 }
 
+int
+precopy_releasing(struct work *w, const struct precopy_point *p,
+		  struct err *err)
+{
+	if (!p->name[0])
+		return 0;
+	return work_record(w, WORK_RELEASING,
+			   json_integer((json_int_t)p->number), err);
+}
+
 json_t *
 precopy_release_facts(const struct work *w, const struct precopy_point *p)
 {
@@ -424,7 +434,8 @@ release_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	struct precopy_point point;
 
-	if (precopy_made(w, &point, err) < 0)
+	if (precopy_made(w, &point, err) < 0 ||
+	    precopy_releasing(w, &point, err) < 0)
 		return -1;
 	if (point.name[0] &&
 	    source_of(w)->warm->release(w->view->plan->source, w->view->vm,

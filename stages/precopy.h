@@ -49,6 +49,10 @@ bool precopy_applied(const struct work *w, struct precopy_point *ret);
  * nothing new. */
 json_t *precopy_facts(const struct precopy_point *p);
 json_t *precopy_no_point(const struct work *w);
+/* Says on record that this point is about to be let go: whoever was killed
+ * between that and its result lets it go again, and copies nothing from it. */
+int precopy_releasing(struct work *w, const struct precopy_point *p,
+		      struct err *err);
 json_t *precopy_release_facts(const struct work *w,
 			      const struct precopy_point *p);
 /* When a disk was copied, how, and what had changed: for its facts. */

@@ -107,6 +107,9 @@ int work_record(struct work *w, const char *key, json_t *value,
 #define WORK_VOID "void"
 /* And one whose effect is all there, whoever made it void. */
 #define WORK_HOLDS "holds"
+/* The key under which precopy-release records, before it lets a point in time
+ * go, the number of that: all disks are copied, and none is from it again. */
+#define WORK_RELEASING "releasing"
 /* The key under which cutover records whose claim it takes over. */
 #define WORK_TAKEOVER "takeover"
 /* The key under which start records {attempt, sourceRuns}: that attempt, and

@@ -47,5 +47,20 @@ between=$(awk '/^unlink .*\/fake.rehearsal$/ { thrown = NR }
 check 'killed between the end of a boot and its result' '
 	kill_each before ${between:?}
 '
+# A source may have forgotten what came before the point that was let go.
+for killed in '"key":"releasing"' '"result","step":"precopy-release'; do
+	for way in before after; do
+		check "killed $way it notes $killed: each point made is one applied" '
+			exits 137 faulty FAULT_FILE=journal FAULT_OPS=write \
+				FAULT_WHEN='$way' FAULT_MATCH="$killed"
+			goes_on
+			grep -o "^point palletjack[^ ]*" "$state/fake.power" |
+				sed "s/.*-//" >made
+			jq -r "select(.type == \"result\" and .step == \"precopy-release\").facts.number" \
+				"$state/journal" >applied
+			cmp_ok made applied
+		'
+	done
+done
 killed_everywhere 'the second generation, and the cutover'
 test_end

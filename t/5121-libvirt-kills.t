@@ -45,6 +45,9 @@ server() {
 job() {
 	virt domjobabort web
 }
+itself() {
+	kill -KILL "$(cat run)"
+}
 helper() {
 	kill -KILL "$(pgrep -f "qemu-nbd.*$PWD/a.qcow2")"
 }
@@ -89,7 +92,8 @@ at_note() {
 	at="$1" go
 	within 60 is_stopped
 	$2
-	kill -CONT "$(cat run)"
+	# unless it is the victim itself
+	kill -CONT "$(cat run)" || :
 	ended
 }
 # in_delta VICTIM: the same as in_copy, but of the last one, with the domain off
@@ -180,6 +184,48 @@ for victim in qemu daemon both server job; do
 	"
 	nth=$((nth + 1))
 done
+# passes N: the last generation is the Nth, and copied what changed before it
+passes() {
+	fact web precopy-release generations | jq -c .
+	test "$(fact web precopy-release number)" -eq "$1"
+	test "$(fact web precopy/disk-vda pass)" = changed
+}
+# The source may know of no earlier point any more.
+for killed in '"key":"releasing"' '"result","step":"precopy-release'; do
+	check "the run, before it notes $killed: it is known what changed" '
+		first
+		at_note "$killed" itself
+		test $killed_status -eq 137
+		guest a.qcow2 "write -P 5 1M 64k"
+		run 7 --cutover never
+		passes 2
+		guest a.qcow2 "write -P 6 2M 64k"
+		run 7 --cutover never
+		passes 3
+		run 0 --cutover now
+		same
+		nothing_left
+	'
+done
+check 'the step, with the backup ended and the checkpoints there' '
+	first
+	guest a.qcow2 "write -P 3 0 1M"
+	env LD_PRELOAD="${PALLETJACK%/*}/t/fault.so" \
+		ASAN_OPTIONS=verify_asan_link_order=0 \
+		FAULT_PROGRAM=palletjack FAULT_DIR="$XDG_RUNTIME_DIR" \
+		FAULT_OPS=unlink FAULT_AT=2 FAULT_WHEN=before \
+		FAULT_LOG=unlinked palletjack run m.yaml --cutover never ||
+		test $? -eq 7
+	cat unlinked
+	grep "\"type\":\"result\",\"step\":\"precopy-release\",\"error\"" "$state/journal"
+	run 7 --cutover never
+	guest a.qcow2 "write -P 6 2M 64k"
+	run 7 --cutover never
+	test "$(fact web precopy/disk-vda pass)" = changed
+	run 0 --cutover now
+	same
+	nothing_left
+'
 check 'qemu-nbd, in the middle of the last copy: it is started again' '
 	first
 	in_delta helper
