@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "history_json.h"
+#include "history_start.h"
 #include "stages/stage.h"
 
 /* Before the name of a stage: the step that takes it back. */
@@ -268,6 +269,9 @@ fold_intent(struct history *h, const json_t *r)
 {
 	struct step_history *s = step_of(h, r), *undone = undone_by(h, s);
 
+	history_start_begins(s,
+			     json_is_true(json_object_get(r, "saysMarking")));
+
 	if (undone)
 		undone->state = HISTORY_OPEN;
 	h->removal_begun |= strcmp(s->id, "gc/disks") == 0;
@@ -420,6 +424,7 @@ fold_result(struct history *h, const json_t *r)
 
 	if (json_is_true(json_object_get(r, "alone")))
 		drop_writers(h, s);
+	history_start_ends(s, error != NULL);
 	/* a step whose process could not even be made has no intent */
 	if (!s->begun)
 		keep(&s->begun, text_of(r, "time"));

@@ -114,6 +114,9 @@ bool history_may_run(const struct history *h);
 /* May the target have been started so far?  Not when start's last attempt ended
  * before anything was marked there. */
 bool history_may_have_started(const struct history *h);
+/* The same, but of an attempt that is under way, or was cut, what it has said
+ * so far is believed: for one that comes after it. */
+bool history_may_be_marked(const struct history *h);
 /* And that attempt ended because the source ran. */
 bool history_source_ran_at_start(const struct history *h);
 /* What was begun of it keeps steps before it from being done again: as

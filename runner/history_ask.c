@@ -2,10 +2,6 @@
 /* What is asked of a history, once it is folded. */
 #include "history.h"
 
-#include <string.h>
-
-#include "stages/stage.h"
-
 bool
 step_history_is_void(const struct step_history *s)
 {
@@ -25,54 +21,6 @@ history_is_cut_over(const struct history *h)
 
 	return cutover && cutover->state != HISTORY_NEVER &&
 	       cutover->state != HISTORY_UNDONE;
-}
-
-/* What start's last attempt said of the target, if that is on record. */
-static const json_t *
-unmarked(const struct step_history *start)
-{
-	const json_t *said = json_object_get(start->recorded, WORK_UNMARKED);
-
-	return start->state == HISTORY_FAILED &&
-		       json_integer_value(json_object_get(said, "attempt")) ==
-			   start->attempts
-		   ? said
-		   : NULL;
-}
-
-bool
-history_may_run(const struct history *h)
-{
-	const struct step_history *start = history_step(h, "start");
-
-	return start && !unmarked(start) &&
-	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
-}
-
-bool
-history_may_have_started(const struct history *h)
-{
-	const struct step_history *start = history_step(h, "start");
-
-	return start && start->state != HISTORY_NEVER &&
-	       start->state != HISTORY_UNDONE && !unmarked(start);
-}
-
-const struct step_history *
-history_binding(const struct history *h, const char *id)
-{
-	const struct step_history *s = history_step(h, id);
-
-	return s && strcmp(id, "start") == 0 && unmarked(s) ? NULL : s;
-}
-
-bool
-history_source_ran_at_start(const struct history *h)
-{
-	const struct step_history *start = history_step(h, "start");
-
-	return start &&
-	       json_is_true(json_object_get(unmarked(start), "sourceRuns"));
 }
 
 json_t *

@@ -426,6 +426,7 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 	    .attempt = past ? past->attempts + 1 : 1,
 	    .redone = past ? past->redone : 0,
 	    .unsettled = is_unsettled(s, past),
+	    .maybe_marked = history_may_be_marked(h),
 	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
 	    .bandwidth = s->run->bandwidth,
 	    .held_fd = s->vm->held_fd,
@@ -437,10 +438,11 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 static json_t *
 intent_of(const struct step_run *s)
 {
-	return json_pack("{s:s, s:i, s:s, s:o, s:o}", "step", s->step->id,
-			 "attempt", s->work.attempt, "fingerprint",
-			 s->step->fingerprint, "inputs", step_inputs(s->step),
-			 "process", process_id_to_json(&s->child.id));
+	return json_pack(
+	    "{s:s, s:i, s:s, s:o, s:o, s:o*}", "step", s->step->id, "attempt",
+	    s->work.attempt, "fingerprint", s->step->fingerprint, "inputs",
+	    step_inputs(s->step), "process", process_id_to_json(&s->child.id),
+	    "saysMarking", s->step->stage->says_marking ? json_true() : NULL);
 }
 
 static void

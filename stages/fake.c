@@ -236,9 +236,12 @@ static int
 start(struct work *w, json_t **ret_facts, struct err *err)
 {
 	struct handover_ends ends = ends_of(w);
-	int rc = shall_run(w) ? handover_start(&ends, ret_facts, err)
-			      : handover_leave_off(&ends, err);
+	int rc;
 
+	if (handover_note_marking(w, err) < 0)
+		return -1;
+	rc = shall_run(w) ? handover_start(&ends, ret_facts, err)
+			  : handover_leave_off(&ends, err);
 	if (rc < 0 && fake_is_unmarked(w->view))
 		handover_note_unmarked(w, fake_is_now(w->view, "source", "on"));
 	return rc;
@@ -249,6 +252,8 @@ go_on(struct work *w, json_t **ret_facts, struct err *err)
 {
 	struct handover_ends ends = ends_of(w);
 
+	if (handover_note_marking(w, err) < 0)
+		return -1;
 	return shall_run(w) ? handover_go_on(&ends, ret_facts, err) : 0;
 }
 

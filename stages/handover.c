@@ -51,17 +51,21 @@ handover_stop_again(const struct handover_ends *ends, struct err *err)
 void
 handover_note_unmarked(struct work *w, bool source_runs)
 {
-	const json_t *before = work_recorded(w, WORK_UNMARKED);
 	struct err ignored;
 
-	/* any attempt without one may have started it, whatever is seen now */
-	if (w->attempt > 1 && json_integer_value(json_object_get(
-				  before, "attempt")) != w->attempt - 1)
+	/* an earlier one may have started it, whatever is seen now */
+	if (w->maybe_marked)
 		return;
 	(void)work_record(w, WORK_UNMARKED,
 			  json_pack("{s:i, s:b}", "attempt", w->attempt,
 				    "sourceRuns", source_runs),
 			  &ignored);
+}
+
+int
+handover_note_marking(struct work *w, struct err *err)
+{
+	return work_record(w, WORK_MARKING, json_true(), err);
 }
 
 int

@@ -32,6 +32,9 @@ int handover_stop_again(const struct handover_ends *ends, struct err *err);
  * and neither did any before it; where that cannot be noted the target counts
  * as one that may have been started. */
 void handover_note_unmarked(struct work *w, bool source_runs);
+/* Comes before anything is marked there, or started that is: a step that ends
+ * without it has not started the target. */
+int handover_note_marking(struct work *w, struct err *err);
 
 int handover_start(const struct handover_ends *ends, json_t **ret_facts,
 		   struct err *err);

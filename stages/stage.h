@@ -74,6 +74,9 @@ struct work {
 	/* An earlier attempt with the same inputs was begun, and nobody heard
 	 * that it succeeded: it may have done all of it, a part, or nothing. */
 	bool unsettled;
+	/* Of "start": for all that is on record an earlier attempt may have
+	 * marked the target, and started it. */
+	bool maybe_marked;
 	int64_t mono_deadline_ms; /* 0: none */
 	int held_fd;		  /* the run's lock at the target; 0: none */
 	const json_t *facts;	  /* step id to the result of that step */
@@ -112,6 +115,10 @@ int work_record(struct work *w, const char *key, json_t *value,
 #define WORK_RELEASING "releasing"
 /* The key under which cutover records whose claim it takes over. */
 #define WORK_TAKEOVER "takeover"
+/* The key under which start records, before it sets out to mark the target, or
+ * to start one that is marked: true.  As long as it did not the target was
+ * never started. */
+#define WORK_MARKING "marking"
 /* The key under which start records {attempt, sourceRuns}: that attempt, and
  * all before it, ended before anything was marked at the target, which never
  * ran so far. */
@@ -172,6 +179,7 @@ struct stage {
 	bool writes_disks;  /* looks at the target's hand-over mark first */
 	bool minds_mark;    /* does so, too, though it only reads them */
 	bool watches_epoch; /* looks first whether the source ran meanwhile */
+	bool says_marking;  /* records WORK_MARKING before what that tells */
 
 	/* NULL: always. */
 	bool (*applies)(const struct view *v);

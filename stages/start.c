@@ -157,7 +157,8 @@ run(struct work *w, json_t **ret_facts, struct err *err)
 	struct err ignored;
 
 	if (place_open(w->view, &p, err) < 0 ||
-	    find_ends(&both, &ends, err) < 0)
+	    find_ends(&both, &ends, err) < 0 ||
+	    handover_note_marking(w, err) < 0)
 		return -1;
 	if (hand_over(w, &ends, ret_facts, err) == 0)
 		return 0;
@@ -183,6 +184,10 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 	*ret_done = false;
 	if (place_open(w->view, &p, err) < 0 ||
 	    p.ops->marked(&p.vm, &marked, err) < 0)
+		return -1;
+	/* by another who has a copy of this journal, maybe */
+	if ((marked == HANDOVER_STARTED || marked == HANDOVER_LEFT_OFF) &&
+	    handover_note_marking(w, err) < 0)
 		return -1;
 	if (marked != HANDOVER_STARTED || !shall_run(w))
 		return 0;
@@ -254,6 +259,7 @@ static const struct stage undo_start = {
 const struct stage stage_start = {
     .name = "start",
     .scope = STAGE_VM,
+    .says_marking = true,
     .inputs = inputs,
     .probe = probe,
     .run = run,

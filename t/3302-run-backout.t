@@ -119,9 +119,25 @@ check 'and the next run leaves it alone' '
 	mend && exits 9 palletjack run m.yaml &&
 	test "$(power | tail -1)" = "source on"
 '
-check 'from the start on people decide, whatever the policy' '
-	fail_with "onFailure: rollback" vm-00001:start:fail
+check 'a start that did not reach the target started nothing: the policy holds' '
+	fail_with "" vm-00001:start:fail
 	exits 6 palletjack run m.yaml 2>err; cat err;
+	test "$(power | tail -1)" = "source on" && grep "the source runs again" err
+'
+check 'nor did the one after it' '
+	fail_with "onFailure: hold" vm-00001:start:fail
+	for attempt in 1 2; do
+		exits 6 palletjack run m.yaml 2>err || { cat err; exit 1; }
+		grep "vm-00001: the source is off; to go on" err
+		test "$(power | tail -1)" = "source off"
+	done
+	sed -i "s/onFailure: hold/onFailure: restart-source/" m.yaml
+	exits 6 palletjack run m.yaml
+	test "$(power | tail -1)" = "source on"
+'
+check 'from the start on people decide, whatever the policy' '
+	fail_with "onFailure: rollback" vm-00001:start:die=mark
+	exits 5 palletjack run m.yaml 2>err; cat err;
 	test "$(power | tail -1)" = "source off" &&
 	grep -q "palletjack rollback --discard-target-writes m.yaml --vm vm-00001" err
 '

@@ -209,6 +209,26 @@ check 'it is given back as it is' '
 	test "$(info src State)" = running
 '
 
+# A place that nobody can ask says nothing of what is there: it is the journal
+# that knows.
+check 'a start that found no pool has started nothing' '
+	plan cold auto
+	palletjack run m.yaml --until create-vm
+	virt pool-destroy fast
+	exits 5 palletjack run m.yaml 2>err || { cat err; exit 1; }
+	cat err
+	grep "start  *FAILED" err
+	refute grep "may have started" err
+	grep "src: the source is off; .*to give it back: palletjack rollback m.yaml --vm src" err
+'
+check 'nor is the source started beside what cannot be asked; then it is' '
+	test "$(info src State)" = "shut off"
+	virt pool-start fast
+	exits 9 palletjack rollback m.yaml
+	test "$(info src State)" = running
+	palletjack gc --disks m.yaml
+'
+
 check 'the example has nothing but to be run' '
 	sed "s,qemu:///system,qemu:///session,; s/- name: web/- name: src/
 		s,type: multus.*},type: pod},; /StorageMap/,/---/s,{name: default},{name: $PWD},

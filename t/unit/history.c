@@ -148,11 +148,153 @@ test_retries(void)
 	history_free(h);
 }
 
+/* Of the target's start: an intent, of this build or an earlier one, ... */
+static void
+start_begins(struct history *h, bool says)
+{
+	fold_next(h, "intent", "start",
+		  json_pack("{s:b}", "saysMarking", says));
+}
+
+static void
+start_marks(struct history *h)
+{
+	fold_next(h, "record", "start",
+		  json_pack("{s:s, s:b}", "key", "marking", "value", 1));
+}
+
+/* ... what it saw at the target when it failed, ... */
+static void
+start_saw_no_mark(struct history *h, int attempt)
+{
+	fold_next(h, "record", "start",
+		  json_pack("{s:s, s:{s:i, s:b}}", "key", "unmarked", "value",
+			    "attempt", attempt, "sourceRuns", 0));
+}
+
+/* ... and that it failed. */
+static void
+start_fails(struct history *h)
+{
+	fold_next(h, "result", "start",
+		  json_pack("{s:{s:s, s:s}}", "error", "class", "retry", "text",
+			    "no"));
+}
+
+/* What all that reads a history has of it; an attempt that comes next, too. */
+static void
+is_open_to_doubt(const struct history *h, bool wanted, const char *what)
+{
+	ok(history_may_have_started(h) == wanted &&
+	       (history_binding(h, "start") != NULL) == wanted &&
+	       history_may_run(h) == wanted &&
+	       history_may_be_marked(h) == wanted,
+	   "%s", what);
+}
+
+static void
+test_start_that_marks_nothing(void)
+{
+	struct history *h = history_new();
+
+	start_fails(h);
+	is_open_to_doubt(h, false, "it could not be begun: nothing started");
+	start_begins(h, true);
+	ok(history_may_have_started(h), "under way, it may");
+	ok(!history_may_be_marked(h), "but did not, if it is over");
+	start_fails(h);
+	is_open_to_doubt(h, false, "it ended before it marked anything");
+	start_begins(h, true);
+	start_begins(h, true);
+	ok(history_may_have_started(h), "cut short, and under way again");
+	start_fails(h);
+	is_open_to_doubt(h, false, "likewise");
+	start_begins(h, true);
+	start_marks(h);
+	start_fails(h);
+	is_open_to_doubt(h, true, "it marked, and failed");
+	start_begins(h, true);
+	start_fails(h);
+	is_open_to_doubt(h, true, "another that does not, changes nothing");
+	history_free(h);
+}
+
+static void
+test_start_whose_mark_failed(void)
+{
+	struct history *h = history_new();
+
+	start_begins(h, true);
+	start_marks(h);
+	start_saw_no_mark(h, 1);
+	start_fails(h);
+	is_open_to_doubt(h, false, "it saw that there is no mark");
+	start_begins(h, true);
+	start_fails(h);
+	is_open_to_doubt(h, false, "the next one sets out to make none");
+	start_begins(h, true);
+	start_marks(h);
+	is_open_to_doubt(h, true, "until one does");
+	fold_next(h, "intent", "undo/start", json_object());
+	fold_next(h, "result", "undo/start", json_object());
+	ok(!history_may_have_started(h), "taken back");
+	start_begins(h, true);
+	start_fails(h);
+	is_open_to_doubt(h, false, "all begins anew");
+	history_free(h);
+}
+
+/* Journals that earlier builds wrote, or that they go on with. */
+static void
+test_start_of_earlier_builds(void)
+{
+	struct history *h = history_new();
+
+	start_begins(h, false);
+	start_fails(h);
+	is_open_to_doubt(h, true, "it does not say: it may have marked");
+	start_begins(h, true);
+	start_fails(h);
+	is_open_to_doubt(h, true, "whatever one that says so does after it");
+	history_free(h);
+
+	h = history_new();
+	start_begins(h, false);
+	start_saw_no_mark(h, 1);
+	start_fails(h);
+	is_open_to_doubt(h, false, "it says that it saw no mark");
+	start_begins(h, true);
+	start_fails(h);
+	is_open_to_doubt(h, false, "and one that says so goes on from there");
+	start_begins(h, false);
+	start_fails(h);
+	is_open_to_doubt(h, true, "one that does not may have marked");
+	history_free(h);
+}
+
+/* A target that was handed over by whoever: done is done. */
+static void
+test_start_that_was_done(void)
+{
+	struct history *h = history_new();
+
+	start_begins(h, true);
+	fold_next(h, "result", "start", json_object());
+	ok(history_may_have_started(h), "it was done");
+	void_next(h, "start");
+	is_open_to_doubt(h, true, "and voided");
+	history_free(h);
+}
+
 int
 main(void)
 {
 	test_retries();
 	test_void();
 	test_void_until_done();
+	test_start_that_marks_nothing();
+	test_start_whose_mark_failed();
+	test_start_of_earlier_builds();
+	test_start_that_was_done();
 	return tap_done();
 }
