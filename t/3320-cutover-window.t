@@ -79,7 +79,7 @@ check 'when the last is over, it says so' '
 	grep "the last time of cutover.window is over: add one, or run --cutover now" err
 '
 check 'a run that waits begins when it opens' '
-	fresh; at 2030-06-14T19:59:58Z palletjack run --wait 1m m.yaml 2>err; cat err
+	fresh; at 2030-06-14T19:59:55Z palletjack run --wait 1m m.yaml 2>err; cat err
 	grep "waiting: cutover at 2030-06-14 20:00:00 UTC" err; test "$(fake_state)" = finished
 '
 check 'what was asked for before comes when it opens' '
@@ -147,9 +147,9 @@ check 'what was given back waits for the next' '
 	grep "cutover at 2030-06-15 20:00:00 UTC" err; source_is on
 '
 check 'a copy that was measured has to fit into what is left' '
-	fresh "faults: \"convert:fail@1 cutover/disk-0:slow=4000\""
+	fresh "faults: \"convert:fail@1 cutover/disk-0:slow=6000\""
 	exits 6 at $evening palletjack run m.yaml; source_is on
-	exits 7 at 2030-06-15T01:59:58Z palletjack run m.yaml 2>err; cat err
+	exits 7 at 2030-06-15T01:59:56Z palletjack run m.yaml 2>err; cat err
 	grep "waiting: predicted .* s to .* s, window .*s: it ends before that; the next one opens at 2030-06-15 20:00:00 UTC for 6 h 0 min" err
 	source_is on
 	at 2030-06-15T20:30:00Z palletjack run m.yaml && test "$(fake_state)" = finished
@@ -175,9 +175,9 @@ check 'its prediction and what it came to are in the journal and in status' '
 		.ms >= 0 and .predicted.lowMs <= .predicted.highMs"
 '
 check 'not when it would end behind its end, with figures' '
-	fresh "faults: \"precopy/disk-0:slow=4000\"" "$nights" "precopy: {interval: 1000h}"
+	fresh "faults: \"precopy/disk-0:slow=6000\"" "$nights" "precopy: {interval: 1000h}"
 	exits 7 at $noon palletjack run m.yaml; at $noon palletjack cutover m.yaml
-	exits 7 at 2030-06-15T01:59:58Z palletjack run m.yaml 2>err; cat err
+	exits 7 at 2030-06-15T01:59:56Z palletjack run m.yaml 2>err; cat err
 	grep "predicted .* to .*, window .*s; the guest writes .*: best .*; the next one opens at 2030-06-15 20:00:00 UTC for 6 h 0 min" err
 	never_stopped
 '

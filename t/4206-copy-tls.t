@@ -17,19 +17,13 @@ dd if=/dev/urandom of=src bs=1M seek=4 count=1 conv=notrunc status=none
 serve_tls() {
 	serve_name=$1
 	shift
-	free_port
+	port=$(port_by_lot)
 	nbdkit -f -p "$port" -i 127.0.0.1 --tls=require "$@" 2>"$serve_name.log" &
 	at_end "end_process $!"
 	within 20 answers
 }
 answers() {
 	grep -qi ":$(printf %04x "$port") 00000000:0000 0A" /proc/net/tcp
-}
-free_port() {
-	port=${port:-$((20000 + $$ % 20000))}
-	while grep -qi ":$(printf %04x "$port") " /proc/net/tcp; do
-		port=$((port + 1))
-	done
 }
 empty() {
 	rm -f dst && truncate -s 5M dst

@@ -25,7 +25,7 @@ mkdir pki
 	signed server /CN=127.0.0.1 subjectAltName=IP:127.0.0.1 &&
 	signed client /CN=client keyUsage=digitalSignature) >openssl.log 2>&1 ||
 	skip_all 'openssl makes no certificates here'
-tls_port=$(($(od -An -N2 -tu2 /dev/urandom) % 10000 + 40000))
+tls_port=$(port_by_lot)
 cat >"$XDG_CONFIG_HOME/libvirt/libvirtd.conf" <<EOF
 listen_tls = 1
 listen_tcp = 0

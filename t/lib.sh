@@ -149,6 +149,16 @@ within() {
 	done
 }
 
+# A port of 127.0.0.1 that nobody has, drawn by lot below those that the kernel
+# gives away: of two tests at once each has its own.
+port_by_lot() {
+	while :; do
+		port_drawn=$(($(od -An -N2 -tu2 /dev/urandom) % 22000 + 10000))
+		grep -qi ":$(printf %04x $port_drawn) " /proc/net/tcp || break
+	done
+	echo $port_drawn
+}
+
 # end_process PID: ask a process we started to end, insist after ten seconds.
 end_process() {
 	kill "$1" 2>/dev/null || return 0

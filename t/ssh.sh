@@ -47,7 +47,7 @@ ssh_start() {
 	ssh-keygen -q -t ed25519 -N '' -f ssh/host
 	ssh-keygen -q -t ed25519 -N '' -f ssh/key
 	cp ssh/key.pub ssh/authorized
-	ssh_port=$(($(od -An -N2 -tu2 /dev/urandom) % 20000 + 20000))
+	ssh_port=$(port_by_lot)
 	sshd_begin || {
 		cat ssh/log
 		skip_all 'sshd does not start here'
