@@ -333,7 +333,9 @@ fold_redo(struct history *h, const json_t *r)
 {
 	struct step_history *s = step_of(h, r);
 
-	s->state = HISTORY_AGAIN;
+	/* what was taken back is to be done again anyhow */
+	if (s->state != HISTORY_UNDONE)
+		s->state = HISTORY_AGAIN;
 	s->redone++;
 	keep(&s->ended, NULL);
 	keep(&s->error, NULL);

@@ -286,9 +286,25 @@ test_start_that_was_done(void)
 	history_free(h);
 }
 
+static void
+test_redo(void)
+{
+	struct history *h = history_new();
+
+	do_step(h, "cutover");
+	fold(h, json_pack("{s:s, s:s}", "type", "redo", "step", "cutover"));
+	ok(history_is_cut_over(h), "a cutover asked for anew left it stopped");
+	do_step(h, "cutover");
+	do_step(h, "undo/cutover");
+	fold(h, json_pack("{s:s, s:s}", "type", "redo", "step", "cutover"));
+	ok(!history_is_cut_over(h), "one that was taken back before did not");
+	history_free(h);
+}
+
 int
 main(void)
 {
+	test_redo();
 	test_retries();
 	test_void();
 	test_void_until_done();
