@@ -20,6 +20,7 @@ history_new(void)
 	struct history *h = mem_new(sizeof(*h));
 
 	h->requests = json_object();
+	h->doubts = json_object();
 	return h;
 }
 
@@ -59,6 +60,7 @@ history_free(struct history *h)
 	free(h->run_ended);
 	free(h->run_error);
 	json_decref(h->requests);
+	json_decref(h->doubts);
 	free(h);
 }
 
@@ -219,6 +221,8 @@ fold_afresh(struct history *h)
 	/* a cancel stays; a cutover was asked for what was there */
 	fresh.requests = h->requests;
 	json_object_del(fresh.requests, "cutover");
+	fresh.doubts = h->doubts;
+	json_object_clear(fresh.doubts);
 	fresh.uuid = steal(&h->uuid);
 	fresh.plan = steal(&h->plan);
 	for (size_t i = 0; i < h->nsteps; i++)
@@ -382,6 +386,7 @@ fold_renew(struct history *h, const json_t *r)
 {
 	h->renewals++;
 	h->aside = json_is_true(json_object_get(r, "aside")) ? h->renewals : 0;
+	json_object_clear(h->doubts);
 	for (size_t i = 0; i < h->nsteps; i++) {
 		struct step_history *s = h->steps[i];
 
@@ -399,6 +404,40 @@ fold_renew(struct history *h, const json_t *r)
 	}
 }
 
+/* Whoever used it may have read what is wrong with it. */
+static void
+doubt_disk(struct history *h, const char *disk, const json_t *r)
+{
+	static const char *const users[] = {
+	    "precopy-convert", "precopy-boot-test", "convert", "boot-test"};
+
+	json_object_set_new(
+	    h->doubts, disk,
+	    json_pack("{s:s, s:s, s:I}", "by", text_of(r, "step"), "time",
+		      text_of(r, "time"), "generation",
+		      json_integer_value(json_object_get(
+			  json_object_get(r, "value"), "generation"))));
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++)
+		void_step(h, users[i], r);
+}
+
+/* Every block of it is of a generation that was copied after it was doubted. */
+static void
+settle_doubt(struct history *h, const char *step, const json_t *facts)
+{
+	const char *disk = strchr(step, '/');
+	const json_t *doubt =
+	    disk ? json_object_get(h->doubts, disk + 1) : NULL;
+
+	if (doubt &&
+	    (strncmp(step, "precopy/", 8) == 0 ||
+	     strncmp(step, "cutover/", 8) == 0) &&
+	    is_text(json_object_get(facts, "pass"), "all") &&
+	    json_integer_value(json_object_get(facts, "generation")) >
+		json_integer_value(json_object_get(doubt, "generation")))
+		json_object_del(h->doubts, disk + 1);
+}
+
 static void
 fold_record(struct history *h, const json_t *r)
 {
@@ -414,6 +453,10 @@ fold_record(struct history *h, const json_t *r)
 		void_step(h, json_string_value(value), r);
 	if (strcmp(key, WORK_HOLDS) == 0 && json_is_string(value))
 		restore_step(h, json_string_value(value));
+	if (strcmp(key, WORK_DIFFERS) == 0)
+		doubt_disk(h, text_of(value, "disk"), r);
+	if (strcmp(key, WORK_AGREES) == 0)
+		json_object_del(h->doubts, text_of(value, "disk"));
 	/* whatever it is called: what names a process may write */
 	add_writer(h, s, value);
 }
@@ -444,6 +487,7 @@ fold_result(struct history *h, const json_t *r)
 	s->done_seq = json_integer_value(json_object_get(r, "seq"));
 	json_decref(s->facts);
 	s->facts = json_incref(json_object_get(r, "facts"));
+	settle_doubt(h, s->id, s->facts);
 	if (!undone)
 		return;
 	undone->state = HISTORY_UNDONE;

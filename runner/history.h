@@ -79,6 +79,9 @@ struct history {
 	char *run_begun, *run_ended;
 	char *run_error; /* why the last run stopped here, or NULL */
 	enum err_class run_class;
+	/* Disk to {by, generation, time}: found not to be what was copied, and
+	 * not read back whole nor copied whole since (WORK_DIFFERS). */
+	json_t *doubts;
 	/* Kind to the request in force of that kind (request.h). */
 	json_t *requests;
 };
@@ -123,6 +126,9 @@ bool history_source_ran_at_start(const struct history *h);
  * history_step(), but for a start that has not started anything. */
 const struct step_history *history_binding(const struct history *h,
 					   const char *id);
+/* Its `doubts`, or NULL once its commit or start has begun: by then it is no
+ * copy that could be told from another. */
+json_t *history_doubts(const struct history *h);
 /* The request of this kind that is in force; borrowed or NULL. */
 json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */

@@ -24,6 +24,14 @@ history_is_cut_over(const struct history *h)
 }
 
 json_t *
+history_doubts(const struct history *h)
+{
+	return history_step(h, "commit") || history_binding(h, "start")
+		   ? NULL
+		   : h->doubts;
+}
+
+json_t *
 history_request(const struct history *h, const char *kind)
 {
 	return json_object_get(h->requests, kind);

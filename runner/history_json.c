@@ -99,12 +99,12 @@ json_t *
 history_to_json(const struct history *h)
 {
 	json_t *steps = json_array(), *writers = json_array();
-	json_t *json =
-	    json_pack("{s:b, s:b, s:i, s:i, s:s, s:O, s:o, s:o}", "mayDiscard",
-		      h->may_discard, "removalBegun", h->removal_begun,
-		      "renewals", h->renewals, "aside", h->aside, "runClass",
-		      err_class_name(h->run_class), "requests", h->requests,
-		      "writers", writers, "steps", steps);
+	json_t *json = json_pack(
+	    "{s:b, s:b, s:i, s:i, s:s, s:O, s:O, s:o, s:o}", "mayDiscard",
+	    h->may_discard, "removalBegun", h->removal_begun, "renewals",
+	    h->renewals, "aside", h->aside, "runClass",
+	    err_class_name(h->run_class), "doubts", h->doubts, "requests",
+	    h->requests, "writers", writers, "steps", steps);
 
 	put_texts(json, h, of_history, NFIELDS(of_history));
 	for (size_t i = 0; i < h->nwriters; i++)
@@ -229,5 +229,7 @@ history_from_json(struct history *h, const json_t *json, struct err *err)
 	h->run_class = class_of(json, "runClass");
 	json_decref(h->requests);
 	h->requests = json_deep_copy(requests);
+	/* nor, by a version that knew of none, doubts */
+	json_object_update(h->doubts, json_object_get(json, "doubts"));
 	return 0;
 }

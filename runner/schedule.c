@@ -190,6 +190,22 @@ is_held_open(const struct making *m, const struct step *step)
 	return false;
 }
 
+/* Why a step that reads its disk back is to do so again; or NULL.  With the
+ * source off it is the later one's to do. */
+static const char *
+doubted_by(const struct making *m, const struct step *step)
+{
+	const char *does = step->stage->name;
+	const json_t *doubt;
+
+	if (m->opts->renew || (strcmp(does, stage_verify.name) != 0 &&
+			       (strcmp(does, stage_precopy_verify.name) != 0 ||
+				history_is_cut_over(m->history))))
+		return NULL;
+	doubt = json_object_get(history_doubts(m->history), step->disk->id);
+	return json_string_value(json_object_get(doubt, "by"));
+}
+
 static enum decision
 decide(const struct making *m, const struct step *step,
        const struct step_history *past, struct buf *why)
@@ -211,6 +227,11 @@ decide(const struct making *m, const struct step *step,
 	}
 	if (past->state == HISTORY_DONE && same && is_held_open(m, step)) {
 		buf_adds(why, "its point in time may be gone");
+		return DECISION_RESUME;
+	}
+	if (past->state == HISTORY_DONE && same && doubted_by(m, step)) {
+		buf_printf(why, "%s found that the disk is not what was copied",
+			   doubted_by(m, step));
 		return DECISION_RESUME;
 	}
 	if (past->state == HISTORY_DONE && same) {

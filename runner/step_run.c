@@ -430,6 +430,7 @@ fill_in_work(struct step_run *s, int64_t deadline_ms)
 	    .mono_deadline_ms = deadline_ms ? clock_mono_ms() + deadline_ms : 0,
 	    .bandwidth = s->run->bandwidth,
 	    .held_fd = s->vm->held_fd,
+	    .doubts = history_doubts(h),
 	    .facts = s->facts_before,
 	    .recorded = s->recorded_before,
 	};

@@ -87,6 +87,7 @@ const struct stage stage_boot_test = {
     .name = "boot-test",
     .minds_mark = true,
     .scope = STAGE_VM,
+    .trusts_replicas = true,
     .pool = POOL_CONVERSIONS,
     .writes_disks = false,
     .watches_epoch = true,

@@ -202,6 +202,7 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 const struct stage stage_commit = {
     .name = "commit",
     .scope = STAGE_VM,
+    .trusts_replicas = true,
     .writes_disks = true,
     .watches_epoch = true,
     .applies = applies,

@@ -13,9 +13,12 @@ struct conversion {
 };
 
 /* What run() and probe() of a stage are: nothing but overlays is written, and
- * of what failed none are left. */
+ * of what failed none are left.  The probe believes what conversion_done() said
+ * of these facts, and until then a conversion is worth nothing. */
 int conversion_run(struct work *w, const struct conversion *c,
 		   json_t **ret_facts, struct err *err);
+void conversion_done(struct work *w, const struct conversion *c,
+		     const json_t *facts);
 int conversion_probe(struct work *w, const struct conversion *c, bool *ret_done,
 		     json_t **ret_facts, struct err *err);
 

@@ -219,21 +219,23 @@ basis_of(const struct work *w, const struct conversion *c)
 }
 
 /* Where that cannot be said, the step is done all the same. */
-static void
-note_done(struct work *w, const struct conversion *c, const struct overlays *o,
-	  const json_t *facts)
+void
+conversion_done(struct work *w, const struct conversion *c, const json_t *facts)
 {
+	CLEANUP(overlays_done) struct overlays o = {0};
 	json_t *basis = basis_of(w, c);
 	struct err err;
 
-	if (overlays_note_done(o->dir, w->stage->name, basis, facts, &err) < 0)
+	if (overlays_from_json(json_object_get(facts, "overlays"),
+			       w->view->shape, &o, &err) < 0 ||
+	    overlays_note_done(o.dir, w->stage->name, basis, facts, &err) < 0)
 		work_log(w, LOG_LEVEL_WARNING, "%s", err.text);
 	json_decref(basis);
 }
 
 static int
-convert_on(struct work *w, const struct conversion *c, const struct overlays *o,
-	   const char *tmpdir, json_t **ret_facts, struct err *err)
+convert_on(struct work *w, const struct overlays *o, const char *tmpdir,
+	   json_t **ret_facts, struct err *err)
 {
 	CLEANUP(mem_freep)
 	char *name = mem_printf("%s.%d.log", w->stage->name, w->attempt);
@@ -264,7 +266,6 @@ convert_on(struct work *w, const struct conversion *c, const struct overlays *o,
 		      "overlays", overlays_to_json(o), "messages", messages,
 		      "accel", accel_name(accel.accel), STAGES_TOOK,
 		      (json_int_t)(clock_mono_ms() - begun_ms));
-	note_done(w, c, o, *ret_facts);
 	return 0;
 }
 
@@ -292,7 +293,7 @@ convert(struct work *w, const struct conversion *c, struct place *p,
 	tmpdir = make_tmpdir(w, err);
 	if (!tmpdir)
 		return -1;
-	rc = convert_on(w, c, &o, tmpdir, ret_facts, err);
+	rc = convert_on(w, &o, tmpdir, ret_facts, err);
 	(void)fs_remove_tree(tmpdir, &ignored);
 	if (rc < 0)
 		(void)overlays_sweep(scratch, c->kind, &ignored);
@@ -347,7 +348,10 @@ static const struct conversion for_good = {OVERLAYS_CONVERTED, "cutover"};
 static int
 run(struct work *w, json_t **ret_facts, struct err *err)
 {
-	return conversion_run(w, &for_good, ret_facts, err);
+	if (conversion_run(w, &for_good, ret_facts, err) < 0)
+		return -1;
+	conversion_done(w, &for_good, *ret_facts);
+	return 0;
 }
 
 static int
@@ -359,6 +363,7 @@ probe(struct work *w, bool *ret_done, json_t **ret_facts, struct err *err)
 const struct stage stage_convert = {
     .name = "convert",
     .scope = STAGE_VM,
+    .trusts_replicas = true,
     .pool = POOL_CONVERSIONS,
     .writes_disks = true,
     .watches_epoch = true,

@@ -90,6 +90,7 @@ static const struct stage undo_create_vm = {
 const struct stage stage_create_vm = {
     .name = "create-vm",
     .scope = STAGE_VM,
+    .trusts_replicas = true,
     .watches_epoch = true,
     .inputs = inputs,
     .probe = probe,

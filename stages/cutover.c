@@ -317,6 +317,7 @@ static const struct stage undo_cutover = {
 const struct stage stage_cutover = {
     .name = "cutover",
     .scope = STAGE_VM,
+    .trusts_replicas = true,
     .writes_disks = true,
     .inputs = cutover_inputs,
     .probe = cutover_probe,

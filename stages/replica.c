@@ -193,6 +193,58 @@ replica_ledger(struct work *w, const char *volume_id, bool fresh,
 	return 0;
 }
 
+/* By the ledger, or where that cannot be read by who copied. */
+static json_int_t
+newest_of(const struct work *w, const struct inv_disk *disk)
+{
+	static const char *const copies[] = {"precopy", "cutover"};
+	struct err ignored;
+	json_int_t newest;
+	uint32_t known;
+
+	if (replica_newest(w->view, disk, &known, &ignored) < 0)
+		known = 0;
+	newest = known;
+	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+		CLEANUP(mem_freep)
+		char *step = mem_printf("%s/%s", copies[i], disk->id);
+		json_int_t its = json_integer_value(
+		    json_object_get(work_fact(w, step), "generation"));
+
+		newest = its > newest ? its : newest;
+	}
+	return newest;
+}
+
+int
+replica_doubt(struct work *w, const struct inv_disk *disk, struct err *err)
+{
+	return work_record(w, WORK_DIFFERS,
+			   json_pack("{s:s, s:I}", "disk", disk->id,
+				     "generation", newest_of(w, disk)),
+			   err);
+}
+
+void
+replica_compared(struct work *w, const struct inv_disk *disk,
+		 const struct verify_result *result, struct err *err)
+{
+	struct err lost;
+
+	if ((err->class == ERR_MISMATCH || result->nmismatched > 0) &&
+	    replica_doubt(w, disk, &lost) < 0)
+		*err = lost;
+	else
+		copy_verify_soften(result, err);
+}
+
+int
+replica_agrees(struct work *w, const struct inv_disk *disk, struct err *err)
+{
+	return work_record(w, WORK_AGREES, json_pack("{s:s}", "disk", disk->id),
+			   err);
+}
+
 json_t *
 replica_facts(const struct work *w, const struct volume *volume,
 	      const char *volume_id, const struct ledger *ledger,

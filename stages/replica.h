@@ -50,6 +50,18 @@ json_t *replica_facts(const struct work *w, const struct volume *volume,
 		      const char *volume_id, const struct ledger *ledger,
 		      uint32_t generation, const struct copy_progress *p);
 
+/* Puts on record that the disk is not what was copied, before anybody is told
+ * (WORK_DIFFERS). */
+int replica_doubt(struct work *w, const struct inv_disk *disk, struct err *err);
+/* Likewise, where copy_verify() failed with this result and `err`, if it came
+ * so far as to find that; what is to be said is in `err` then. */
+void replica_compared(struct work *w, const struct inv_disk *disk,
+		      const struct verify_result *result, struct err *err);
+/* All of the disk was read back and is what was copied: it is in doubt no
+ * longer (WORK_AGREES). */
+int replica_agrees(struct work *w, const struct inv_disk *disk,
+		   struct err *err);
+
 /* Reads the volume back and compares it with the disk's ledger. */
 int replica_verify(struct work *w, const struct volume *volume,
 		   json_t **ret_facts, struct err *err);

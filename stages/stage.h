@@ -79,7 +79,9 @@ struct work {
 	bool maybe_marked;
 	int64_t mono_deadline_ms; /* 0: none */
 	int held_fd;		  /* the run's lock at the target; 0: none */
-	const json_t *facts;	  /* step id to the result of that step */
+	/* By disk {by, generation, time}: those in doubt (WORK_DIFFERS). */
+	const json_t *doubts;
+	const json_t *facts; /* step id to the result of that step */
 	const json_t
 	    *recorded; /* what earlier attempts of this step recorded */
 	struct bandwidth *bandwidth; /* shared with other steps, or NULL */
@@ -113,6 +115,14 @@ int work_record(struct work *w, const char *key, json_t *value,
 /* The key under which precopy-release records, before it lets a point in time
  * go, the number of that: all disks are copied, and none is from it again. */
 #define WORK_RELEASING "releasing"
+/* The key under which who finds that a disk at the target is not what was
+ * copied records {disk, generation}, before it says so: the newest generation
+ * that any block of it may be of.  From then on the disk is in doubt.  Nothing
+ * is made of it, and who verifies it reads all of it, until one of these: */
+#define WORK_DIFFERS "differs"
+/* {disk}: all of it was read back since, and is what was copied; or a copy of
+ * all of it, in a later generation, is done. */
+#define WORK_AGREES "agrees"
 /* The key under which cutover records whose claim it takes over. */
 #define WORK_TAKEOVER "takeover"
 /* The key under which start records, before it sets out to mark the target, or
@@ -180,6 +190,9 @@ struct stage {
 	bool minds_mark;    /* does so, too, though it only reads them */
 	bool watches_epoch; /* looks first whether the source ran meanwhile */
 	bool says_marking;  /* records WORK_MARKING before what that tells */
+	/* What it does rests on the replicas as they are: it is not begun while
+	 * one of them is in doubt. */
+	bool trusts_replicas;
 
 	/* NULL: always. */
 	bool (*applies)(const struct view *v);
@@ -237,7 +250,8 @@ bool stages_source_runs(const struct view *v);
 json_t *stages_replica(const struct view *v);
 
 /* What every step looks at before it is begun: the hand-over mark and claim
- * when it writes disks, the source's epoch when it watches that. */
+ * when it writes disks, the source's epoch when it watches that, what is in
+ * doubt when it trusts the replicas. */
 int stages_before(struct work *w, struct err *err);
 /* ERR_AGAIN when the source is not as the cutover left it. */
 int stages_look_at_epoch(struct work *w, struct err *err);

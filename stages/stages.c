@@ -201,6 +201,39 @@ is_for_validation(const struct work *w, const struct err *err)
 	return err->class == ERR_USER && w->stage == &stage_validate;
 }
 
+/* Stopping a source that runs is the first thing that costs; one that is off
+ * already is copied to mend what is there. */
+static bool
+rests_on_replicas(const struct work *w)
+{
+	const struct view *v = w->view;
+
+	if (!w->stage->trusts_replicas)
+		return false;
+	return strcmp(w->stage->name, stage_cutover.name) != 0 ||
+	       (v->round > 0 && v->vm->power != POWER_STATE_OFF);
+}
+
+static int
+look_at_doubts(const struct work *w, struct err *err)
+{
+	const char *disk;
+	json_t *doubt;
+
+	json_object_foreach((json_t *)w->doubts, disk, doubt)
+	{
+		const char *by =
+		    json_string_value(json_object_get(doubt, "by"));
+
+		return err_set(err, ERR_MISMATCH,
+			       "%s found that '%s' is not what was copied, and "
+			       "it was not read back whole since: 'palletjack "
+			       "verify' does that, and --repair mends it",
+			       by ? by : "somebody", disk);
+	}
+	return 0;
+}
+
 int
 stages_before(struct work *w, struct err *err)
 {
@@ -211,7 +244,7 @@ stages_before(struct work *w, struct err *err)
 		return -1;
 	if (w->stage->watches_epoch && stages_look_at_epoch(w, err) < 0)
 		return -1;
-	return 0;
+	return rests_on_replicas(w) ? look_at_doubts(w, err) : 0;
 }
 
 int

@@ -260,6 +260,7 @@ const struct stage stage_start = {
     .name = "start",
     .scope = STAGE_VM,
     .says_marking = true,
+    .trusts_replicas = true,
     .inputs = inputs,
     .probe = probe,
     .run = run,

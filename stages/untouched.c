@@ -11,6 +11,7 @@
 #include "stages/bandwidth.h"
 #include "stages/copy/copy.h"
 #include "stages/copy/ledger.h"
+#include "stages/replica.h"
 
 #define WHAT_HELPS "'palletjack verify' says what differs"
 
@@ -47,28 +48,35 @@ is_same(const struct stamp *a, const struct stamp *b)
 
 /* No writer may be there but a copy, which comes before this or after it. */
 static int
-check_stamps(const struct place *p, const struct untouched *before,
-	     struct err *err)
+check_stamps(struct work *w, const struct place *p,
+	     const struct untouched *before, struct err *err)
 {
 	CLEANUP(untouched_done) struct untouched now = {0};
+	const char *first = NULL;
 
 	if (untouched_begin(p, &now, err) < 0)
 		return -1;
-	for (size_t i = 0; i < now.stamps.n; i++)
-		if (!is_same(&before->stamps.v[i], &now.stamps.v[i]))
-			return err_set(
-			    err, ERR_MISMATCH,
-			    "'%s' was written while it was "
-			    "rehearsed, and by nobody who may: " WHAT_HELPS,
-			    p->volumes[i].path);
-	return 0;
+	for (size_t i = 0; i < now.stamps.n; i++) {
+		if (is_same(&before->stamps.v[i], &now.stamps.v[i]))
+			continue;
+		if (replica_doubt(w, p->vm.shape->disks[i].source, err) < 0)
+			return -1;
+		first = first ? first : p->volumes[i].path;
+	}
+	if (!first)
+		return 0;
+	return err_set(err, ERR_MISMATCH,
+		       "'%s' was written while it was rehearsed, and by nobody "
+		       "who may: " WHAT_HELPS,
+		       first);
 }
 
 /* --- a sample ----------------------------------------------------------- */
 
 static int
-compare(struct work *w, const struct ledger *l, const struct volume *volume,
-	const struct copy_target *target, uint64_t *ret_blocks, struct err *err)
+compare(struct work *w, const struct inv_disk *disk, const struct ledger *l,
+	const struct volume *volume, const struct copy_target *target,
+	uint64_t *ret_blocks, struct err *err)
 {
 	struct throttle throttle;
 	struct verify_opts opts = {
@@ -87,7 +95,7 @@ compare(struct work *w, const struct ledger *l, const struct volume *volume,
 	    sizeof(opts.sample_seed))
 		return err_sys(err, "cannot draw a sample");
 	if (copy_verify(&opts, &result, err) < 0) {
-		copy_verify_soften(&result, err);
+		replica_compared(w, disk, &result, err);
 		return err_wrap(err,
 				"'%s', which was rehearsed, is not what was "
 				"copied (" WHAT_HELPS ")",
@@ -98,16 +106,16 @@ compare(struct work *w, const struct ledger *l, const struct volume *volume,
 }
 
 static int
-serve_and_compare(struct work *w, const struct ledger *l,
-		  const struct volume *volume, uint64_t *ret_blocks,
-		  struct err *err)
+serve_and_compare(struct work *w, const struct inv_disk *disk,
+		  const struct ledger *l, const struct volume *volume,
+		  uint64_t *ret_blocks, struct err *err)
 {
 	struct nbd_server server = {0};
 	struct copy_target target;
 	int rc = place_serve(w, volume, false, &server, &target, err);
 
 	if (rc == 0)
-		rc = compare(w, l, volume, &target, ret_blocks, err);
+		rc = compare(w, disk, l, volume, &target, ret_blocks, err);
 	nbd_server_stop(&server);
 	return rc;
 }
@@ -126,7 +134,8 @@ check_sample(struct work *w, const struct place *p, size_t n,
 	if (ledger_open_readonly(path, &l, err) < 0)
 		return -1;
 	if (ledger_identity(l)->digest != LEDGER_NO_DIGEST)
-		rc = serve_and_compare(w, l, &p->volumes[n], ret_blocks, err);
+		rc = serve_and_compare(w, disk, l, &p->volumes[n], ret_blocks,
+				       err);
 	ledger_close(l);
 	return rc;
 }
@@ -137,7 +146,7 @@ untouched_check(struct work *w, const struct place *p,
 		struct err *err)
 {
 	*ret_blocks = 0;
-	if (check_stamps(p, u, err) < 0)
+	if (check_stamps(w, p, u, err) < 0)
 		return -1;
 	work_doing(w, "comparing a sample of what was rehearsed");
 	for (size_t i = 0; i < p->vm.shape->ndisks; i++)

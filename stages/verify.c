@@ -98,10 +98,12 @@ choose_sample(const struct work *w, struct verify_opts *opts, struct err *err)
 	return 0;
 }
 
-/* Which blocks the policy wants read back. */
+/* Which blocks the policy wants read back; of a disk in doubt, all. */
 static int
 choose(const struct work *w, struct verify_opts *opts, struct err *err)
 {
+	if (json_object_get(w->doubts, w->disk->id))
+		return 0;
 	switch (w->view->plan->policy->verify) {
 	case VERIFY_CHANGED:
 		return choose_changed(w, opts);
@@ -154,9 +156,13 @@ compare(struct work *w, const struct ledger *ledger, const char *path,
 	if (choose(w, &opts, err) < 0)
 		return -1;
 	if (copy_verify(&opts, &result, err) < 0) {
-		copy_verify_soften(&result, err);
+		replica_compared(w, w->disk, &result, err);
 		return err_wrap(err, "'%s'", path);
 	}
+	if (opts.which == VERIFY_ALL_BLOCKS &&
+	    json_object_get(w->doubts, w->disk->id) &&
+	    replica_agrees(w, w->disk, err) < 0)
+		return -1;
 	if (ledger_root(ledger, root, err) < 0)
 		return -1;
 	*ret_facts = json_pack(

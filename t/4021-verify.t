@@ -228,6 +228,55 @@ check 'and of the next generation what was copied in it' '
 '
 rm -rf target "$PALLETJACK_STATE"
 
+# What differs is not forgotten by who looks less closely the next time.
+manifest raw ''
+check 'a block that differs fails each run, however few the next one would read' '
+	palletjack run --until cutover m.yaml
+	bend $disk 3000000
+	exits 8 palletjack run m.yaml
+	manifest raw ", verify: sample, verifySample: 5%"
+	for i in 1 2 3; do
+		exits 8 palletjack run m.yaml
+	done
+	grep "\"key\":\"differs\"" "$state/journal"
+'
+check 'repaired, all of it is read back, and it goes on' '
+	palletjack verify --repair m.yaml
+	palletjack run m.yaml 2>err || { cat err; exit 1; }
+	cmp one.raw $disk
+'
+rm -rf target "$PALLETJACK_STATE"
+manifest raw ', verify: sample, verifySample: 5%'
+check 'by itself as it was, all of it is read back, once' '
+	palletjack run --until cutover m.yaml
+	bend $disk 3000000
+	manifest raw ""
+	exits 8 palletjack run m.yaml
+	bend $disk 3000000
+	manifest raw ", verify: sample, verifySample: 5%"
+	palletjack run --until verify m.yaml
+	test "$(checked blocks)" -eq 20
+	palletjack run --redo verify --until verify m.yaml
+	test "$(checked blocks)" -eq 1
+'
+rm -rf target "$PALLETJACK_STATE"
+manifest raw ''
+check 'where nothing is read back any more, nothing is made of it' '
+	palletjack run --until cutover m.yaml
+	bend $disk 3000000
+	exits 8 palletjack run m.yaml
+	manifest raw ", verify: none"
+	exits 8 palletjack run m.yaml 2>err || { cat err; exit 1; }
+	grep "create-vm: verify/disk-0 found that .disk-0. is not what was copied" err
+	grep "web: to copy anew .* --redo cutover" err
+'
+check 'until it is copied anew' '
+	digest=$(palletjack plan m.yaml --redo cutover -o json | jq -r .digest)
+	palletjack run m.yaml --redo cutover --accept "$digest" 2>err || { cat err; exit 1; }
+	cmp one.raw $disk
+'
+rm -rf target "$PALLETJACK_STATE"
+
 manifest raw ', proof: none, verify: none'
 check_exit 3 'without a proof there is nothing to compare' '
 	palletjack run --until cutover m.yaml && palletjack verify m.yaml

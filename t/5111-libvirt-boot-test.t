@@ -199,6 +199,39 @@ check 'and made anew by the next cutover' '
 	running
 	test "$(wc -l <conversions)" -eq $(($(cat before) + 1))
 '
+check 'one that is written while it is converted: refused, now and later' '
+	pretend_conversion "write -P 9 50M 64k"
+	cat >>bin/virt-v2v-in-place <<END
+if test -e "$PWD/bend"; then
+	rm "$PWD/bend"
+	printf x | dd of="$PWD/target/fast/web/disk-vda.raw" bs=1 seek=$((52 << 20)) conv=notrunc,fsync
+fi
+END
+	touch bend
+	warm false "$every"
+	sed -i "s/interval: 1ms/interval: 1h/" m.yaml
+	exits 8 palletjack run m.yaml --cutover never 2>err || { cat err; exit 1; }
+	grep "precopy-convert .*was written while it was rehearsed" err
+	test ! -e bend
+	find target -name "rehearsal*" | refute grep .
+	exits 8 palletjack run m.yaml --cutover never 2>err || { cat err; exit 1; }
+	grep "precopy-verify/disk-vda .*1 of 64 blocks differ" err
+'
+check 'nor is the next generation cut over, though all it copied is right' '
+	warm false "$every"
+	exits 8 palletjack run m.yaml --cutover now 2>err || { cat err; exit 1; }
+	grep "precopy-verify/disk-vda .*1 of 64 blocks differ" err
+	test "$(fact web precopy/disk-vda pass)" = changed
+	running
+'
+check 'until all of it is copied anew' '
+	pretend_conversion "write -P 9 50M 64k"
+	digest=$(palletjack plan m.yaml --redo precopy -o json | jq -r .digest)
+	exits 7 palletjack run m.yaml --redo precopy --accept "$digest" --cutover never 2>err || { cat err; exit 1; }
+	test "$(fact web precopy-boot-test result)" = passed
+	unchanged precopy/disk-vda
+	running
+'
 check 'a generation that cannot be converted holds the cutover, too' '
 	pretend_conversion "write 1T 64k"
 	warm false "$every"

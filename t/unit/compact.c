@@ -105,9 +105,10 @@ any_result(const char *step)
 					      "cancelled", "again"};
 
 	if (roll(2))
-		return json_pack("{s:s, s:b, s:{s:s, s:i}}", "step", step,
+		return json_pack("{s:s, s:b, s:{s:s, s:i, s:s}}", "step", step,
 				 "alone", roll(2), "facts", "say", "d\u00f6ne",
-				 "n", (int)roll(9));
+				 "generation", (int)roll(9), "pass",
+				 roll(2) ? "all" : "changed");
 	return json_pack("{s:s, s:{s:s, s:s}, s:{s:i, s:b}}", "step", step,
 			 "error", "class", classes[roll(5)], "text",
 			 "went \"wrong\"", "retry", "wait", (int)roll(99),
@@ -120,7 +121,7 @@ any_record(const char **ret)
 {
 	const char *step = any_step();
 
-	switch (roll(19)) {
+	switch (roll(21)) {
 	case 0:
 		*ret = "run";
 		return json_pack("{s:i}", "pid", 7);
@@ -171,6 +172,12 @@ any_record(const char **ret)
 		*ret = "record";
 		return json_pack("{s:s, s:s, s:s}", "step", "cutover", "key",
 				 "power", "value", roll(4) ? "on" : "off");
+	case 14:
+		*ret = "record";
+		return json_pack("{s:s, s:s, s:{s:s, s:i}}", "step", step,
+				 "key", roll(4) ? "differs" : "agrees", "value",
+				 "disk", roll(2) ? "disk-0" : "disk-1",
+				 "generation", (int)roll(9));
 	case 13:
 		*ret = "of a later program";
 		return json_pack("{s:i}", "n", 1);
@@ -403,7 +410,7 @@ test_damage(void)
 static void
 test_fields(void)
 {
-	is_int((long long)sizeof(struct history), 168,
+	is_int((long long)sizeof(struct history), 176,
 	       "history_json.c knows all fields of a history");
 	is_int((long long)sizeof(struct step_history), 200,
 	       "and all of a step's");

@@ -44,9 +44,21 @@ fold_intent(struct history *h, const struct step *s)
 			  step_inputs(s)));
 }
 
+/* Who reads a disk back that is in doubt reads all of it. */
+static bool
+reads_back(const struct step *s)
+{
+	return strcmp(s->stage->name, stage_verify.name) == 0 ||
+	       strcmp(s->stage->name, stage_precopy_verify.name) == 0;
+}
+
 static void
 fold_done(struct history *h, const struct step *s)
 {
+	if (reads_back(s))
+		fold(h, json_pack("{s:s, s:s, s:s, s:{s:s}}", "type", "record",
+				  "step", s->id, "key", WORK_AGREES, "value",
+				  "disk", s->disk->id));
 	fold(h, json_pack("{s:s, s:s, s:{}}", "type", "result", "step", s->id,
 			  "facts"));
 }
@@ -132,6 +144,12 @@ make_past(void)
 			     json_pack("{s:s, s:s, s:s, s:s}", "type", "record",
 				       "step", "verify/disk-0", "key",
 				       WORK_VOID, "value", "cutover/disk-0"));
+		if (roll(4) == 0)
+			fold(h,
+			     json_pack("{s:s, s:s, s:s, s:{s:s, s:i}}", "type",
+				       "record", "step", "verify/disk-0", "key",
+				       WORK_DIFFERS, "value", "disk", "disk-0",
+				       "generation", 1));
 		schedule_free(s);
 		graph_free(g);
 		if (roll(3) == 0)
@@ -367,6 +385,29 @@ is_unfinished(const struct step *step, const struct graph *g,
 	return false;
 }
 
+static bool
+is_in_doubt(const struct step *step, const struct history *h)
+{
+	return reads_back(step) &&
+	       json_object_get(history_doubts(h), step->disk->id) != NULL;
+}
+
+/* No run goes on to what rests on a disk in doubt before it is read back. */
+static const char *
+wrong_doubt(const struct graph *g, const struct history *h)
+{
+	struct schedule *s = schedule_now(g, h);
+	const char *wrong = NULL;
+
+	for (size_t i = 0; i < s->nsteps && !wrong; i++)
+		if (strcmp(g->steps[i].stage->name, stage_verify.name) == 0 &&
+		    is_in_doubt(&g->steps[i], h) && !h->finished &&
+		    !s->beside && s->steps[i].decision == DECISION_SKIP)
+			wrong = "a disk in doubt is not read back";
+	schedule_free(s);
+	return wrong;
+}
+
 /* What was done with these very inputs, after all it needs, stays done. */
 static const char *
 wrong_repeat(const struct graph *g, const struct history *h)
@@ -384,6 +425,7 @@ wrong_repeat(const struct graph *g, const struct history *h)
 		if (before && past && past->state == HISTORY_DONE &&
 		    strcmp(past->fingerprint, step->fingerprint) == 0 &&
 		    !is_outdated(g, i, h) && !is_unfinished(step, g, h) &&
+		    !is_in_doubt(step, h) &&
 		    s->steps[i].decision != DECISION_SKIP)
 			wrong = "what is done is to be done again";
 	}
@@ -452,7 +494,7 @@ wrong_edit(void)
 }
 
 struct tally {
-	int graphs, schedules, repeats, ends, edits;
+	int graphs, schedules, repeats, ends, edits, doubts;
 	int ntrials;
 };
 
@@ -478,6 +520,7 @@ try_once(struct tally *t)
 	t->graphs += held("graph", wrong_graph(g), before);
 	t->schedules += held("schedule", wrong_schedule(g, past), before);
 	t->repeats += held("repeat", wrong_repeat(g, past), before);
+	t->doubts += held("doubt", wrong_doubt(g, past), before);
 	t->ends += held("end", wrong_end(g, past), before);
 	graph_free(g);
 	nonsense = make_nonsense();
@@ -504,6 +547,7 @@ try_all(uint64_t seed, int trials)
 	is_int(t.schedules, 2 * t.ntrials,
 	       "nothing is scheduled without what it needs, twice the same");
 	is_int(t.repeats, t.ntrials, "what is done stays done");
+	is_int(t.doubts, t.ntrials, "what is in doubt is read back");
 	is_int(t.ends, 2 * t.ntrials, "what is scheduled leads to the end");
 	is_int(t.edits, t.ntrials, "an edit repeats nothing before it");
 }

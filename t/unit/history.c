@@ -2,6 +2,7 @@
 /* The fold over a journal's records. */
 #include "runner/history.h"
 
+#include "stages/stage.h"
 #include "t/tap.h"
 
 static struct err err;
@@ -287,6 +288,65 @@ test_start_that_was_done(void)
 }
 
 static void
+find_difference(struct history *h, const char *by, const char *disk,
+		int generation)
+{
+	fold(h, json_pack("{s:s, s:s, s:s, s:{s:s, s:i}}", "type", "record",
+			  "step", by, "key", WORK_DIFFERS, "value", "disk",
+			  disk, "generation", generation));
+}
+
+static void
+copy_disk(struct history *h, const char *step, const char *pass, int generation)
+{
+	fold(h,
+	     json_pack("{s:s, s:s, s:{s:s, s:i}}", "type", "result", "step",
+		       step, "facts", "pass", pass, "generation", generation));
+}
+
+static bool
+is_doubted(const struct history *h, const char *disk)
+{
+	return json_object_get(history_doubts(h), disk) != NULL;
+}
+
+static void
+test_doubts(void)
+{
+	struct history *h = history_new();
+
+	do_step(h, "convert");
+	find_difference(h, "verify/disk-0", "disk-0", 3);
+	ok(is_doubted(h, "disk-0"), "a disk that differs is in doubt");
+	ok(!is_doubted(h, "disk-1"), "no other is");
+	is_int(history_step(h, "convert")->state, HISTORY_FAILED,
+	       "what was made of it does not hold");
+	do_step(h, "verify/disk-0");
+	copy_disk(h, "precopy/disk-0", "changed", 4);
+	copy_disk(h, "precopy/disk-0", "compare", 5);
+	copy_disk(h, "precopy/disk-0", "all", 3);
+	copy_disk(h, "precopy/disk-1", "all", 6);
+	ok(is_doubted(h, "disk-0"),
+	   "a part of it, or another, settles nothing");
+	fold(h, json_pack("{s:s, s:s, s:s, s:{s:s}}", "type", "record", "step",
+			  "verify/disk-0", "key", WORK_AGREES, "value", "disk",
+			  "disk-0"));
+	ok(!is_doubted(h, "disk-0"), "reading all of it does");
+	find_difference(h, "verify/disk-0", "disk-0", 5);
+	copy_disk(h, "cutover/disk-0", "all", 6);
+	ok(!is_doubted(h, "disk-0"), "so does copying all of it later");
+	find_difference(h, "verify/disk-0", "disk-0", 6);
+	do_step(h, "cutover");
+	do_step(h, "undo/cutover");
+	ok(is_doubted(h, "disk-0"), "giving the source back does not");
+	do_step(h, "commit");
+	ok(!history_doubts(h), "what is committed is no copy any more");
+	fold(h, json_pack("{s:s, s:b}", "type", "renew", "aside", 1));
+	ok(!is_doubted(h, "disk-0"), "nor are the disks that follow it");
+	history_free(h);
+}
+
+static void
 test_redo(void)
 {
 	struct history *h = history_new();
@@ -305,6 +365,7 @@ int
 main(void)
 {
 	test_redo();
+	test_doubts();
 	test_retries();
 	test_void();
 	test_void_until_done();
