@@ -220,6 +220,8 @@ vm_to_json(const struct view_of_vm *v)
 		json_object_set_new(vm, "error", json_string(h->run_error));
 	if (h->finished)
 		json_object_set_new(vm, "finished", json_string(h->finished));
+	if (json_object_size(history_doubts(h)) > 0)
+		json_object_set(vm, "doubts", history_doubts(h));
 	if (wait)
 		json_object_set_new(vm, "waits", json_string(wait));
 	if (!h->finished && v->due.window.to_ms)

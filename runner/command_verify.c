@@ -52,6 +52,7 @@ look(void *arg, struct work_link *link, json_t **ret, struct err *err)
 	    .attempt = 1,
 	    .recorded = l->recorded,
 	    .bandwidth = l->bandwidth,
+	    .doubts = history_doubts(l->v->run.state->history),
 	    .link = link,
 	};
 
@@ -111,20 +112,33 @@ void_readers(const struct batch_vm *v, const char *step)
 				   json_string(readers[converted][i]));
 }
 
-/* Of all that a look has to say the journal wants to know of its writing. */
+static bool
+is_key(const json_t *record, const char *key)
+{
+	const char *its = json_string_value(json_object_get(record, "key"));
+
+	return its && strcmp(its, key) == 0;
+}
+
+/* Of all that a look has to say the journal wants to know of its writing, and
+ * what came of it. */
 static int
 keep_record(void *arg, const json_t *record, struct err *err)
 {
 	const struct looking *l = arg;
 	struct vm_state *s = l->v->run.state;
 	CLEANUP(mem_freep) char *copy = copied_by(l->v, l->disk);
-	const char *key = json_string_value(json_object_get(record, "key"));
+	bool repairs = is_key(record, PROOF_REPAIRING);
 
-	if (strcmp(key ? key : "", PROOF_REPAIRING) != 0)
+	if (!repairs && !is_key(record, WORK_DIFFERS) &&
+	    !is_key(record, WORK_AGREES))
 		return 0;
-	void_readers(l->v, l->step);
-	add_record(s, l->step, WORK_VOID, json_string(copy));
-	add_record(s, l->step, key,
+	if (repairs) {
+		void_readers(l->v, l->step);
+		add_record(s, l->step, WORK_VOID, json_string(copy));
+	}
+	add_record(s, l->step,
+		   json_string_value(json_object_get(record, "key")),
 		   json_incref(json_object_get(record, "value")));
 	return journal_sync(s->journal, err);
 }
@@ -521,7 +535,10 @@ const struct command command_verify = {
 	"then, and the source may be asked instead. --repair is refused\n"
 	"from then on, where a hand-over mark stands, and when the source "
 	"changed since; what was\nconverted of damaged blocks, or booted, is "
-	"by the next run again, even if the\nrepair was cut short.\n\n"
+	"by the next run again, even if the\nrepair was cut short. A target's "
+	"disk that differs is in doubt, and nothing is made of\nit, until all "
+	"of it was read back without a difference, by this command or a run,\n"
+	"repaired by one without --since and --sample, or copied anew.\n\n"
 	"Exit code: 0 as copied, or repaired; 8 something differs; 3 "
 	"something could not be\ncompared; 4 a run works on the vm; 5 an end "
 	"could not be reached, read or, with\n--repair, written, and may be "

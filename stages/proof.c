@@ -14,6 +14,7 @@
 #include "stages/fake.h"
 #include "stages/inputs.h"
 #include "stages/place.h"
+#include "stages/replica.h"
 #include "stages/source/source.h"
 
 /* Blocks, in one go.  Each may cost a page of the ledger: 16 MiB. */
@@ -31,6 +32,7 @@ struct proving {
 	VEC(uint64_t) repair; /* those that are repaired in one go */
 	struct verify_result result;
 	uint64_t sample_size;
+	bool agrees; /* what was compared, once that is mended */
 	json_t *told;
 };
 
@@ -255,6 +257,18 @@ what_to_compare(struct proving *p, struct throttle *throttle)
 	return v;
 }
 
+/* What the target was found not to hold stays on record, whatever becomes of
+ * looking further, or of mending it. */
+static int
+note_doubt(struct proving *p, const struct err *why, struct err *err)
+{
+	bool differs = why->class == ERR_MISMATCH || p->result.nmismatched > 0;
+
+	if (p->opts->of_source || !differs)
+		return 0;
+	return replica_doubt(p->w, p->w->disk, err);
+}
+
 /* A disk that is too short differs, too, and has no blocks to name. */
 static int
 compare(struct proving *p, struct err *err)
@@ -266,14 +280,17 @@ compare(struct proving *p, struct err *err)
 		     ? serve_source(p, &p->server, &v.target, err)
 		     : serve_volume(p, false, &v.target, err);
 
-	if (rc == 0 && copy_verify(&v, &p->result, &why) < 0 &&
-	    why.class != ERR_MISMATCH) {
-		*err = why;
-		rc = -1;
+	if (rc == 0 && copy_verify(&v, &p->result, &why) < 0) {
+		rc = note_doubt(p, &why, err);
+		if (rc == 0 && why.class != ERR_MISMATCH) {
+			*err = why;
+			rc = -1;
+		}
 	}
 	nbd_server_stop(&p->server);
 	if (rc < 0)
 		return -1;
+	p->agrees = why.class == ERR_NONE;
 	if (why.class == ERR_MISMATCH && p->result.nmismatched == 0)
 		tell_text(p, "why", why.text);
 	tell_text(p, "result", why.class == ERR_MISMATCH ? "differs" : "same");
@@ -382,7 +399,20 @@ repair(struct proving *p, struct err *err)
 	if (repair_all(p, err) < 0)
 		return -1;
 	tell_text(p, "result", "repaired");
+	p->agrees = true;
 	return 0;
+}
+
+/* All of it was read, and what differed read back once it was mended. */
+static int
+settle_doubt(struct proving *p, struct err *err)
+{
+	if (p->opts->of_source || !p->agrees ||
+	    p->opts->scope != PROOF_ALL_BLOCKS ||
+	    (p->result.nmismatched == 0 &&
+	     !json_object_get(p->w->doubts, p->w->disk->id)))
+		return 0;
+	return replica_agrees(p->w, p->w->disk, err);
 }
 
 /* Telling. */
@@ -449,9 +479,9 @@ prove(struct proving *p, struct err *err)
 	if (compare(p, err) < 0)
 		return -1;
 	tell_result(p);
-	if (p->opts->repair && p->result.nmismatched > 0)
-		return repair(p, err);
-	return 0;
+	if (p->opts->repair && p->result.nmismatched > 0 && repair(p, err) < 0)
+		return -1;
+	return settle_doubt(p, err);
 }
 
 int

@@ -32,9 +32,9 @@ struct untouched {
 void untouched_done(struct untouched *u);
 int untouched_begin(const struct place *p, struct untouched *ret,
 		    struct err *err);
-/* ERR_MISMATCH when a replica was written since then, or is not what was
- * copied, which is on record before (WORK_DIFFERS); *ret_blocks: so many were compared.  Of a disk that was copied
- * without a proof only the first look is taken. */
+/* ERR_MISMATCH, with WORK_DIFFERS on record, when a replica was written since
+ * then, or is not what was copied; *ret_blocks: so many were compared.  Of a
+ * disk that was copied without a proof only the first look is taken. */
 int untouched_check(struct work *w, const struct place *p,
 		    const struct untouched *u, uint64_t *ret_blocks,
 		    struct err *err);

@@ -261,6 +261,54 @@ check 'by itself as it was, all of it is read back, once' '
 '
 rm -rf target "$PALLETJACK_STATE"
 manifest raw ''
+check 'what the command finds no run passes over, though it had read all back' '
+	palletjack run --until verify m.yaml
+	bend $disk 3000000
+	exits 8 palletjack verify m.yaml --sample 100%
+	palletjack plan m.yaml >plan; cat plan
+	grep "verify/disk-0 *resume (verify/disk-0 found that the disk is not what was copied)" plan
+	grep "verify/disk-1 *skip" plan
+	palletjack status m.yaml -o json | jq -r ".vms[0].doubts | keys[], .[].by" >doubts
+	printf "disk-0\nverify/disk-0\n" | cmp_ok - doubts
+	exits 8 palletjack run m.yaml
+'
+check 'not even with a repair that was refused' '
+	cp -p one.raw one.kept
+	bend one.raw 3000001
+	palletjack verify --repair m.yaml && exit 1
+	cp -p one.kept one.raw
+	exits 8 palletjack run m.yaml --until verify
+'
+check 'a sample that is as it was copied does not settle that, nor does the source' '
+	palletjack verify m.yaml --sample 5%  || :
+	palletjack verify m.yaml --against source
+	exits 8 palletjack run m.yaml
+'
+check 'a repair does, and so the disk is right' '
+	manifest raw ", verify: none"
+	exits 8 palletjack run m.yaml
+	palletjack verify --repair m.yaml
+	grep "\"key\":\"agrees\"" "$state/journal"
+	palletjack run m.yaml 2>err || { cat err; exit 1; }
+	cmp one.raw $disk
+'
+rm -rf target "$PALLETJACK_STATE"
+manifest raw ''
+check 'or reading all of it, if it is right by itself' '
+	palletjack run --until verify m.yaml
+	bend $disk 3000000
+	exits 8 palletjack verify m.yaml
+	bend $disk 3000000
+	manifest raw ", verify: none"
+	palletjack verify m.yaml --since 1
+	palletjack verify m.yaml --sample 30%
+	exits 8 palletjack run m.yaml
+	palletjack verify m.yaml
+	palletjack run m.yaml 2>err || { cat err; exit 1; }
+	cmp one.raw $disk
+'
+rm -rf target "$PALLETJACK_STATE"
+manifest raw ''
 check 'where nothing is read back any more, nothing is made of it' '
 	palletjack run --until cutover m.yaml
 	bend $disk 3000000
