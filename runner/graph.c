@@ -163,6 +163,14 @@ step_rests_on(const struct step *later, const struct step *earlier)
 }
 
 bool
+step_reads_back(const struct step *s, bool is_cut_over)
+{
+	return strcmp(s->stage->name, stage_verify.name) == 0 ||
+	       (!is_cut_over &&
+		strcmp(s->stage->name, stage_precopy_verify.name) == 0);
+}
+
+bool
 step_is_asked_by(const struct step *s, const char *name)
 {
 	const char *its = s->stage->name;

@@ -43,6 +43,10 @@ bool step_is_rehearsal(const struct step *s);
 /* Does `later` look at what `earlier` leaves on the disks? */
 bool step_rests_on(const struct step *later, const struct step *earlier);
 
+/* Does it read a disk back before that is used?  With the source stopped what
+ * was read while it ran is not asked about. */
+bool step_reads_back(const struct step *s, bool is_cut_over);
+
 /* Is it done anew when the stage of this name shall be?  Another boot of a
  * generation has to have it converted again, as what was booted was thrown
  * away. */

@@ -129,6 +129,8 @@ const struct step_history *history_binding(const struct history *h,
 /* Its `doubts`, or NULL once its commit or start has begun: by then it is no
  * copy that could be told from another. */
 json_t *history_doubts(const struct history *h);
+/* Which step is on record for the disk there; borrowed or NULL. */
+const char *history_doubted_by(const struct history *h, const char *disk);
 /* The request of this kind that is in force; borrowed or NULL. */
 json_t *history_request(const struct history *h, const char *kind);
 /* Step id to facts, of all steps done; new reference. */

@@ -31,6 +31,14 @@ history_doubts(const struct history *h)
 		   : h->doubts;
 }
 
+const char *
+history_doubted_by(const struct history *h, const char *disk)
+{
+	const json_t *doubt = json_object_get(history_doubts(h), disk);
+
+	return json_string_value(json_object_get(doubt, "by"));
+}
+
 json_t *
 history_request(const struct history *h, const char *kind)
 {

@@ -190,20 +190,15 @@ is_held_open(const struct making *m, const struct step *step)
 	return false;
 }
 
-/* Why a step that reads its disk back is to do so again; or NULL.  With the
- * source off it is the later one's to do. */
+/* Who doubts what the step once read back; or NULL. */
 static const char *
 doubted_by(const struct making *m, const struct step *step)
 {
-	const char *does = step->stage->name;
-	const json_t *doubt;
+	const struct history *h = m->history;
 
-	if (m->opts->renew || (strcmp(does, stage_verify.name) != 0 &&
-			       (strcmp(does, stage_precopy_verify.name) != 0 ||
-				history_is_cut_over(m->history))))
-		return NULL;
-	doubt = json_object_get(history_doubts(m->history), step->disk->id);
-	return json_string_value(json_object_get(doubt, "by"));
+	return m->opts->renew || !step_reads_back(step, history_is_cut_over(h))
+		   ? NULL
+		   : history_doubted_by(h, step->disk->id);
 }
 
 static enum decision
