@@ -67,7 +67,7 @@ find_change(const struct history *h, struct proof_opts *ret)
 					       {"start", "the target's start"}};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		const struct step_history *s = history_step(h, steps[i][0]);
+		const struct step_history *s = history_binding(h, steps[i][0]);
 
 		if (!s || !s->begun || s->state == HISTORY_NEVER)
 			continue;

@@ -26,7 +26,7 @@ history_is_cut_over(const struct history *h)
 json_t *
 history_doubts(const struct history *h)
 {
-	return history_step(h, "commit") || history_binding(h, "start")
+	return history_step(h, "commit") || history_may_be_marked(h)
 		   ? NULL
 		   : h->doubts;
 }

@@ -157,6 +157,9 @@ step_from_json(struct step_history *s, const json_t *json)
 	s->inputs = json_incref(json_object_get(json, "inputs"));
 	s->facts = json_incref(json_object_get(json, "facts"));
 	get_texts(json, s, of_step, NFIELDS(of_step));
+	/* an earlier build kept no more of a void than this */
+	if (!json_object_get(json, "voidSeq") && step_history_is_void(s))
+		s->void_seq = s->done_seq + 1;
 	return 0;
 }
 

@@ -280,7 +280,7 @@ sealed_by(const struct making *m, size_t position)
 
 		if ((strcmp(s->stage->name, "commit") == 0 ||
 		     strcmp(s->stage->name, "start") == 0) &&
-		    past_of(m, s))
+		    begun(m, s->id))
 			return s;
 	}
 	return NULL;
@@ -404,7 +404,7 @@ is_too_late(const struct making *m, size_t position)
 
 		if ((strcmp(stage, "commit") == 0 ||
 		     strcmp(stage, "start") == 0) &&
-		    past_of(m, &g->steps[i]))
+		    begun(m, g->steps[i].id))
 			return !past_of(m, &g->steps[position]);
 	}
 	return false;

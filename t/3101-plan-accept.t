@@ -122,7 +122,7 @@ check_exit 3 'unless something else changed with it' '
 	palletjack run m.yaml
 '
 check 'after the start a changed disk is refused, and no licence helps' '
-	begin create-vm start:fail && exits 6 palletjack run m.yaml && grow &&
+	begin create-vm "start:die=mark@1 start:fail@2" && exits 6 palletjack run m.yaml && grow &&
 	words cutover/disk-0 | grep "^refused (.*no longer the replica" &&
 	exits 6 palletjack run m.yaml --accept "$(digest)" &&
 	test "$(copies)" -eq 1

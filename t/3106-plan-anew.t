@@ -87,8 +87,8 @@ check 'an edit that needs another copy is offered the same way' '
 	palletjack run m.yaml --accept "$(digest)"
 '
 check 'once the start has begun no licence helps, and the way on is said' '
-	begin create-vm ", faults: \"start:fail\"" "{retry: {attempts: 1}, onFailure: hold}"
-	exits 6 palletjack run m.yaml; source_ran
+	begin create-vm ", faults: \"start:die=mark\"" "{retry: {attempts: 1}, onFailure: hold}"
+	exits 5 palletjack run m.yaml; source_ran
 	exits 6 palletjack run m.yaml --accept "$(digest)" 2>err; cat err;
 	grep -q "rollback --discard-target-writes" err && grep -q "gc --disks" err &&
 	test "$(done_times cutover/disk-0)" -eq 1

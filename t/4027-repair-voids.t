@@ -133,4 +133,20 @@ check 'a replica that is booted as it is, is booted again' '
 	test "$(grep -c "\"type\":\"intent\",\"step\":\"boot-test\"" "$state/journal")" -eq 2
 	cmp one.raw $disk
 '
+check 'a start that was killed before it did anything settles no doubt' '
+	local_manifest web=one.raw:fast \
+		"skipGuestConversion: true, targetPowerState: \"off\"" \
+		"$settings, verify: none"
+	rm -rf target "$PALLETJACK_STATE"
+	palletjack run m.yaml --until create-vm
+	bend
+	exits 8 palletjack verify m.yaml
+	exits 137 faulty FAULT_FILE=journal FAULT_OPS=write FAULT_WHEN=after \
+		FAULT_MATCH="\"intent\",\"step\":\"start" palletjack run m.yaml
+	tail -n 1 "$state/journal" | jq -e "select(.type == \"intent\").step == \"start\""
+	exits 8 palletjack run m.yaml
+	palletjack verify --repair m.yaml
+	palletjack run m.yaml
+	cmp one.raw $disk
+'
 test_end

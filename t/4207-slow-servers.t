@@ -48,12 +48,12 @@ check 'one that goes on sending and never ends a request is given up' '
 	palletjack copy --quiet "$(uri drip)" fast.raw
 	cmp src fast.raw
 	{ within 20 durable_blocks l.drip drip.raw 1; : >drip.slow; } &
-	ends_within 40000 palletjack copy --quiet --deadline 500ms \
+	ends_within 40000 palletjack copy --quiet --deadline 2s \
 		--bandwidth 1Mi --checkpoint 1Mi --ledger l.drip \
 		"$(uri drip)" drip.raw 2>err
 	cat err
 	test $ended -eq 5
-	grep -q "drip.sock.* comes to no end: bytes move, but in 5.0 s no request was answered" err
+	grep -q "drip.sock.* comes to no end: bytes move, but in [0-9.]* s no request was answered" err
 	"$says" l.drip drip.raw src
 '
 check 'what it gave before is gone on with' '
