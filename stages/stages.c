@@ -217,19 +217,25 @@ rests_on_replicas(const struct work *w)
 static int
 look_at_doubts(const struct work *w, struct err *err)
 {
-	const char *disk;
-	json_t *doubt;
+	const struct view *v = w->view;
+	bool proved = v->plan->policy->proof != PROOF_NONE;
 
-	json_object_foreach((json_t *)w->doubts, disk, doubt)
-	{
+	for (size_t i = 0; i < v->vm->ndisks; i++) {
+		const char *disk = v->vm->disks[i].id;
+		const json_t *doubt = json_object_get(w->doubts, disk);
 		const char *by =
 		    json_string_value(json_object_get(doubt, "by"));
 
+		if (!doubt)
+			continue;
 		return err_set(err, ERR_MISMATCH,
 			       "%s found that '%s' is not what was copied, and "
-			       "it was not read back whole since: 'palletjack "
-			       "verify' does that, and --repair mends it",
-			       by ? by : "somebody", disk);
+			       "it was not read back whole since: %s",
+			       by ? by : "somebody", disk,
+			       proved ? "'palletjack verify' does that, and "
+					"--repair mends it"
+				      : "without a proof it has to be copied "
+					"anew");
 	}
 	return 0;
 }
