@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "stages/copy/engine.h"
+#include "stages/copy/zero.h"
 
 struct again {
 	struct worker *w;
@@ -61,14 +62,13 @@ is_as_copied(struct again *a, uint64_t at, size_t len)
 }
 
 static int
-read_now(struct again *a, uint64_t block, size_t len, struct err *err)
+read_now(struct again *a, uint64_t at, size_t len, struct err *err)
 {
 	struct worker *w = a->w;
 
 	if (await_turn(w->e, len, err) < 0)
 		return -1;
-	return wire_do(&w->source.wire, WIRE_READ, a->now, len,
-		       block * LEDGER_BLOCK_SIZE, err);
+	return wire_do(&w->source.wire, WIRE_READ, a->now, len, at, err);
 }
 
 static int
@@ -80,7 +80,7 @@ compare(struct again *a, const struct seen_block *seen, bool *ret_same,
 	size_t len = engine_block_len(w->e, seen->block);
 	uint8_t digest[LEDGER_DIGEST_SIZE];
 
-	if (read_now(a, seen->block, len, err) < 0)
+	if (read_now(a, at, len, err) < 0)
 		return -1;
 	if (w->digest.kind == LEDGER_NO_DIGEST) {
 		*ret_same = is_as_copied(a, at, len);
@@ -117,25 +117,38 @@ compare_all(struct again *a, size_t n, struct err *err)
 	return 0;
 }
 
-/* What was read and is not noted yet. */
+static int
+compare_piece(void *arg, uint64_t at, size_t len, const uint8_t *data,
+	      struct err *err)
+{
+	struct again *a = arg;
+
+	if (read_now(a, at, len, err) < 0)
+		return -1;
+	if (data ? memcmp(a->now, data, len) == 0 : zero_is(a->now, len))
+		return 0;
+	return refuse(a, at / LEDGER_BLOCK_SIZE, err);
+}
+
+/* What was read and is not noted yet; it may have come before what is still
+ * waited for, which is lost. */
 static int
 compare_in_hand(struct again *a, struct err *err)
 {
 	struct worker *w = a->w;
 
-	for (uint64_t n = w->nwritten; n < w->nread; n++) {
+	for (uint64_t n = w->nwritten; n < w->nbegun; n++) {
 		const struct slot *s = worker_slot(w, n);
 		uint64_t block = w->first + s->i;
-		size_t len = engine_block_len(w->e, block);
 
-		if (s->is_settled)
+		if (n < w->nread ? s->is_settled : !input_has_come(&s->read))
 			continue;
-		if (read_now(a, block, len, err) < 0)
+		if (compare_piece(a, block * LEDGER_BLOCK_SIZE,
+				  engine_block_len(w->e, block), s->buf,
+				  err) < 0)
 			return -1;
-		if (memcmp(a->now, s->buf, len) != 0)
-			return refuse(a, block, err);
 	}
-	return 0;
+	return delta_each_in_hand(w, compare_piece, a, err);
 }
 
 int

@@ -35,7 +35,7 @@ struct delta_block {
 	struct ledger_entry old;
 	size_t len;	 /* of the block */
 	size_t from, to; /* what changed of it, in bytes of the block */
-	bool is_begun;	 /* it is being read, as a whole */
+	bool is_begun;	 /* it is being read, as a whole, or was */
 	bool is_patched; /* all but that is the target's own */
 	bool is_damaged; /* the target does not hold what the ledger says */
 	enum delta_verdict verdict;
@@ -157,22 +157,31 @@ read_source(struct worker *w, const struct delta_block *b, uint64_t from,
 	return end_read(w, op, to - from, err);
 }
 
-/* It may be under way. */
-static int
-read_whole(struct worker *w, const struct delta_block *b, struct err *err)
+static void
+begin_whole(struct worker *w, struct delta_block *b)
 {
-	if (b->is_begun)
-		return end_read(w, &b->slot->read, b->len, err);
-	return read_source(w, b, 0, b->len, err);
+	input_begin(&w->source, &b->slot->read, worker_buffer(b->slot), b->len,
+		    block_at(w, b));
+	b->is_begun = true;
 }
 
-/* What changed, over what was there. */
+/* It may be under way. */
+static int
+read_whole(struct worker *w, struct delta_block *b, struct err *err)
+{
+	if (!b->is_begun)
+		begin_whole(w, b);
+	return end_read(w, &b->slot->read, b->len, err);
+}
+
+/* What changed, over what was there: up to b->to it is the source's. */
 static int
 patch(struct worker *w, struct delta_block *b, struct err *err)
 {
 	uint64_t begin = block_at(w, b), at = begin;
 	struct dirty d;
 
+	b->is_patched = true;
 	b->from = b->len;
 	b->to = 0;
 	while (next_dirty(w, b, &at, &d)) {
@@ -183,7 +192,6 @@ patch(struct worker *w, struct delta_block *b, struct err *err)
 		if (d.end - begin > b->to)
 			b->to = d.end - begin;
 	}
-	b->is_patched = true;
 	return 0;
 }
 
@@ -247,9 +255,7 @@ read_ahead(struct delta *d, size_t from)
 
 		if (b->is_begun || w->is_hole[b->i] || is_worth_patching(w, b))
 			continue;
-		input_begin(&w->source, &b->slot->read, worker_buffer(b->slot),
-			    b->len, block_at(w, b));
-		b->is_begun = true;
+		begin_whole(w, b);
 	}
 }
 
@@ -262,6 +268,43 @@ look(struct delta *d, struct err *err)
 			return -1;
 	}
 	return 0;
+}
+
+/* What was looked at, for a source that came back. */
+
+static int
+tell_patched(const struct worker *w, const struct delta_block *b,
+	     delta_piece_fn *tell, void *arg, struct err *err)
+{
+	uint64_t begin = block_at(w, b), at = begin;
+	struct dirty d;
+
+	while (next_dirty(w, b, &at, &d) && d.end - begin <= b->to)
+		if (tell(arg, d.begin, d.end - d.begin,
+			 b->slot->buf + (d.begin - begin), err) < 0)
+			return -1;
+	return 0;
+}
+
+int
+delta_each_in_hand(const struct worker *w, delta_piece_fn *tell, void *arg,
+		   struct err *err)
+{
+	const struct delta *d = w->delta;
+	int rc = 0;
+
+	for (size_t i = 0; d && rc == 0 && i < d->n; i++) {
+		const struct delta_block *b = &d->block[i];
+
+		if (w->is_hole[b->i])
+			rc = tell(arg, block_at(w, b), b->len, NULL, err);
+		else if (b->is_patched)
+			rc = tell_patched(w, b, tell, arg, err);
+		else if (b->is_begun && input_has_come(&b->slot->read))
+			rc = tell(arg, block_at(w, b), b->len, b->slot->buf,
+				  err);
+	}
+	return rc;
 }
 
 /* Writing. */
@@ -391,21 +434,33 @@ await_turn(struct delta *d, struct err *err)
 	return worker_await_turn(d->w, bytes, err);
 }
 
+static int
+bring_up_to_date(struct delta *d, struct err *err)
+{
+	struct worker *w = d->w;
+	size_t next = 0;
+
+	while (next < w->n && !atomic_load(&w->e->stop)) {
+		gather(d, &next);
+		if (await_turn(d, err) < 0)
+			return atomic_load(&w->e->stop) ? 0 : -1;
+		if (worker_take_in_hand(w, d->len, err) < 0 ||
+		    look(d, err) < 0 || promise(d, err) < 0 ||
+		    write_all(d, err) < 0)
+			return -1;
+		settle(d);
+	}
+	return 0;
+}
+
 int
 delta_span(struct worker *w, struct err *err)
 {
 	struct delta d = {.w = w};
-	size_t next = 0;
+	int rc;
 
-	while (next < w->n && !atomic_load(&w->e->stop)) {
-		gather(&d, &next);
-		if (await_turn(&d, err) < 0)
-			return atomic_load(&w->e->stop) ? 0 : -1;
-		if (worker_take_in_hand(w, d.len, err) < 0 ||
-		    look(&d, err) < 0 || promise(&d, err) < 0 ||
-		    write_all(&d, err) < 0)
-			return -1;
-		settle(&d);
-	}
-	return 0;
+	w->delta = &d;
+	rc = bring_up_to_date(&d, err);
+	w->delta = NULL;
+	return rc;
 }

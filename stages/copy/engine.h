@@ -87,6 +87,8 @@ struct slot {
 	bool is_settled; /* no write of it is to be waited for */
 };
 
+struct delta;
+
 struct worker {
 	struct engine *e;
 	int lane;
@@ -102,6 +104,7 @@ struct worker {
 	struct slot slot[ENGINE_SLOTS];
 	uint64_t nbegun, nread, nwritten;
 	unsigned depth; /* reads under way at once: grows while we wait */
+	const struct delta *delta; /* while delta_span runs */
 };
 
 /* Bytes of the disk in this block: the last one may be short. */
@@ -123,6 +126,14 @@ bool engine_is_full(const struct engine *e, uint64_t len);
 /* Brings the blocks of the span that are BLOCK_DELTA up to date, when no read
  * or write of the worker is under way. */
 int delta_span(struct worker *w, struct err *err);
+/* `len` bytes of the source from `at` on, all in one block; `data` NULL: they
+ * are taken for zeroes. */
+typedef int delta_piece_fn(void *arg, uint64_t at, size_t len,
+			   const uint8_t *data, struct err *err);
+/* Tells what delta_span took from the source and has not noted yet, up to the
+ * first -1. */
+int delta_each_in_hand(const struct worker *w, delta_piece_fn *tell, void *arg,
+		       struct err *err);
 
 /* What is to become of block `block`, the worker's i-th; lock held.
  * *ret_overwrites is set where the ledger knows something of it. */
@@ -141,9 +152,9 @@ void worker_note_fresh(struct worker *w, size_t i, const uint8_t *digest,
 int worker_take_in_hand(struct worker *w, uint64_t len, struct err *err);
 /* What the target was asked for did not happen: -1. */
 int worker_target_failed(struct engine *e);
-/* The slot's buffer, a block; made when first needed. */
 /* The slot of the n-th block that the worker began to read. */
 struct slot *worker_slot(struct worker *w, uint64_t n);
+/* The slot's buffer, a block; made when first needed. */
 uint8_t *worker_buffer(struct slot *s);
 
 /* Of the worker's source, which broke and came back: is it what was read? */

@@ -158,6 +158,12 @@ input_end(struct input *in, struct input_op *op, struct wire *also,
 	return wire_end(&op->wire, also, err);
 }
 
+bool
+input_has_come(const struct input_op *op)
+{
+	return op->wire.npending == 0 && !op->wire.error;
+}
+
 static void
 mark_data(uint64_t first, size_t n, bool *is_zero, uint64_t from, uint64_t to)
 {

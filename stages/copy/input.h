@@ -41,6 +41,8 @@ void input_begin(struct input *in, struct input_op *op, void *data, size_t len,
 /* Waits for it; `also`: see wire_end. */
 int input_end(struct input *in, struct input_op *op, struct wire *also,
 	      struct err *err);
+/* Over NBD: is all of it in `data`, whether or not somebody waited for it? */
+bool input_has_come(const struct input_op *op);
 
 /* Which blocks are sure to read as zeroes: is_zero[i] for block first + i. */
 int input_zero_blocks(struct input *in, uint64_t first, size_t n, bool *is_zero,
