@@ -98,9 +98,9 @@ deps:
 TEST_ENV = PALLETJACK="$(CURDIR)/$(B)/palletjack"
 PROVE = $(TEST_ENV) prove -e '' $(PROVE_OPTS)
 
-# A test a core, the shell tests first, as they take longer; PROVE_OPTS=-j1 runs
-# one at a time.
-check: override PROVE_OPTS := -j$(shell nproc) $(PROVE_OPTS)
+# A test more than there are cores, as they wait more than they compute; the
+# shell tests first, as they take longer; PROVE_OPTS=-j1 runs one at a time.
+check: override PROVE_OPTS := -j$(shell expr $$(nproc) + 1) $(PROVE_OPTS)
 check: deps
 	@$(MAKE) --no-print-directory all units
 	$(PROVE) t/*.t $(UNIT)
