@@ -164,6 +164,15 @@ check 'one that comes back as another is not' '
 	grep -q "came back as another one: it has 8388608 bytes now, and had $size" err &&
 	"$says" l.st st.raw src
 '
+# come_back FILE: the server that copies ($pid) read from, as that; sets $status
+come_back() {
+	kill -KILL $server
+	let_go
+	serve st file "$1"
+	status=0
+	wait $pid || status=$?
+	cat err
+}
 # comes_back_as FILE ARG...: in the middle of such a copy; sets $status
 comes_back_as() {
 	back=$1
@@ -173,12 +182,7 @@ comes_back_as() {
 	copies "$@" "$(uri st)" st.raw 2>err &
 	pid=$!
 	within 20 has_block st.raw
-	kill -KILL $server
-	let_go
-	serve st file "$back"
-	status=0
-	wait $pid || status=$?
-	cat err
+	come_back "$back"
 }
 # a block, and not only what was tried on the file system
 has_block() {
@@ -248,12 +252,7 @@ comes_back_late() {
 	pid=$!
 	within 20 grep -qx "$late" asked
 	sleep 0.5
-	kill -KILL $server
-	let_go
-	serve st file "$back"
-	status=0
-	wait $pid || status=$?
-	cat err
+	come_back "$back"
 }
 is_refused() {
 	test $status -eq 6 &&
