@@ -22,11 +22,12 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Irunner -I. -I$(B) $(WARN) \
 	-fstack-protector-strong -pthread $(PKG_CFLAGS) $(CFLAGS)
 ifeq ($(LIBVIRT),yes)
-PKGS += libvirt
 ALL_CFLAGS += -DHAVE_LIBVIRT
+# its headers only: the library is loaded when an endpoint needs it
+HEADERS = libvirt
 endif
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(HEADERS))
 LDLIBS = $(shell pkg-config --libs $(PKGS)) -lm
 
 ifdef SANITIZE
@@ -42,7 +43,7 @@ B ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 ROOMS = runner/base runner/io manifests lua stages/copy stages/source \
 	stages/target stages runner
 WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c \
-	libvirt_define.c) \
+	libvirt_calls.c libvirt_define.c) \
 	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_files.c \
 	libvirt_idle.c libvirt_lost.c libvirt_off.c libvirt_power.c \
 	libvirt_remote.c libvirt_warm.c) \

@@ -3,8 +3,6 @@
 #include "io/libvirt.h"
 
 #include <errno.h>
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,6 +10,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "io/libvirt_calls.h"
 #include "io/libvirt_own.h"
 #include "io/ssh.h"
 
@@ -67,7 +66,7 @@ static const struct {
 int
 virt_err(struct err *err, const char *fmt, ...)
 {
-	const virError *e = virGetLastError();
+	const virError *e = vir.GetLastError();
 	const char *text = e && e->message ? e->message : "no reason given";
 	enum err_class class = ERR_FAIL;
 	const char *next = "";
@@ -89,7 +88,7 @@ virt_err(struct err *err, const char *fmt, ...)
 static int
 connect_err(struct err *err, const char *uri)
 {
-	const virError *e = virGetLastError();
+	const virError *e = vir.GetLastError();
 	int sys = e && e->code == VIR_ERR_SYSTEM_ERROR ? e->int1 : 0;
 	struct err said;
 
@@ -178,12 +177,12 @@ open_it(void *arg)
 	virConnectAuth auth = {types, sizeof(types) / sizeof(*types), answer,
 			       &login};
 
-	o->conn = virConnectOpenAuth(o->uri, &auth, 0);
+	o->conn = vir.ConnectOpenAuth(o->uri, &auth, 0);
 	if (!o->conn)
 		(void)connect_err(&o->err, o->uri);
 	if (atomic_exchange(&o->let_go, true)) {
 		if (o->conn)
-			virConnectClose(o->conn);
+			vir.ConnectClose(o->conn);
 		opening_free(o);
 	}
 	return NULL;
@@ -224,17 +223,20 @@ virt_open(const char *uri, const struct virt_login *login, int deadline_ms,
 	  struct virt **ret, struct err *err)
 {
 	int wait_ms = deadline_ms ? deadline_ms : CONNECT_DEADLINE_MS;
-	struct opening *o = mem_new(sizeof(*o));
+	struct opening *o;
 	pthread_t thread;
 	int rc;
 
+	if (libvirt_load(err) < 0)
+		return -1;
 	setenv("LIBVIRT_AUTOSTART", "0", 1);
-	virSetErrorFunc(NULL, say_nothing);
+	vir.SetErrorFunc(NULL, say_nothing);
+	o = mem_new(sizeof(*o));
 	o->uri = quiet_uri(uri);
 	o->user = mem_strdup(login ? login->user : NULL);
 	o->password = mem_strdup(login ? login->password : NULL);
-	rc = virInitialize() < 0 ? EAGAIN
-				 : pthread_create(&thread, NULL, open_it, o);
+	rc = vir.Initialize() < 0 ? EAGAIN
+				  : pthread_create(&thread, NULL, open_it, o);
 	if (rc) {
 		opening_free(o);
 		return err_set(err, ERR_RETRY, "cannot begin to connect: %s",
@@ -257,7 +259,7 @@ void
 virt_close(struct virt *v)
 {
 	if (v)
-		virConnectClose(connection(v));
+		vir.ConnectClose(connection(v));
 }
 
 /* "qemu:///system", "qemu+unix:///session": no server and no other way. */
@@ -275,7 +277,7 @@ virt_is_local(const char *uri)
 char *
 virt_hostname(struct virt *v)
 {
-	char *name = virConnectGetHostname(connection(v));
+	char *name = vir.ConnectGetHostname(connection(v));
 
 	return name ? name : mem_strdup("");
 }
@@ -285,7 +287,7 @@ virt_hostname(struct virt *v)
 static bool
 has_none_of_them(void)
 {
-	return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
+	return vir.GetLastErrorCode() == VIR_ERR_NO_SUPPORT;
 }
 
 static void
@@ -302,16 +304,16 @@ virt_networks(struct virt *v, struct virt_names *ret, struct err *err)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN];
 	virNetworkPtr *list;
-	int n = virConnectListAllNetworks(connection(v), &list, 0);
+	int n = vir.ConnectListAllNetworks(connection(v), &list, 0);
 
 	if (n < 0)
 		return has_none_of_them()
 			   ? 0
 			   : virt_err(err, "listing the networks");
 	for (int i = 0; i < n; i++) {
-		if (virNetworkGetUUIDString(list[i], uuid) == 0)
-			add_name(ret, uuid, virNetworkGetName(list[i]));
-		virNetworkFree(list[i]);
+		if (vir.NetworkGetUUIDString(list[i], uuid) == 0)
+			add_name(ret, uuid, vir.NetworkGetName(list[i]));
+		vir.NetworkFree(list[i]);
 	}
 	free(list);
 	return 0;
@@ -322,16 +324,16 @@ virt_pools(struct virt *v, struct virt_names *ret, struct err *err)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN];
 	virStoragePoolPtr *list;
-	int n = virConnectListAllStoragePools(connection(v), &list, 0);
+	int n = vir.ConnectListAllStoragePools(connection(v), &list, 0);
 
 	if (n < 0)
 		return has_none_of_them()
 			   ? 0
 			   : virt_err(err, "listing the storage pools");
 	for (int i = 0; i < n; i++) {
-		if (virStoragePoolGetUUIDString(list[i], uuid) == 0)
-			add_name(ret, uuid, virStoragePoolGetName(list[i]));
-		virStoragePoolFree(list[i]);
+		if (vir.StoragePoolGetUUIDString(list[i], uuid) == 0)
+			add_name(ret, uuid, vir.StoragePoolGetName(list[i]));
+		vir.StoragePoolFree(list[i]);
 	}
 	free(list);
 	return 0;
@@ -351,24 +353,24 @@ virt_names_done(struct virt_names *n)
 static int
 tell_volume(virStorageVolPtr vol, struct virt_volume *ret, struct err *err)
 {
-	virStoragePoolPtr pool = virStoragePoolLookupByVolume(vol);
+	virStoragePoolPtr pool = vir.StoragePoolLookupByVolume(vol);
 	char uuid[VIR_UUID_STRING_BUFLEN];
 	int rc = -1;
 
 	memset(ret, 0, sizeof(*ret));
-	if (pool && virStoragePoolGetUUIDString(pool, uuid) == 0 &&
-	    (ret->path = virStorageVolGetPath(vol)) &&
-	    (ret->xml = virStorageVolGetXMLDesc(vol, 0))) {
+	if (pool && vir.StoragePoolGetUUIDString(pool, uuid) == 0 &&
+	    (ret->path = vir.StorageVolGetPath(vol)) &&
+	    (ret->xml = vir.StorageVolGetXMLDesc(vol, 0))) {
 		ret->pool_uuid = mem_strdup(uuid);
-		ret->pool_name = mem_strdup(virStoragePoolGetName(pool));
+		ret->pool_name = mem_strdup(vir.StoragePoolGetName(pool));
 		rc = 0;
 	} else {
 		(void)virt_err(err, "asking for a volume");
 		virt_volume_done(ret);
 	}
 	if (pool)
-		virStoragePoolFree(pool);
-	virStorageVolFree(vol);
+		vir.StoragePoolFree(pool);
+	vir.StorageVolFree(vol);
 	return rc;
 }
 
@@ -376,12 +378,12 @@ int
 virt_volume_at(struct virt *v, const char *path, struct virt_volume *ret,
 	       struct err *err)
 {
-	virStorageVolPtr vol = virStorageVolLookupByPath(connection(v), path);
+	virStorageVolPtr vol = vir.StorageVolLookupByPath(connection(v), path);
 
 	memset(ret, 0, sizeof(*ret));
 	if (vol)
 		return tell_volume(vol, ret, err);
-	if (virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL ||
+	if (vir.GetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL ||
 	    has_none_of_them())
 		return 0;
 	return virt_err(err, "looking for the pool that holds '%s'", path);
@@ -392,16 +394,16 @@ virt_volume_in(struct virt *v, const char *pool_name, const char *name,
 	       struct virt_volume *ret, struct err *err)
 {
 	virStoragePoolPtr pool =
-	    virStoragePoolLookupByName(connection(v), pool_name);
+	    vir.StoragePoolLookupByName(connection(v), pool_name);
 	virStorageVolPtr vol =
-	    pool ? virStorageVolLookupByName(pool, name) : NULL;
+	    pool ? vir.StorageVolLookupByName(pool, name) : NULL;
 	int rc;
 
 	rc = vol ? tell_volume(vol, ret, err)
 		 : virt_err(err, "looking for volume '%s' of pool '%s'", name,
 			    pool_name);
 	if (pool)
-		virStoragePoolFree(pool);
+		vir.StoragePoolFree(pool);
 	return rc;
 }
 
@@ -418,7 +420,7 @@ virt_volume_done(struct virt_volume *volume)
 static const char *
 name_of(struct virt_domain *d)
 {
-	const char *name = virDomainGetName(domain(d));
+	const char *name = vir.DomainGetName(domain(d));
 
 	return name ? name : "?";
 }
@@ -429,7 +431,7 @@ int
 virt_domains(struct virt *v, struct virt_domains *ret, struct err *err)
 {
 	virDomainPtr *list;
-	int n = virConnectListAllDomains(connection(v), &list, 0);
+	int n = vir.ConnectListAllDomains(connection(v), &list, 0);
 
 	if (n < 0)
 		return virt_err(err, "listing the domains");
@@ -451,7 +453,7 @@ int
 virt_domain_find(struct virt *v, const char *uuid, struct virt_domain **ret,
 		 struct err *err)
 {
-	virDomainPtr d = virDomainLookupByUUIDString(connection(v), uuid);
+	virDomainPtr d = vir.DomainLookupByUUIDString(connection(v), uuid);
 
 	if (!d)
 		return virt_err(err, "looking for the domain");
@@ -463,7 +465,7 @@ void
 virt_domain_freep(struct virt_domain **d)
 {
 	if (*d)
-		virDomainFree(domain(*d));
+		vir.DomainFree(domain(*d));
 	*d = NULL;
 }
 
@@ -473,7 +475,7 @@ virt_domain_xml(struct virt_domain *d, bool as_configured, char **ret,
 {
 	const char *name = name_of(d);
 	unsigned flags = as_configured ? VIR_DOMAIN_XML_INACTIVE : 0;
-	char *xml = virDomainGetXMLDesc(domain(d), flags);
+	char *xml = vir.DomainGetXMLDesc(domain(d), flags);
 
 	if (!xml)
 		return virt_err(err, "reading domain '%s'", name);
@@ -485,7 +487,7 @@ int
 virt_domain_active(struct virt_domain *d, bool *ret, struct err *err)
 {
 	const char *name = name_of(d);
-	int active = virDomainIsActive(domain(d));
+	int active = vir.DomainIsActive(domain(d));
 
 	if (active < 0)
 		return virt_err(err, "asking whether domain '%s' runs", name);
@@ -506,27 +508,27 @@ virt_domain_state(struct virt_domain *d, struct virt_state *ret,
 		  struct err *err)
 {
 	const char *name = name_of(d);
-	int persistent = virDomainIsPersistent(domain(d));
+	int persistent = vir.DomainIsPersistent(domain(d));
 	int state, reason, autostart = 0;
 	unsigned id;
 
 	memset(ret, 0, sizeof(*ret));
 	if (persistent < 0 ||
-	    virDomainGetState(domain(d), &state, &reason, 0) < 0)
+	    vir.DomainGetState(domain(d), &state, &reason, 0) < 0)
 		return virt_err(err, "looking at domain '%s'", name);
 	if (virt_domain_active(d, &ret->active, err) < 0)
 		return -1;
-	if (virDomainGetAutostart(domain(d), &autostart) < 0)
+	if (vir.DomainGetAutostart(domain(d), &autostart) < 0)
 		autostart = 0;
-	id = virDomainGetID(domain(d));
+	id = vir.DomainGetID(domain(d));
 	ret->id = ret->active && id != (unsigned)-1 ? id : 0;
 	ret->paused = ret->active && (state == VIR_DOMAIN_PAUSED ||
 				      state == VIR_DOMAIN_PMSUSPENDED);
 	ret->persistent = persistent;
 	ret->autostart = autostart;
-	ret->saved = count(virDomainHasManagedSaveImage(domain(d), 0));
-	ret->nsnapshots = count(virDomainSnapshotNum(domain(d), 0));
-	ret->name = mem_strdup(virDomainGetName(domain(d)));
+	ret->saved = count(vir.DomainHasManagedSaveImage(domain(d), 0));
+	ret->nsnapshots = count(vir.DomainSnapshotNum(domain(d), 0));
+	ret->name = mem_strdup(vir.DomainGetName(domain(d)));
 	return 0;
 }
 
@@ -544,7 +546,7 @@ virt_domain_size(struct virt_domain *d, const char *target,
 {
 	virDomainBlockInfo info;
 
-	if (virDomainGetBlockInfo(domain(d), target, &info, 0) < 0)
+	if (vir.DomainGetBlockInfo(domain(d), target, &info, 0) < 0)
 		return virt_err(err, "asking for the size of disk '%s'",
 				target);
 	*ret_capacity = info.capacity;
@@ -555,7 +557,7 @@ virt_domain_size(struct virt_domain *d, const char *target,
 int
 virt_domain_shutdown(struct virt_domain *d, struct err *err)
 {
-	if (virDomainShutdown(domain(d)) < 0)
+	if (vir.DomainShutdown(domain(d)) < 0)
 		return virt_err(err, "asking the guest to shut down");
 	return 0;
 }
@@ -565,7 +567,7 @@ virt_domain_destroy(struct virt_domain *d, struct err *err)
 {
 	const char *name = name_of(d);
 
-	if (virDomainDestroyFlags(domain(d), VIR_DOMAIN_DESTROY_GRACEFUL) < 0)
+	if (vir.DomainDestroyFlags(domain(d), VIR_DOMAIN_DESTROY_GRACEFUL) < 0)
 		return virt_err(err, "switching domain '%s' off", name);
 	return 0;
 }
@@ -575,8 +577,8 @@ virt_domain_start(struct virt_domain *d, bool paused, struct err *err)
 {
 	const char *name = name_of(d);
 
-	if (virDomainCreateWithFlags(domain(d),
-				     paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
+	if (vir.DomainCreateWithFlags(domain(d),
+				      paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
 		return virt_err(err, "starting domain '%s'", name);
 	return 0;
 }
@@ -586,7 +588,7 @@ virt_domain_resume(struct virt_domain *d, struct err *err)
 {
 	const char *name = name_of(d);
 
-	if (virDomainResume(domain(d)) < 0)
+	if (vir.DomainResume(domain(d)) < 0)
 		return virt_err(err, "letting domain '%s' run", name);
 	return 0;
 }

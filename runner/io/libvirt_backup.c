@@ -2,13 +2,12 @@
 /* Backups and checkpoints of a running domain. */
 #include "io/libvirt_backup.h"
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "io/libvirt_calls.h"
 #include "io/libvirt_own.h"
 
 #define END_DEADLINE_MS 60000
@@ -23,7 +22,7 @@ domain(struct virt_domain *d)
 static int
 last_code(void)
 {
-	const virError *e = virGetLastError();
+	const virError *e = vir.GetLastError();
 
 	return e ? e->code : VIR_ERR_OK;
 }
@@ -31,7 +30,7 @@ last_code(void)
 int
 virt_backup_running(struct virt_domain *d, char **ret, struct err *err)
 {
-	char *xml = virDomainBackupGetXMLDesc(domain(d), 0);
+	char *xml = vir.DomainBackupGetXMLDesc(domain(d), 0);
 	int code = xml ? VIR_ERR_OK : last_code();
 
 	*ret = NULL;
@@ -50,7 +49,7 @@ virt_backup_begin(struct virt_domain *d, const char *xml,
 	int code;
 
 	*ret_lost = false;
-	if (virDomainBackupBegin(domain(d), xml, checkpoint_xml, 0) == 0)
+	if (vir.DomainBackupBegin(domain(d), xml, checkpoint_xml, 0) == 0)
 		return 0;
 	code = last_code();
 	*ret_lost = code == VIR_ERR_CHECKPOINT_INCONSISTENT ||
@@ -74,7 +73,7 @@ virt_backup_end(struct virt_domain *d, struct err *err)
 			return 0;
 		if (clock_mono_ms() > until)
 			break;
-		if (virDomainAbortJob(domain(d)) < 0)
+		if (vir.DomainAbortJob(domain(d)) < 0)
 			(void)virt_err(&said, "ending it");
 		poll(NULL, 0, LOOK_EVERY_MS);
 	}
@@ -92,15 +91,15 @@ virt_checkpoints(struct virt_domain *d, struct virt_checkpoints *ret,
 		 struct err *err)
 {
 	virDomainCheckpointPtr *all = NULL;
-	int n = virDomainListAllCheckpoints(
+	int n = vir.DomainListAllCheckpoints(
 	    domain(d), &all, VIR_DOMAIN_CHECKPOINT_LIST_TOPOLOGICAL);
 
 	if (n < 0)
 		return virt_err(err, "cannot list its checkpoints");
 	for (int i = 0; i < n; i++) {
 		*vec_push(&ret->names) =
-		    mem_strdup(virDomainCheckpointGetName(all[i]));
-		virDomainCheckpointFree(all[i]);
+		    mem_strdup(vir.DomainCheckpointGetName(all[i]));
+		vir.DomainCheckpointFree(all[i]);
 	}
 	free(all);
 	return 0;
@@ -119,17 +118,17 @@ virt_checkpoint_xml(struct virt_domain *d, const char *name, char **ret,
 		    struct err *err)
 {
 	virDomainCheckpointPtr c =
-	    virDomainCheckpointLookupByName(domain(d), name, 0);
+	    vir.DomainCheckpointLookupByName(domain(d), name, 0);
 
 	*ret = NULL;
 	if (!c && last_code() == VIR_ERR_NO_DOMAIN_CHECKPOINT)
 		return 0;
 	if (c)
-		*ret = virDomainCheckpointGetXMLDesc(c, 0);
+		*ret = vir.DomainCheckpointGetXMLDesc(c, 0);
 	if (!*ret)
 		(void)virt_err(err, "reading its checkpoint '%s'", name);
 	if (c)
-		virDomainCheckpointFree(c);
+		vir.DomainCheckpointFree(c);
 	return *ret ? 0 : -1;
 }
 
@@ -138,16 +137,16 @@ virt_checkpoint_delete(struct virt_domain *d, const char *name, bool forget,
 		       struct err *err)
 {
 	virDomainCheckpointPtr c =
-	    virDomainCheckpointLookupByName(domain(d), name, 0);
+	    vir.DomainCheckpointLookupByName(domain(d), name, 0);
 	unsigned flags =
 	    forget ? VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY : 0;
 	int rc = 0;
 
 	if (!c && last_code() == VIR_ERR_NO_DOMAIN_CHECKPOINT)
 		return 0;
-	if (!c || virDomainCheckpointDelete(c, flags) < 0)
+	if (!c || vir.DomainCheckpointDelete(c, flags) < 0)
 		rc = virt_err(err, "cannot remove its checkpoint '%s'", name);
 	if (c)
-		virDomainCheckpointFree(c);
+		vir.DomainCheckpointFree(c);
 	return rc;
 }

@@ -2,12 +2,11 @@
 /* Making domains and changing them, and the pools their disks lie in. */
 #include "io/libvirt_define.h"
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/libvirt_calls.h"
 #include "io/libvirt_own.h"
 #include "io/xml.h"
 
@@ -30,15 +29,15 @@ domain(struct virt_domain *d)
 static int
 tell_pool(virStoragePoolPtr pool, struct virt_pool *ret, struct err *err)
 {
-	const char *name = virStoragePoolGetName(pool);
+	const char *name = vir.StoragePoolGetName(pool);
 	CLEANUP(xml_freep) struct xml *doc = NULL;
 	CLEANUP(mem_freep) char *xml = NULL;
 	const struct xml_node *root;
 	const char *type;
-	int active = virStoragePoolIsActive(pool);
+	int active = vir.StoragePoolIsActive(pool);
 
 	if (active >= 0)
-		xml = virStoragePoolGetXMLDesc(pool, 0);
+		xml = vir.StoragePoolGetXMLDesc(pool, 0);
 	if (!xml)
 		return virt_err(err, "asking for pool '%s'", name);
 	if (xml_parse(xml, strlen(xml), &doc, err) < 0)
@@ -59,18 +58,18 @@ tell_pool(virStoragePoolPtr pool, struct virt_pool *ret, struct err *err)
 static bool
 is_gone(void)
 {
-	return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_POOL;
+	return vir.GetLastErrorCode() == VIR_ERR_NO_STORAGE_POOL;
 }
 
 int
 virt_pool_list(struct virt *v, struct virt_pool_list *ret, struct err *err)
 {
 	virStoragePoolPtr *list;
-	int n = virConnectListAllStoragePools(connection(v), &list, 0);
+	int n = vir.ConnectListAllStoragePools(connection(v), &list, 0);
 	int rc = 0;
 
 	if (n < 0)
-		return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT
+		return vir.GetLastErrorCode() == VIR_ERR_NO_SUPPORT
 			   ? 0
 			   : virt_err(err, "listing the storage pools");
 	for (int i = 0; i < n; i++) {
@@ -80,7 +79,7 @@ virt_pool_list(struct virt *v, struct virt_pool_list *ret, struct err *err)
 			*vec_push(&ret->all) = pool;
 		else if (rc == 0 && !is_gone())
 			rc = -1;
-		virStoragePoolFree(list[i]);
+		vir.StoragePoolFree(list[i]);
 	}
 	free(list);
 	return rc;
@@ -101,13 +100,13 @@ int
 virt_pool_refresh(struct virt *v, const char *name, struct err *err)
 {
 	virStoragePoolPtr pool =
-	    virStoragePoolLookupByName(connection(v), name);
+	    vir.StoragePoolLookupByName(connection(v), name);
 	int rc = 0;
 
-	if (!pool || virStoragePoolRefresh(pool, 0) < 0)
+	if (!pool || vir.StoragePoolRefresh(pool, 0) < 0)
 		rc = virt_err(err, "refreshing pool '%s'", name);
 	if (pool)
-		virStoragePoolFree(pool);
+		vir.StoragePoolFree(pool);
 	return rc;
 }
 
@@ -117,16 +116,16 @@ int
 virt_network_state(struct virt *v, const char *name, bool *ret_there,
 		   bool *ret_active, struct err *err)
 {
-	virNetworkPtr net = virNetworkLookupByName(connection(v), name);
-	int code = net ? VIR_ERR_OK : virGetLastErrorCode(), active;
+	virNetworkPtr net = vir.NetworkLookupByName(connection(v), name);
+	int code = net ? VIR_ERR_OK : vir.GetLastErrorCode(), active;
 
 	*ret_there = *ret_active = false;
 	if (code == VIR_ERR_NO_NETWORK || code == VIR_ERR_NO_SUPPORT)
 		return 0;
 	if (!net)
 		return virt_err(err, "looking for network '%s'", name);
-	active = virNetworkIsActive(net);
-	virNetworkFree(net);
+	active = vir.NetworkIsActive(net);
+	vir.NetworkFree(net);
 	if (active < 0)
 		return virt_err(err, "asking whether network '%s' is active",
 				name);
@@ -138,7 +137,7 @@ virt_network_state(struct virt *v, const char *name, bool *ret_there,
 static const char *
 name_of(struct virt_domain *d)
 {
-	const char *name = virDomainGetName(domain(d));
+	const char *name = vir.DomainGetName(domain(d));
 
 	return name ? name : "?";
 }
@@ -150,7 +149,7 @@ found(virDomainPtr d, struct virt_domain **ret, struct err *err,
       const char *what)
 {
 	*ret = (struct virt_domain *)d;
-	if (d || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+	if (d || vir.GetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 		return 0;
 	return virt_err(err, "looking for domain '%s'", what);
 }
@@ -159,7 +158,7 @@ int
 virt_domain_named(struct virt *v, const char *name, struct virt_domain **ret,
 		  struct err *err)
 {
-	return found(virDomainLookupByName(connection(v), name), ret, err,
+	return found(vir.DomainLookupByName(connection(v), name), ret, err,
 		     name);
 }
 
@@ -167,8 +166,8 @@ int
 virt_domain_with(struct virt *v, const char *uuid, struct virt_domain **ret,
 		 struct err *err)
 {
-	return found(virDomainLookupByUUIDString(connection(v), uuid), ret, err,
-		     uuid);
+	return found(vir.DomainLookupByUUIDString(connection(v), uuid), ret,
+		     err, uuid);
 }
 
 int
@@ -177,7 +176,7 @@ virt_domain_uuid(struct virt_domain *d, char ret[VIRT_UUID_SIZE],
 {
 	const char *name = name_of(d);
 
-	if (virDomainGetUUIDString(domain(d), ret) < 0)
+	if (vir.DomainGetUUIDString(domain(d), ret) < 0)
 		return virt_err(err, "asking for the uuid of domain '%s'",
 				name);
 	return 0;
@@ -190,9 +189,9 @@ virt_domain_metadata(struct virt_domain *d, const char *ns, char **ret,
 	const char *name = name_of(d);
 	int code;
 
-	*ret = virDomainGetMetadata(domain(d), VIR_DOMAIN_METADATA_ELEMENT, ns,
-				    VIR_DOMAIN_AFFECT_CURRENT);
-	code = *ret ? VIR_ERR_OK : virGetLastErrorCode();
+	*ret = vir.DomainGetMetadata(domain(d), VIR_DOMAIN_METADATA_ELEMENT, ns,
+				     VIR_DOMAIN_AFFECT_CURRENT);
+	code = *ret ? VIR_ERR_OK : vir.GetLastErrorCode();
 	if (*ret || code == VIR_ERR_NO_DOMAIN_METADATA ||
 	    code == VIR_ERR_NO_DOMAIN)
 		return 0;
@@ -202,11 +201,11 @@ virt_domain_metadata(struct virt_domain *d, const char *ns, char **ret,
 int
 virt_domain_define(struct virt *v, const char *xml, struct err *err)
 {
-	virDomainPtr d = virDomainDefineXML(connection(v), xml);
+	virDomainPtr d = vir.DomainDefineXML(connection(v), xml);
 
 	if (!d)
 		return virt_err(err, "defining the domain");
-	virDomainFree(d);
+	vir.DomainFree(d);
 	return 0;
 }
 
@@ -218,9 +217,9 @@ virt_domain_undefine(struct virt_domain *d, struct err *err)
 				     VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
 	const char *name = name_of(d);
 
-	if (virDomainUndefineFlags(domain(d),
-				   kept | VIR_DOMAIN_UNDEFINE_NVRAM) == 0 ||
-	    virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+	if (vir.DomainUndefineFlags(domain(d),
+				    kept | VIR_DOMAIN_UNDEFINE_NVRAM) == 0 ||
+	    vir.GetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 		return 0;
 	return virt_err(err, "undefining domain '%s'", name);
 }
@@ -230,7 +229,7 @@ virt_domain_set_autostart(struct virt_domain *d, bool on, struct err *err)
 {
 	const char *name = name_of(d);
 
-	if (virDomainSetAutostart(domain(d), on) < 0)
+	if (vir.DomainSetAutostart(domain(d), on) < 0)
 		return virt_err(err,
 				"switching the autostart of domain '%s' "
 				"%s",
@@ -243,7 +242,7 @@ virt_domain_rename(struct virt_domain *d, const char *name, struct err *err)
 {
 	const char *was = name_of(d);
 
-	if (virDomainRename(domain(d), name, 0) < 0)
+	if (vir.DomainRename(domain(d), name, 0) < 0)
 		return virt_err(err, "renaming domain '%s' to '%s'", was, name);
 	return 0;
 }
@@ -254,8 +253,8 @@ virt_domain_update(struct virt_domain *d, const char *device_xml,
 {
 	const char *name = name_of(d);
 
-	if (virDomainUpdateDeviceFlags(domain(d), device_xml,
-				       VIR_DOMAIN_AFFECT_CONFIG) < 0)
+	if (vir.DomainUpdateDeviceFlags(domain(d), device_xml,
+					VIR_DOMAIN_AFFECT_CONFIG) < 0)
 		return virt_err(err, "changing a device of domain '%s'", name);
 	return 0;
 }
