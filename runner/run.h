@@ -80,6 +80,7 @@ struct run {
 	size_t nvms, nended;
 	struct loop *loop;
 	struct pools *pools;
+	int jobs;		      /* steps at once; 0: no limit */
 	struct bandwidth *bandwidth;  /* what its steps share */
 	VEC(struct vm_run *) touched; /* from ntouched on */
 	size_t ntouched;

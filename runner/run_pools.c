@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "manifests/digest.h"
@@ -17,6 +18,14 @@
 #define SLOT_POLL_MS 100 /* for what other runs hold */
 
 #define SHOWN_DIGEST 16
+
+/* A vm comes to hold a slot and the lock at its target.  A step has a socket,
+ * for a moment its other end, a pidfd and slots of four pools.  Beside them all
+ * there are signals, timers, requests, a journal that is written anew. */
+#define FILES_A_VM 2
+#define FILES_A_STEP 7
+#define FILES_BESIDE 8
+#define MANY_JOBS 100000 /* as good as no limit */
 
 /* Pools. */
 
@@ -78,6 +87,22 @@ make_disk_claim(struct step_run *s)
 		claim_add(&s->claim, w->disk_pools[i]);
 }
 
+/* Where open files are few, so are the steps at once: one that could not be
+ * started for want of them had failed. */
+static int
+most_jobs(const struct run *r)
+{
+	long taken = FILES_BESIDE + FILES_A_VM * (long)r->nvms;
+	long left = (fs_files_left() - taken) / FILES_A_STEP;
+	int jobs = r->opts->jobs;
+
+	if (left < 1)
+		left = 1;
+	if (jobs > 0 && jobs <= left)
+		return jobs;
+	return left < MANY_JOBS ? (int)left : 0;
+}
+
 static void
 make_claim(struct step_run *s)
 {
@@ -85,7 +110,7 @@ make_claim(struct step_run *s)
 
 	s->claim = (struct claim){.owner = s->vm};
 	claim_add(&s->claim,
-		  pools_get(r->pools, "jobs", "--jobs", r->opts->jobs, false));
+		  pools_get(r->pools, "jobs", "--jobs", r->jobs, false));
 	if (s->step->stage->pool == POOL_DISKS)
 		make_disk_claim(s);
 	if (s->step->stage->pool == POOL_CONVERSIONS)
@@ -201,6 +226,7 @@ run_open_pools(struct run *r)
 			       plan->o.namespace, plan->o.name);
 
 	r->pools = pools_new(r->opts->slots_dir, who);
+	r->jobs = most_jobs(r);
 	put_in_order(r);
 }
 

@@ -314,14 +314,14 @@ wait_for_lock(int fd)
 	return 0;
 }
 
-/* A vm takes three open files, and its log is another: those of all vms are
- * opened after the last vm was taken. */
+/* A vm takes three open files, and three more after the last vm was taken: its
+ * log, a slot, the lock at its target. */
 static int
 check_files(int fd, struct err *err)
 {
 	unsigned long limit;
 
-	if (!fs_files_scarce(fd, fd / 3, &limit))
+	if (!fs_files_scarce(fd, fd, &limit))
 		return 0;
 	return err_set(err, ERR_RETRY,
 		       "this run holds as many vms as its limit of %lu open "

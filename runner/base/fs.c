@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,4 +356,20 @@ fs_files_scarce(int fd, int n, unsigned long *ret_limit)
 	reserve = now.rlim_cur / 4 < 256 ? now.rlim_cur / 4 : 256;
 	*ret_limit = (unsigned long)now.rlim_cur;
 	return (rlim_t)fd + (rlim_t)n > now.rlim_cur - reserve;
+}
+
+long
+fs_files_left(void)
+{
+	struct rlimit now;
+	int lowest;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur > LONG_MAX)
+		return LONG_MAX;
+	/* the lowest that is free: those below it are open */
+	lowest = open("/", O_PATH | O_CLOEXEC);
+	if (lowest < 0)
+		return 0;
+	close(lowest);
+	return (long)now.rlim_cur - lowest;
 }

@@ -58,5 +58,7 @@ void fs_files_restore(void);
 /* Would this process come too near to that limit with `n` open files more
  * than this one, the latest? */
 bool fs_files_scarce(int fd, int n, unsigned long *ret_limit);
+/* How many more it may open now; LONG_MAX where there is no limit. */
+long fs_files_left(void);
 
 #endif
