@@ -337,6 +337,7 @@ fold_redo(struct history *h, const json_t *r)
 {
 	struct step_history *s = step_of(h, r);
 
+	history_start_is_wanted_anew(s);
 	/* what was taken back is to be done again anyhow */
 	if (s->state != HISTORY_UNDONE)
 		s->state = HISTORY_AGAIN;
@@ -392,6 +393,7 @@ fold_renew(struct history *h, const json_t *r)
 
 		if (!is_renewed(s->id))
 			continue;
+		history_start_is_wanted_anew(s);
 		s->state = HISTORY_NEVER;
 		s->begun_seq = s->done_seq = s->void_seq = 0;
 		s->fingerprint[0] = '\0';

@@ -65,13 +65,22 @@ history_start_ends(struct step_history *s, bool failed)
 		expect_marking(s);
 }
 
+void
+history_start_is_wanted_anew(struct step_history *s)
+{
+	if (is_start(s))
+		expect_marking(s);
+}
+
 /* An attempt that is under way, or was cut and nobody looked since, is not
- * known to have marked nothing until it has ended. */
+ * known to have marked nothing until it has ended.  It has when somebody wants
+ * another. */
 static bool
 is_unmarked(const struct step_history *start)
 {
-	return start->state == HISTORY_FAILED &&
-	       (unmarked(start) || json_is_false(marking(start)));
+	return unmarked(start) || (json_is_false(marking(start)) &&
+				   (start->state == HISTORY_FAILED ||
+				    start->state == HISTORY_AGAIN));
 }
 
 bool

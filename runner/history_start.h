@@ -14,5 +14,7 @@
 void history_start_begins(struct step_history *s, bool says);
 /* A result, before it is folded; without an intent nothing was done at all. */
 void history_start_ends(struct step_history *s, bool failed);
+/* Before its last attempt is past: asked for anew, or all of it renewed. */
+void history_start_is_wanted_anew(struct step_history *s);
 
 #endif

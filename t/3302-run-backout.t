@@ -135,6 +135,17 @@ check 'nor did the one after it' '
 	exits 6 palletjack run m.yaml
 	test "$(power | tail -1)" = "source on"
 '
+check 'nor one that is asked for anew, and killed before that is begun' '
+	fail_with "onFailure: hold" vm-00001:start:fail
+	exits 6 palletjack run m.yaml
+	exits 6 palletjack run --redo start m.yaml
+	n=$(grep -n "\"type\":\"redo\"" "$state/journal" | cut -d: -f1)
+	head -n "$n" "$state/journal" >cut
+	cat cut >"$state/journal"
+	palletjack cancel m.yaml --vm vm-00001
+	exits 9 palletjack run m.yaml 2>err; cat err
+	refute grep "may have started" err
+'
 check 'from the start on people decide, whatever the policy' '
 	fail_with "onFailure: rollback" vm-00001:start:die=mark
 	exits 5 palletjack run m.yaml 2>err; cat err;

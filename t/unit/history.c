@@ -2,6 +2,8 @@
 /* The fold over a journal's records. */
 #include "runner/history.h"
 
+#include <string.h>
+
 #include "stages/stage.h"
 #include "t/tap.h"
 
@@ -245,6 +247,53 @@ test_start_whose_mark_failed(void)
 	history_free(h);
 }
 
+/* What was known of it before it is known of it then. */
+static void
+ask_for_anew(struct history *h, const char *type, bool doubt, const char *what)
+{
+	fold(h, json_pack("{s:s, s:s}", "type", type, "step", "start"));
+	if (strcmp(type, "redo") == 0 && !doubt)
+		is_open_to_doubt(h, doubt, what);
+	start_begins(h, true);
+	start_fails(h);
+	is_open_to_doubt(h, doubt, what);
+}
+
+static void
+test_start_asked_for_anew(void)
+{
+	static const char *const types[] = {"redo", "renew"};
+	struct history *h;
+
+	for (size_t i = 0; i < 2; i++) {
+		h = history_new();
+		start_begins(h, true);
+		start_fails(h);
+		ask_for_anew(h, types[i], false,
+			     "behind none that set out "
+			     "to mark");
+		start_begins(h, true);
+		start_marks(h);
+		start_saw_no_mark(h, 3);
+		start_fails(h);
+		ask_for_anew(h, types[i], false, "behind one that saw no mark");
+		history_free(h);
+	}
+
+	h = history_new();
+	start_begins(h, true);
+	start_marks(h);
+	start_fails(h);
+	ask_for_anew(h, "redo", true, "behind one that marked");
+	history_free(h);
+
+	h = history_new();
+	start_begins(h, false);
+	start_fails(h);
+	ask_for_anew(h, "redo", true, "behind one that does not say");
+	history_free(h);
+}
+
 /* Journals that earlier builds wrote, or that they go on with. */
 static void
 test_start_of_earlier_builds(void)
@@ -371,6 +420,7 @@ main(void)
 	test_void_until_done();
 	test_start_that_marks_nothing();
 	test_start_whose_mark_failed();
+	test_start_asked_for_anew();
 	test_start_of_earlier_builds();
 	test_start_that_was_done();
 	return tap_done();
