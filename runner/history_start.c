@@ -97,8 +97,7 @@ history_may_run(const struct history *h)
 {
 	const struct step_history *start = history_step(h, "start");
 
-	return start && !is_unmarked(start) &&
-	       (start->state == HISTORY_OPEN || start->state == HISTORY_FAILED);
+	return history_may_have_started(h) && start->state != HISTORY_DONE;
 }
 
 bool

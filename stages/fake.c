@@ -228,6 +228,7 @@ ends_of(struct work *w)
 	    .mark = mark,
 	    .start = start_target,
 	    .stop = stop_target,
+	    .may_run = w->maybe_marked,
 	    .arg = w,
 	};
 }

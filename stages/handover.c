@@ -68,6 +68,18 @@ handover_note_marking(struct work *w, struct err *err)
 	return work_record(w, WORK_MARKING, json_true(), err);
 }
 
+/* One that runs ends a target that may run already; whether it does is not
+ * asked. */
+static int
+source_must_be_off_first(const struct handover_ends *ends, struct err *err)
+{
+	bool runs;
+
+	if (source_must_be_off(ends, &runs, err) == 0)
+		return 0;
+	return runs && ends->may_run ? handover_stop_again(ends, err) : -1;
+}
+
 int
 handover_start(const struct handover_ends *ends, json_t **ret_facts,
 	       struct err *err)
@@ -75,7 +87,7 @@ handover_start(const struct handover_ends *ends, json_t **ret_facts,
 	json_t *facts = NULL;
 	bool runs;
 
-	if (source_must_be_off(ends, &runs, err) < 0 ||
+	if (source_must_be_off_first(ends, err) < 0 ||
 	    ends->source_same(ends->arg, err) < 0 ||
 	    ends->mark(ends->arg, HANDOVER_STARTED, err) < 0 ||
 	    ends->start(ends->arg, &facts, err) < 0)
@@ -113,9 +125,7 @@ handover_go_on(const struct handover_ends *ends, json_t **ret_facts,
 int
 handover_leave_off(const struct handover_ends *ends, struct err *err)
 {
-	bool runs;
-
-	if (source_must_be_off(ends, &runs, err) < 0 ||
+	if (source_must_be_off_first(ends, err) < 0 ||
 	    ends->source_same(ends->arg, err) < 0)
 		return -1;
 	return ends->mark(ends->arg, HANDOVER_LEFT_OFF, err);

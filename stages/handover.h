@@ -20,6 +20,7 @@ struct handover_ends {
 	/* Fine when it runs; returns once it does so well. */
 	int (*start)(void *arg, json_t **ret_facts, struct err *err);
 	int (*stop)(void *arg, struct err *err); /* at once */
+	bool may_run; /* the target, by now: an earlier attempt started it */
 	void *arg;
 };
 

@@ -129,6 +129,7 @@ find_ends(struct ends *e, struct handover_ends *ret, struct err *err)
 	    .mark = mark,
 	    .start = start_target,
 	    .stop = stop_target,
+	    .may_run = e->w->maybe_marked,
 	    .arg = e,
 	};
 	e->ends = ret;

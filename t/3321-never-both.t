@@ -76,6 +76,24 @@ for step in cutover/disk-0 verify/disk-0 convert boot-test commit create-vm star
 		ends_well
 	"
 done
+check 'started while a target that runs is asked for anew' '
+	fresh "start:die=run@1 start:source-on=look@2"; exits 5 palletjack run m.yaml
+	exits 6 palletjack run --redo start m.yaml 2>err; cat err
+	grep "the target was stopped again" err
+	not_both; target_is_off; ends_well
+'
+check 'started once that was asked for, and the run killed' '
+	fresh start:die=run@1; exits 5 palletjack run m.yaml
+	palletjack run --redo start m.yaml
+	journal=$PALLETJACK_STATE/t/p/vm-00001/journal
+	n=$(grep -n "\"type\":\"redo\"" "$journal" | cut -d: -f1)
+	head -n "$n" "$journal" >cut
+	cat cut >"$journal"
+	start_source
+	exits 6 palletjack run m.yaml 2>err; cat err
+	grep "the target was stopped again" err
+	not_both; target_is_off; ends_well
+'
 check 'who was started, and stopped again, is not gone on from' '
 	fresh "start:die=run"; exits 5 palletjack run m.yaml
 	start_source; echo "target off" >>"$power"; echo "source off" >>"$power"

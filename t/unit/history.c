@@ -252,7 +252,7 @@ static void
 ask_for_anew(struct history *h, const char *type, bool doubt, const char *what)
 {
 	fold(h, json_pack("{s:s, s:s}", "type", type, "step", "start"));
-	if (strcmp(type, "redo") == 0 && !doubt)
+	if (strcmp(type, "redo") == 0)
 		is_open_to_doubt(h, doubt, what);
 	start_begins(h, true);
 	start_fails(h);
@@ -269,9 +269,7 @@ test_start_asked_for_anew(void)
 		h = history_new();
 		start_begins(h, true);
 		start_fails(h);
-		ask_for_anew(h, types[i], false,
-			     "behind none that set out "
-			     "to mark");
+		ask_for_anew(h, types[i], false, "behind one that did nothing");
 		start_begins(h, true);
 		start_marks(h);
 		start_saw_no_mark(h, 3);
