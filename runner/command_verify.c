@@ -85,15 +85,24 @@ add_record(struct vm_state *s, const char *step, const char *key, json_t *value)
 			      "value", value));
 }
 
-/* Which step is to copy what a repair that is cut short leaves uncopied. */
+/* Which step is to copy what a repair that is cut short leaves uncopied: the
+ * one behind the stop, or the one that copied it last, which may be that one
+ * when the source was given back. */
 static char *
 copied_by(const struct batch_vm *v, const struct inv_disk *disk)
 {
-	return mem_printf("%s/%s",
-			  history_is_cut_over(v->run.state->history)
-			      ? stage_copy.name
-			      : stage_precopy_copy.name,
-			  disk->id);
+	const struct history *h = v->run.state->history;
+	CLEANUP(mem_freep)
+	char *warm = mem_printf("%s/%s", stage_precopy_copy.name, disk->id);
+	char *cold = mem_printf("%s/%s", stage_copy.name, disk->id);
+	const struct step_history *before = history_step(h, warm);
+	const struct step_history *behind = history_step(h, cold);
+
+	if (history_is_cut_over(h) || !before ||
+	    (behind && behind->begun_seq > before->begun_seq))
+		return cold;
+	free(cold);
+	return steal(&warm);
 }
 
 /* What is about to be mended was wrong already when these read it, however far

@@ -4,9 +4,11 @@
 # stopped and kept from starting, and how it is given back.
 . "${0%/*}/lib.sh"
 . "${0%/*}/local.sh"
+. "${0%/*}/fake.sh"
 . "${0%/*}/virt.sh"
 test_begin 'domains of libvirt are moved, and given back as they were'
 virt_needs
+requires_fault
 
 disks_are_right() {
 	qemu-img compare -f raw -F qcow2 target/fast/web/disk-vda.raw top.qcow2 &&
@@ -159,5 +161,29 @@ check 'and put back' '
 	exits 9 palletjack rollback n.yaml --discard-target-writes
 	test "$(virt domstate other)" = "shut off"
 	test "$(link_of)" = 0
+'
+
+# One that runs and writes nothing: its disk is as it was copied, whenever it is
+# off.
+head -c 4194304 /dev/urandom >still.raw
+define still "$(disk vda raw still.raw)"
+virt start still
+manifest '{name: still}' 'verify: none, cutover: {hardPowerOff: always}'
+still=target/fast/still/disk-vda.raw
+check 'a repair of what was given back is cut short: a run copies the rest' '
+	palletjack run m.yaml --until cutover
+	printf xyz | dd of=$still bs=1 seek=1500000 conv=notrunc,fsync status=none
+	exits 8 palletjack verify m.yaml
+	exits 8 palletjack run m.yaml
+	test "$(virt domstate still)" = running
+	virt destroy still
+	exits 5 with_fault FAULT_FILE=disk-vda.raw FAULT_OPS=write FAULT_AT=1 \
+		FAULT_WHEN=torn palletjack verify --repair m.yaml
+	palletjack plan m.yaml >plan; cat plan
+	grep "cutover/disk-vda *resume .*does not hold any more" plan
+	exits 8 palletjack run m.yaml
+	palletjack verify m.yaml
+	palletjack run m.yaml
+	cmp still.raw $still
 '
 test_end
