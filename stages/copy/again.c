@@ -5,7 +5,11 @@
  * at a later point in time.  So blocks that were seen before it broke are read
  * once more, and compared with their digests or, when nobody computed any,
  * with what the target was given; those that are on their way to it, with what
- * was read. */
+ * was read; and holes that were told of are to be such.
+ *
+ * What one worker has in hand is in no list that another could see.  So who is
+ * about to note what it has, when the source of another came back since,
+ * connects anew and compares it first. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +121,7 @@ compare_all(struct again *a, size_t n, struct err *err)
 	return 0;
 }
 
+/* `data` NULL: zeroes. */
 static int
 compare_piece(void *arg, uint64_t at, size_t len, const uint8_t *data,
 	      struct err *err)
@@ -151,6 +156,40 @@ compare_in_hand(struct again *a, struct err *err)
 	return delta_each_in_hand(w, compare_piece, a, err);
 }
 
+/* Of the span; what is said to be none any more may be zero all the same. */
+static int
+compare_holes(struct again *a, struct err *err)
+{
+	struct worker *w = a->w;
+	bool now[ENGINE_SPAN];
+	int rc = wire_zero_blocks(&w->source.wire, w->first, w->n, now, err);
+
+	for (size_t i = 0; rc == 0 && i < w->n; i++)
+		if (w->is_hole[i] && !now[i])
+			rc = compare_piece(
+			    a, (w->first + i) * LEDGER_BLOCK_SIZE,
+			    engine_block_len(w->e, w->first + i), NULL, err);
+	return rc;
+}
+
+/* What is noted from now on is not in the list, but then its worker sees that
+ * it is to follow. */
+static size_t
+list_seen(struct again *a)
+{
+	struct worker *w = a->w;
+	struct engine *e = w->e;
+	size_t n;
+
+	pthread_mutex_lock(&e->lock);
+	if (!w->is_following)
+		e->nagain++;
+	w->nagain = e->nagain;
+	n = seen_list(&e->seen, a->list);
+	pthread_mutex_unlock(&e->lock);
+	return n;
+}
+
 int
 again_check(void *arg, struct err *err)
 {
@@ -160,19 +199,33 @@ again_check(void *arg, struct err *err)
 	    .now = new_block(),
 	    .copied = new_block(),
 	};
-	struct engine *e = a.w->e;
-	size_t n;
-	int rc;
+	int rc = compare_all(&a, list_seen(&a), err);
 
-	pthread_mutex_lock(&e->lock);
-	n = seen_list(&e->seen, a.list);
-	pthread_mutex_unlock(&e->lock);
-	rc = compare_all(&a, n, err);
 	if (rc == 0)
 		rc = compare_in_hand(&a, err);
+	if (rc == 0)
+		rc = compare_holes(&a, err);
 	free(a.list);
 	free(a.now);
 	free(a.copied);
+	return rc;
+}
+
+int
+again_lock(struct worker *w, struct err *err)
+{
+	struct engine *e = w->e;
+	int rc = 0;
+
+	pthread_mutex_lock(&e->lock);
+	while (rc == 0 && w->nagain != e->nagain) {
+		pthread_mutex_unlock(&e->lock);
+		w->is_following = true;
+		rc = wire_renew(&w->source.wire, err);
+		w->is_following = false;
+		if (rc == 0)
+			pthread_mutex_lock(&e->lock);
+	}
 	return rc;
 }
 

@@ -296,9 +296,7 @@ delta_each_in_hand(const struct worker *w, delta_piece_fn *tell, void *arg,
 	for (size_t i = 0; d && rc == 0 && i < d->n; i++) {
 		const struct delta_block *b = &d->block[i];
 
-		if (w->is_hole[b->i])
-			rc = tell(arg, block_at(w, b), b->len, NULL, err);
-		else if (b->is_patched)
+		if (b->is_patched)
 			rc = tell_patched(w, b, tell, arg, err);
 		else if (b->is_begun && input_has_come(&b->slot->read))
 			rc = tell(arg, block_at(w, b), b->len, b->slot->buf,
@@ -366,13 +364,14 @@ write_all(struct delta *d, struct err *err)
 	return rc < 0 ? worker_target_failed(w->e) : 0;
 }
 
-static void
-settle(struct delta *d)
+static int
+settle(struct delta *d, struct err *err)
 {
 	struct engine *e = d->w->e;
 	struct copy_progress *p = &e->progress;
 
-	pthread_mutex_lock(&e->lock);
+	if (again_lock(d->w, err) < 0)
+		return -1;
 	e->begun_bytes -= d->len;
 	for (size_t i = 0; i < d->n; i++) {
 		const struct delta_block *b = &d->block[i];
@@ -387,6 +386,7 @@ settle(struct delta *d)
 		p->written_bytes += b->verdict == DELTA_WRITE ? changed : 0;
 	}
 	pthread_mutex_unlock(&e->lock);
+	return 0;
 }
 
 /* The next blocks of the span that are to be looked at, from *next on. */
@@ -446,9 +446,8 @@ bring_up_to_date(struct delta *d, struct err *err)
 			return atomic_load(&w->e->stop) ? 0 : -1;
 		if (worker_take_in_hand(w, d->len, err) < 0 ||
 		    look(d, err) < 0 || promise(d, err) < 0 ||
-		    write_all(d, err) < 0)
+		    write_all(d, err) < 0 || settle(d, err) < 0)
 			return -1;
-		settle(d);
 	}
 	return 0;
 }

@@ -53,6 +53,7 @@ struct engine {
 	bool is_first; /* no attempt before this one wrote */
 	uint64_t next_data;
 	struct seen seen; /* of the source */
+	uint64_t nagain;  /* so often it broke and came back */
 	struct fresh_list fresh;
 	uint64_t fresh_bytes;
 	int64_t fresh_since_ms; /* when the list was last empty */
@@ -99,7 +100,9 @@ struct worker {
 	size_t n;
 	enum block_plan plan[ENGINE_SPAN];
 	bool is_again[ENGINE_SPAN]; /* an earlier attempt wrote it */
-	bool is_hole[ENGINE_SPAN];
+	bool is_hole[ENGINE_SPAN];  /* none before the source said so */
+	uint64_t nagain;   /* the engine's, when it was compared last */
+	bool is_following; /* its source is compared as another's came back */
 	/* A ring: so many reads were begun, ended, and their writes ended. */
 	struct slot slot[ENGINE_SLOTS];
 	uint64_t nbegun, nread, nwritten;
@@ -126,8 +129,7 @@ bool engine_is_full(const struct engine *e, uint64_t len);
 /* Brings the blocks of the span that are BLOCK_DELTA up to date, when no read
  * or write of the worker is under way. */
 int delta_span(struct worker *w, struct err *err);
-/* `len` bytes of the source from `at` on, all in one block; `data` NULL: they
- * are taken for zeroes. */
+/* `len` bytes of the source from `at` on, all in one block. */
 typedef int delta_piece_fn(void *arg, uint64_t at, size_t len,
 			   const uint8_t *data, struct err *err);
 /* Tells what delta_span took from the source and has not noted yet, up to the
@@ -159,6 +161,10 @@ uint8_t *worker_buffer(struct slot *s);
 
 /* Of the worker's source, which broke and came back: is it what was read? */
 int again_check(void *arg, struct err *err);
+/* Takes the engine's lock, for the worker to note what it has in hand, when
+ * that is of the source as it came back last, to whomever; -1: it is not held,
+ * and that is of another. */
+int again_lock(struct worker *w, struct err *err);
 /* With the lock held: a block that is passed over, as the ledger knows what the
  * source has in it. */
 void again_note_settled(struct worker *w, uint64_t block);

@@ -472,6 +472,19 @@ come_back(struct wire *w, struct wire *also, const struct err *broke,
 	return 0;
 }
 
+int
+wire_renew(struct wire *w, struct err *err)
+{
+	struct err why;
+
+	wire_close(w);
+	err_set(&why, ERR_RETRY,
+		"the %s '%s' is connected to anew, for another connection "
+		"to it broke",
+		w->what, w->uri);
+	return come_back(w, NULL, &why, err);
+}
+
 /* After a connection was lost: 1, it is made again. */
 int
 wire_mend(struct wire_op *op, struct wire *also, struct err *err)

@@ -95,6 +95,9 @@ void wire_move(struct wire *w, struct wire *also);
 int wire_do(struct wire *w, enum wire_verb verb, void *data, uint64_t len,
 	    uint64_t at, struct err *err);
 
+/* Makes the connection anew, as if it had broken: is_same is asked. */
+int wire_renew(struct wire *w, struct err *err);
+
 /* Which blocks the server says read as zeroes: is_zero[i] for block
  * first + i.  A server that says nothing about it has none, nor are there any
  * past its end. */

@@ -13,8 +13,19 @@ struct asking {
 	struct wire_op op; /* first: what wire_answered() is given */
 	uint64_t at, end;
 	uint64_t first; /* block of is_zero[0] */
+	size_t n;
 	bool *is_zero;
 };
+
+/* Nothing is answered yet. */
+static void
+begin_asking(struct asking *a, const struct wire *w)
+{
+	a->at = a->first * LEDGER_BLOCK_SIZE;
+	for (size_t i = 0; i < a->n; i++)
+		a->is_zero[i] = w->has_extents &&
+				(a->first + i) * LEDGER_BLOCK_SIZE < w->size;
+}
 
 static void
 mark_data(struct asking *a, uint64_t from, uint64_t to)
@@ -47,7 +58,7 @@ take_extents(void *arg, const char *context, uint64_t offset, uint32_t *entries,
 	return 0;
 }
 
-/* What it said before it broke holds. */
+/* What it said before it broke is asked of the one that came back, too. */
 static int
 mend_asking(struct asking *a, struct err *err)
 {
@@ -56,6 +67,7 @@ mend_asking(struct asking *a, struct err *err)
 	a->op.npending = 0;
 	if (rc == 0)
 		return wire_say_failure(&a->op, err);
+	begin_asking(a, a->op.wire);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -94,15 +106,13 @@ wire_zero_blocks(struct wire *w, uint64_t first, size_t n, bool *is_zero,
 		 struct err *err)
 {
 	struct asking a = {
-	    .at = first * LEDGER_BLOCK_SIZE,
 	    .end = wire_least((first + n) * LEDGER_BLOCK_SIZE, w->size),
 	    .first = first,
+	    .n = n,
 	    .is_zero = is_zero,
 	};
 
-	for (size_t i = 0; i < n; i++)
-		is_zero[i] =
-		    w->has_extents && (first + i) * LEDGER_BLOCK_SIZE < w->size;
+	begin_asking(&a, w);
 	while (w->has_extents && a.at < a.end) {
 		if (ask_extents(w, &a, err) == 0)
 			continue;

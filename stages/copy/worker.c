@@ -115,7 +115,8 @@ note_zeroes(struct worker *w, size_t i, size_t n, struct err *err)
 	if (digest_zeroes(&w->digest, engine_block_len(e, w->first + i + n - 1),
 			  digest, err) < 0)
 		return -1;
-	pthread_mutex_lock(&e->lock);
+	if (again_lock(w, err) < 0)
+		return -1;
 	for (size_t k = 0; k < n; k++)
 		worker_note_fresh(w, i + k, k + 1 < n ? w->digest.zero : digest,
 				  true);
@@ -202,18 +203,14 @@ end_zero_read(struct worker *w, size_t i, struct err *err)
 	return 0;
 }
 
-/* The oldest read: the block goes on to the target. */
+/* A block that was read goes on to the target. */
 static int
-end_read(struct worker *w, struct err *err)
+pass_on(struct worker *w, struct slot *s, struct err *err)
 {
 	struct engine *e = w->e;
-	struct slot *s = worker_slot(w, w->nread);
 	uint64_t block = w->first + s->i;
 	size_t len = engine_block_len(e, block);
 
-	if (wait_for_read(w, s, err) < 0)
-		return -1;
-	w->nread++;
 	memset(s->buf + len, 0, LEDGER_BLOCK_SIZE - len);
 	pthread_mutex_lock(&e->lock);
 	e->progress.read_bytes += len;
@@ -229,25 +226,46 @@ end_read(struct worker *w, struct err *err)
 	return 0;
 }
 
-/* The oldest write: the target has acknowledged the block. */
+/* The oldest read.  Until it is on its way to the target, or was noted as
+ * zeroes, it counts as one. */
 static int
-end_write(struct worker *w, struct err *err)
+end_read(struct worker *w, struct err *err)
+{
+	struct slot *s = worker_slot(w, w->nread);
+
+	if (wait_for_read(w, s, err) < 0 || pass_on(w, s, err) < 0)
+		return -1;
+	w->nread++;
+	return 0;
+}
+
+/* The target has acknowledged the block. */
+static int
+note_written(struct worker *w, struct slot *s, struct err *err)
 {
 	struct engine *e = w->e;
-	struct slot *s = worker_slot(w, w->nwritten);
 
-	w->nwritten++;
-	if (s->is_settled)
-		return 0;
 	if (output_end(&s->write, w->source.file ? NULL : &w->source.wire,
 		       err) < 0)
 		return worker_target_failed(e);
-	pthread_mutex_lock(&e->lock);
+	if (again_lock(w, err) < 0)
+		return -1;
 	worker_note_fresh(w, s->i, s->digest, false);
 	e->progress.written_bytes += engine_block_len(e, w->first + s->i);
 	e->begun_bytes -= engine_block_len(e, w->first + s->i);
 	pthread_mutex_unlock(&e->lock);
 	return 0;
+}
+
+/* The oldest write, which is in hand until it is noted. */
+static int
+end_write(struct worker *w, struct err *err)
+{
+	struct slot *s = worker_slot(w, w->nwritten);
+	int rc = s->is_settled ? 0 : note_written(w, s, err);
+
+	w->nwritten++;
+	return rc;
 }
 
 /* Until at most so many reads and writes are under way. */
@@ -491,15 +509,18 @@ copy_blocks(struct worker *w, struct err *err)
 static int
 copy_span(struct worker *w, struct err *err)
 {
+	bool holes[ENGINE_SPAN];
 	struct err ignored;
 	size_t n;
 
+	memset(w->is_hole, false, sizeof(w->is_hole));
 	for (n = 0; n < w->n && w->plan[n] == BLOCK_SETTLED; n++)
 		;
 	if (n == w->n)
 		return 0;
-	if (input_zero_blocks(&w->source, w->first, w->n, w->is_hole, err) < 0)
+	if (input_zero_blocks(&w->source, w->first, w->n, holes, err) < 0)
 		return -1;
+	memcpy(w->is_hole, holes, w->n * sizeof(*holes));
 	if (copy_blocks(w, err) == 0 && drain(w, 0, 0, err) == 0)
 		return delta_span(w, err);
 	while (w->nwritten < w->nread)
