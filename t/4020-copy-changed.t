@@ -36,11 +36,23 @@ check_exit 2 'without a ledger nothing is known of the copy' '
 '
 check_exit 2 'nor with one that is not there' '
 	palletjack copy --compare --ledger no src none.raw 2>err; rc=$?
-	cat err; grep -q "name that ledger" err && exit $rc
+	cat err; grep -q "ledger .no. is not there" err && exit $rc
 '
-rm -f none.raw*
+check 'and no target is made for either' '
+	refute test -e none.raw
+	refute test -e none.raw.id
+'
 check 'a first copy' '
 	palletjack copy --ledger l src a.raw && cmp src a.raw
+'
+check_exit 2 'a ledger that is forgotten or mistyped' '
+	cp a.raw.id id
+	exits 2 palletjack copy --compare src a.raw
+	palletjack copy --compare --ledger no src a.raw
+'
+check 'costs no copy: its own ledger still knows it' '
+	cmp id a.raw.id
+	palletjack copy --ledger l src a.raw
 '
 check_exit 2 'two ways at once' '
 	palletjack copy --compare --changed list --ledger l src a.raw

@@ -245,6 +245,23 @@ check_not_source(const struct copy_image_opts *opts, struct err *err)
 		       opts->source, opts->target);
 }
 
+/* Before the target is opened: without its ledger it would count as begun anew,
+ * and the right one would know it no more. */
+static int
+check_has_ledger(const struct copy_image_opts *opts, struct err *err)
+{
+	if (opts->pass == COPY_ALL || (opts->ledger && fs_exists(opts->ledger)))
+		return 0;
+	if (opts->ledger)
+		return err_set(err, ERR_USER,
+			       "ledger '%s' is not there: a copy is brought up "
+			       "to date by the ledger that it was made with",
+			       opts->ledger);
+	return err_set(err, ERR_USER,
+		       "only a copy that was made with a ledger can be brought "
+		       "up to date: name that ledger");
+}
+
 /* What needs no look at the source. */
 static int
 check_target_name(const struct copy_image_opts *opts, struct err *err)
@@ -394,10 +411,6 @@ open_old_ledger(const struct ends *ends, const struct copy_image_opts *opts,
 	struct ledger *old = NULL;
 	struct ledger_identity id;
 
-	if (!opts->ledger || !fs_exists(opts->ledger))
-		return err_set(err, ERR_USER,
-			       "only a copy that was made with a ledger can be "
-			       "brought up to date: name that ledger");
 	if (ledger_open_readonly(opts->ledger, &old, err) < 0)
 		return -1;
 	id = *ledger_identity(old);
@@ -473,7 +486,8 @@ run(struct ends *ends, const struct copy_image_opts *opts,
 	    .arg = opts->arg,
 	};
 
-	if (check_target_name(opts, err) < 0 ||
+	if (check_has_ledger(opts, err) < 0 ||
+	    check_target_name(opts, err) < 0 ||
 	    open_source(ends, opts, err) < 0 ||
 	    check_same_source(ends, opts, err) < 0 ||
 	    open_target(ends, opts, err) < 0 ||
