@@ -159,6 +159,7 @@ move_bytes(struct work *w, struct copying *c, struct copy_progress *ret,
 	struct copy_opts opts = {
 	    .source_uri = c->source.uri,
 	    .source_file = c->source_file,
+	    .source_server = &c->source,
 	    .target = {.file = c->target.uri ? NULL : c->volume->path,
 		       .uri = c->target.uri,
 		       .reads_as_zero = true},

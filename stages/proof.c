@@ -356,6 +356,7 @@ copy_again(struct proving *p, struct err *err)
 		rc = serve_volume(p, true, &opts.target, err);
 	opts.source_file = source.file;
 	opts.source_uri = source.uri;
+	opts.source_server = &source_server;
 	if (rc == 0)
 		rc = copy_repair(&opts, p->repair.v, p->repair.n, &done, err);
 	nbd_server_stop(&p->server);

@@ -141,7 +141,7 @@ check 'the connections break in the middle of a copy: made again, it goes on' '
 	begin
 	ssh_cut
 	ended 7
-	grep "precopy/disk-vda *failed" err
+	grep "precopy/disk-vda *failed.*; what served it has ended" err
 	fast
 	guest a.qcow2 "write -P 6 2M 64k"
 	run 0 --cutover now

@@ -378,6 +378,12 @@ nbd_server_stop(struct nbd_server *s)
 	*s = (struct nbd_server){.process = {.pidfd = -1}};
 }
 
+bool
+nbd_server_has_ended(const struct nbd_server *s)
+{
+	return s->process.id.pid && has_ended(&s->process, 0);
+}
+
 static int64_t
 dial_deadline(const struct nbd_dial_opts *opts)
 {

@@ -75,6 +75,8 @@ int nbd_forward(const char *socket, const char *export,
 		const struct nbd_serve_opts *opts, struct nbd_server *ret,
 		struct err *err);
 void nbd_server_stop(struct nbd_server *s);
+/* It ran, and nobody serves at its URI any more, ever. */
+bool nbd_server_has_ended(const struct nbd_server *s);
 
 struct nbd_handle; /* libnbd's */
 

@@ -12,6 +12,8 @@
 #include "stages/copy/ledger.h"
 #include "stages/copy/throttle.h"
 
+struct nbd_server; /* io/nbd.h */
+
 /* Where the bytes go.  Exactly one of file and uri is set. */
 struct copy_target {
 	const char *file; /* raw file or block device, written directly */
@@ -77,6 +79,9 @@ struct copy_opts {
 	/* One of them is set: an NBD server, or a raw file or block device
 	 * that nobody writes to meanwhile. */
 	const char *source_uri, *source_file;
+	/* Who serves it, once that has ended no connection is tried for again;
+	 * NULL: somebody who may come back. */
+	const struct nbd_server *source_server;
 	struct copy_target target;
 	struct ledger *ledger; /* NULL: no proof, no resume */
 	uint64_t size_bytes;   /* of the disk, without a ledger; 0: not known */

@@ -358,6 +358,7 @@ open_sources(struct engine *e, struct worker *workers, struct err *err)
 	if (input_open(first, opts->source_file, opts->source_uri,
 		       &e->source_patience, err) < 0)
 		return -1;
+	first->wire.server = opts->source_server;
 	for (e->nworkers = 1; e->nworkers < most; e->nworkers++)
 		if (!input_can_share(first) ||
 		    input_open_more(&workers[e->nworkers].source, first,

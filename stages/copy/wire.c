@@ -459,6 +459,10 @@ come_back(struct wire *w, struct wire *also, const struct err *broke,
 			*err = why;
 			return -1;
 		}
+		if (w->server && nbd_server_has_ended(w->server))
+			return err_set(err, ERR_RETRY,
+				       "%s; what served it has ended",
+				       broke->text);
 		pause_for(w, also, pause);
 		pause = (int64_t)wire_least((uint64_t)pause * 2, MOST_PAUSE_MS);
 		left = until - clock_mono_ms();

@@ -14,6 +14,8 @@
 
 #define WIRE_WAIT_MS (30 * 60 * 1000) /* for a server that says nothing */
 
+struct nbd_server; /* io/nbd.h */
+
 /* How long the caller waits.  Borrowed by the connection. */
 struct wire_patience {
 	int64_t wait_ms; /* for a sign of life; 0: WIRE_WAIT_MS */
@@ -37,6 +39,8 @@ struct wire {
 	/* Only reads: a connection that breaks is made again, and what it was
 	 * asked for is asked for again. */
 	bool comes_back;
+	/* But not when that is known to have ended; NULL: it never is. */
+	const struct nbd_server *server;
 	/* Asked, when it did, before anything else is: does this one have what
 	 * the other had?  NULL: whoever reads will see. */
 	int (*is_same)(void *arg, struct err *err);

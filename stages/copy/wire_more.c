@@ -27,6 +27,7 @@ wire_open_more(struct wire *w, const struct wire *first, struct err *err)
 	rc = wire_open(w, first->uri, first->what, &more, err);
 	w->patience = first->patience;
 	w->comes_back = first->comes_back;
+	w->server = first->server;
 	if (rc < 0 || is_alike(w, first))
 		return rc;
 	wire_close(w);
