@@ -448,11 +448,13 @@ count_request(void)
 }
 
 int64_t
-nbd_aio_pread(struct nbd_handle *h, void *data, size_t len, uint64_t at,
-	      nbd_completion_callback done, uint32_t flags)
+nbd_aio_pread_structured(struct nbd_handle *h, void *data, size_t len,
+			 uint64_t at, nbd_chunk_callback part,
+			 nbd_completion_callback done, uint32_t flags)
 {
 	count_request();
-	return REAL(nbd_aio_pread)(h, data, len, at, done, flags);
+	return REAL(nbd_aio_pread_structured)(h, data, len, at, part, done,
+					      flags);
 }
 
 int64_t

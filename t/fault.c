@@ -517,14 +517,16 @@ ioctl(int fd, unsigned long request, ...)
 }
 
 int64_t
-nbd_aio_pread(struct nbd_handle *h, void *data, size_t len, uint64_t at,
-	      nbd_completion_callback done, uint32_t flags)
+nbd_aio_pread_structured(struct nbd_handle *h, void *data, size_t len,
+			 uint64_t at, nbd_chunk_callback part,
+			 nbd_completion_callback done, uint32_t flags)
 {
 	enum outcome fate = judge_request("nbd-read", len, at);
 	int64_t rc = -1;
 
 	if (goes_on(fate)) {
-		rc = REAL(nbd_aio_pread)(h, data, len, at, done, flags);
+		rc = REAL(nbd_aio_pread_structured)(h, data, len, at, part,
+						    done, flags);
 		comes_back(fate);
 	}
 	return rc;

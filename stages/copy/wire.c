@@ -123,6 +123,20 @@ wire_answered(void *arg, int *error)
 	return 1;
 }
 
+/* Called by libnbd with each part of what is read. */
+static int
+take_part(void *arg, const void *data, size_t len, uint64_t at, unsigned status,
+	  int *error)
+{
+	struct wire_op *op = arg;
+
+	(void)data;
+	(void)at;
+	(void)error;
+	op->ngot += status == LIBNBD_READ_ERROR ? 0 : len;
+	return 0;
+}
+
 /* libnbd says why it would not even send as an errno, or not at all. */
 void
 wire_not_sent(struct wire_op *op)
@@ -139,13 +153,15 @@ static int64_t
 send_piece(struct wire_op *op, uint64_t n, uint64_t at)
 {
 	struct nbd_handle *nbd = op->wire->nbd;
+	nbd_chunk_callback part = {.callback = take_part, .user_data = op};
 	nbd_completion_callback done = {.callback = wire_answered,
 					.user_data = op};
 	uint8_t *data = op->data ? op->data + (at - op->at) : NULL;
 
 	switch (op->verb) {
 	case WIRE_READ:
-		return nbd_aio_pread(nbd, data, n, at, done, 0);
+		return nbd_aio_pread_structured(nbd, data, n, at, part, done,
+						0);
 	case WIRE_WRITE:
 		return nbd_aio_pwrite(nbd, data, n, at, done, 0);
 	case WIRE_ZERO:
@@ -167,6 +183,7 @@ send_pieces(struct wire_op *op)
 
 	op->error = 0;
 	op->npending = 0;
+	op->ngot = 0;
 	op->nmade = w->nmade;
 	if (w->npending == 0)
 		w->moved_ms = clock_mono_ms();
@@ -522,6 +539,23 @@ ask_again(struct wire_op *op, struct wire *also, struct err *err)
 	return rc < 0 ? -1 : 0;
 }
 
+/* libnbd takes an answer for good that has a part of what was to be read, or
+ * nothing of it. */
+static int
+check_whole(const struct wire_op *op, struct err *err)
+{
+	uint64_t wanted = op->end - op->at;
+
+	if (op->verb != WIRE_READ || op->ngot == wanted)
+		return 0;
+	return err_set(err, ERR_RETRY,
+		       "the %s '%s' was to read %llu bytes at byte %llu, and "
+		       "answered with %llu of them",
+		       op->wire->what, op->wire->uri,
+		       (unsigned long long)wanted, (unsigned long long)op->at,
+		       (unsigned long long)op->ngot);
+}
+
 int
 wire_end(struct wire_op *op, struct wire *also, struct err *err)
 {
@@ -531,8 +565,9 @@ wire_end(struct wire_op *op, struct wire *also, struct err *err)
 		rc = ask_again(op, also, err);
 	if (rc == 0 && op->error)
 		rc = try_again(op, also, err);
-	if (rc == 0 && op->error)
-		rc = wire_say_failure(op, err);
+	if (rc == 0)
+		rc = op->error ? wire_say_failure(op, err)
+			       : check_whole(op, err);
 	if (op->npending == 0)
 		op->wire = NULL;
 	return rc;

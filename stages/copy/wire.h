@@ -76,6 +76,7 @@ struct wire_op {
 	uint64_t at, end;
 	unsigned npending; /* pieces the server has not answered */
 	unsigned nmade;	   /* the wire's, when it was sent */
+	uint64_t ngot;	   /* bytes of a read that came */
 	int error;	   /* errno of the first that failed */
 };
 
