@@ -85,7 +85,8 @@ work_on(const struct aim_opts *o, struct batch *b)
 	/* nobody who is given back waits for other runs */
 	struct execute_opts opts = {
 	    .plan = b->plan, .printer = printer, .slots_dir = -1};
-	CLEANUP(mem_freep) char *args = words_again(o->paths, o->plan);
+	CLEANUP(mem_freep)
+	char *args = words_again(o->paths, o->plan, o->globals->state);
 	int signal = 0, code;
 	struct vm_run *ready;
 	struct err err;
@@ -113,7 +114,8 @@ work_on_plan(const struct aim_opts *o, const struct session *s)
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(o->globals->state, &err);
-	CLEANUP(mem_freep) char *args = words_again(o->paths, o->plan);
+	CLEANUP(mem_freep)
+	char *args = words_again(o->paths, o->plan, o->globals->state);
 	struct batch_opts opts = {
 	    .root = root,
 	    .only = o->vms->v,

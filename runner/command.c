@@ -52,7 +52,7 @@ words_check_vms(const struct words *vms, const struct plan *plan,
 }
 
 char *
-words_again(const struct words *paths, const char *plan)
+words_again(const struct words *paths, const char *plan, const char *state)
 {
 	struct buf b = {0};
 
@@ -61,6 +61,8 @@ words_again(const struct words *paths, const char *plan)
 		buf_printf(&b, " %s", paths->v[i]);
 	if (plan)
 		buf_printf(&b, " --plan %s", plan);
+	if (state)
+		buf_printf(&b, " --state '%s'", state);
 	return buf_steal(&b);
 }
 

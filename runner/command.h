@@ -12,7 +12,7 @@
 
 #define PALLETJACK_VERSION "0.1.0"
 
-/* What stands before the command on the command line. */
+/* What stands before the command on the command line; --state also behind. */
 struct globals {
 	const char *state; /* --state, or NULL */
 	bool coloured;	   /* on stderr */
@@ -51,8 +51,10 @@ bool words_want(const struct words *vms, const struct plan_vm *pvm);
 /* ERR_USER when one of them is no vm of the plan. */
 int words_check_vms(const struct words *vms, const struct plan *plan,
 		    struct err *err);
-/* " PATH... --plan NS/NAME": what a command is given again; caller frees. */
-char *words_again(const struct words *paths, const char *plan);
+/* " PATH... --plan NS/NAME --state 'DIR'": what a command is given again;
+ * caller frees. */
+char *words_again(const struct words *paths, const char *plan,
+		  const char *state);
 
 /* Fills options in and collects the rest in `rest`.  -1: wrong usage, said on
  * stderr.  1: --help was asked for and given. */

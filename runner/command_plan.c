@@ -236,7 +236,8 @@ plan_one(const struct globals *g, const struct options *o,
 	CLEANUP(mem_freep)
 	char *name = mem_printf("%s/%s", s->plan->o.namespace, s->plan->o.name);
 	CLEANUP(mem_freep)
-	char *args = words_again(&o->paths, o->selector ? name : o->plan);
+	char *args =
+	    words_again(&o->paths, o->selector ? name : o->plan, g->state);
 	struct batch_opts opts = {
 	    .args = args,
 	    .read = &s->findings,

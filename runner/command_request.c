@@ -13,6 +13,7 @@
 struct asking {
 	const struct command *command;
 	const struct plan *plan;
+	const char *state; /* --state */
 	enum request_kind kind;
 	bool revoke;
 	int64_t expires_ms, at_ms;
@@ -116,7 +117,8 @@ static int
 check_vms(const struct request_options *o, const struct asking *a,
 	  const char *root, struct arena *arena, struct err *err)
 {
-	CLEANUP(mem_freep) char *args = words_again(&o->paths, o->plan);
+	CLEANUP(mem_freep)
+	char *args = words_again(&o->paths, o->plan, a->state);
 	const struct plan_vm *all;
 	struct vm_state *state;
 	size_t n;
@@ -213,7 +215,7 @@ request_command(const struct globals *g, const struct command *c,
 	    {kind == REQUEST_CUTOVER ? "--at" : NULL, OPTION_TEXT, &o->at},
 	    {0},
 	};
-	struct asking a = {.command = c, .kind = kind};
+	struct asking a = {.command = c, .state = g->state, .kind = kind};
 	struct session s;
 	int code = options_parse(c, specs, argc, argv, &o->paths);
 

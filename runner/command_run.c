@@ -187,7 +187,8 @@ run_plan(const struct globals *g, const struct run_options *o,
 	CLEANUP(mem_freep)
 	char *name = mem_printf("%s/%s", s->plan->o.namespace, s->plan->o.name);
 	CLEANUP(mem_freep)
-	char *args = words_again(&o->paths, o->selector ? name : o->plan);
+	char *args =
+	    words_again(&o->paths, o->selector ? name : o->plan, g->state);
 	struct batch_opts opts = {
 	    .args = args,
 	    .read = &s->findings,

@@ -125,7 +125,8 @@ say_where_it_stands(const struct run_options *o, const struct batch *b,
 	CLEANUP(mem_freep)
 	char *name = mem_printf("%s/%s", b->plan->o.namespace, b->plan->o.name);
 	CLEANUP(mem_freep)
-	char *args = words_again(&o->paths, o->selector ? name : o->plan);
+	char *args =
+	    words_again(&o->paths, o->selector ? name : o->plan, o->state);
 
 	for (size_t i = 0; i < b->nvms; i++) {
 		const struct batch_vm *v = &b->vms[i];

@@ -30,7 +30,7 @@ struct options {
 /* What is shown at one look. */
 struct show {
 	const struct options *o;
-	const char *root;
+	const char *state, *root; /* --state, and what it came to */
 	const struct plan *plan;
 	const struct waves *waves;
 	json_t *vms; /* the text is made of them with -o json */
@@ -367,7 +367,8 @@ show_vm(struct show *s, const struct plan_vm *pvm)
 	CLEANUP(mem_freep)
 	char *name = mem_printf("%s/%s", plan->o.namespace, plan->o.name);
 	CLEANUP(mem_freep)
-	char *args = words_again(&o->paths, o->selector ? name : o->plan);
+	char *args =
+	    words_again(&o->paths, o->selector ? name : o->plan, s->state);
 	struct err err;
 
 	if (state_peek(dir, &state, &err) < 0 ||
@@ -512,7 +513,7 @@ show_plan(const struct globals *g, const struct options *o,
 {
 	struct err err;
 	CLEANUP(mem_freep) char *root = state_root(g->state, &err);
-	struct show s = {.o = o, .root = root, .plan = plan};
+	struct show s = {.o = o, .state = g->state, .root = root, .plan = plan};
 	const struct plan_vm *left = NULL;
 	size_t nleft = 0;
 	int code;

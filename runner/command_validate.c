@@ -38,7 +38,7 @@ check_online(const struct globals *g, const struct manifest *m,
 	CLEANUP(mem_freep) char *root = state_root(g->state, err);
 	CLEANUP(mem_freep)
 	char *name = mem_printf("%s/%s", plan->o.namespace, plan->o.name);
-	CLEANUP(mem_freep) char *args = words_again(&o->paths, name);
+	CLEANUP(mem_freep) char *args = words_again(&o->paths, name, g->state);
 	struct batch_opts opts = {.read = all, .root = root, .args = args};
 	struct batch *b = NULL;
 	json_t *found;

@@ -43,10 +43,11 @@ print_usage(void)
 		printf(" %s", to_come[i]);
 	printf(
 	    "\n\n"
-	    "  --state DIR        where state is kept (default "
-	    "$PALLETJACK_STATE, for root\n"
-	    "                     /var/lib/palletjack, else "
-	    "$XDG_STATE_HOME/palletjack)\n"
+	    "  --state DIR        where state is kept; behind the command, too "
+	    "(default\n"
+	    "                     $PALLETJACK_STATE, for root "
+	    "/var/lib/palletjack, else\n"
+	    "                     $XDG_STATE_HOME/palletjack)\n"
 	    "  PALLETJACK_SLOTS   where limits are held over all runs "
 	    "(default, "
 	    "for root\n"
@@ -108,6 +109,29 @@ global_value(int argc, char **argv, int *i, const char *name)
 	if (argv[*i][len] == '\0' && *i + 1 < argc)
 		return argv[++*i];
 	return NULL;
+}
+
+/* --state also stands behind the command, where what is to be given again
+ * names it.  How many words are left. */
+static int
+take_state(struct globals *g, int argc, char **argv)
+{
+	bool only_words = false;
+	int left = 1;
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = NULL;
+
+		only_words = only_words || strcmp(argv[i], "--") == 0;
+		if (!only_words)
+			value = global_value(argc, argv, &i, "--state");
+		if (value)
+			g->state = value;
+		else
+			argv[left++] = argv[i];
+	}
+	argv[left] = NULL;
+	return left;
 }
 
 static bool
@@ -212,7 +236,8 @@ run_main(int argc, char **argv, bool *ret_changes)
 	/* whoever reads what it says may go; what it does goes on */
 	if (c->changes)
 		signal(SIGPIPE, SIG_IGN);
-	return c->run(&g, argc - at, argv + at);
+	argc = take_state(&g, argc - at, argv + at);
+	return c->run(&g, argc, argv + at);
 }
 
 int

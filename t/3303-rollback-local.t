@@ -46,6 +46,13 @@ check 'status says where it is as long as it is there' '
 	refute grep "at the target" text
 '
 begin off
+check 'what to do next names the state that it is about' '
+	palletjack --state "$PWD/a state" run --until create-vm m.yaml
+	exits 9 palletjack --state "$PWD/a state" rollback m.yaml 2>err
+	cat err
+	eval "$(sed -n "s/.*to start afresh: //p" err)"
+	test ! -e target/web
+'
 check 'before the hand-over: marked, undefined, the disks kept' '
 	palletjack run --until create-vm m.yaml && test -x target/web/start &&
 	exits 9 palletjack rollback m.yaml &&

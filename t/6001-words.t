@@ -71,6 +71,12 @@ check 'a state directory that is a file' '
 		grep "img. is not a directory" err || return 1
 	done
 '
+check '--state behind the command' '
+	palletjack --state all run --vm vm-00001 m.yaml
+	palletjack status m.yaml --state all | grep "vm-00001: finished"
+	palletjack status --state=all m.yaml | grep "vm-00001: finished"
+	exits 2 palletjack status m.yaml -- --state all
+'
 check 'a state directory below a file' '
 	exits 6 palletjack --state img/below status m.yaml 2>err &&
 	grep "img/below.: Not a directory" err
