@@ -67,6 +67,23 @@ name_root(const char *option, struct err *err)
 	return steal(&given);
 }
 
+/* A claim, a log and a lock are told by a vm's own directory.  Below that
+ * nothing was ever begun. */
+static int
+check_no_vm(const char *root, struct err *err)
+{
+	CLEANUP(mem_freep) char *journal = fs_path(root, "journal");
+	CLEANUP(mem_freep) char *uuid = fs_path(root, "uuid");
+
+	if (!fs_exists(journal) || !fs_exists(uuid))
+		return 0;
+	return err_set(err, ERR_USER,
+		       "'%s' is the state of one vm: --state wants the "
+		       "directory that has it as NAMESPACE/PLAN/VM, three "
+		       "levels above",
+		       root);
+}
+
 char *
 state_root(const char *option, struct err *err)
 {
@@ -88,7 +105,7 @@ state_root(const char *option, struct err *err)
 			root);
 		return NULL;
 	}
-	return steal(&root);
+	return check_no_vm(root, err) < 0 ? NULL : steal(&root);
 }
 
 char *

@@ -77,6 +77,12 @@ check '--state behind the command' '
 	palletjack status --state=all m.yaml | grep "vm-00001: finished"
 	exits 2 palletjack status m.yaml -- --state all
 '
+check 'the state of one vm instead of that of all' '
+	exits 2 palletjack --state all/t/p/vm-00001 status m.yaml 2>err
+	cat err
+	grep "all/t/p/vm-00001. is the state of one vm: .* three levels above" err
+	palletjack --state all/t/p/vm-00001/../../.. status m.yaml | grep "vm-00001: finished"
+'
 check 'a state directory below a file' '
 	exits 6 palletjack --state img/below status m.yaml 2>err &&
 	grep "img/below.: Not a directory" err
