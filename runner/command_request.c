@@ -40,15 +40,18 @@ static int
 leave(const struct asking *a, const char *key, const char *dir, json_t *request,
       struct err *err)
 {
-	char expires[CLOCK_TEXT_SIZE];
+	char at[CLOCK_TEXT_SIZE], expires[CLOCK_TEXT_SIZE];
 	int rc = request_put(dir, request, err);
 
 	json_decref(request);
 	if (rc < 0)
 		return -1;
-	printf("%s: %s asked for; the run that works on it, or the next one, "
-	       "honours it",
-	       key, request_kind_name(a->kind));
+	printf("%s: %s asked for", key, request_kind_name(a->kind));
+	if (a->at_ms)
+		printf(a->at_ms > clock_wall_ms() ? ", from %s on"
+						  : ", at once, as %s is past",
+		       clock_format(a->at_ms, at));
+	printf("; the run that works on it, or the next one, honours it");
 	if (a->expires_ms)
 		printf(" until %s", clock_format(a->expires_ms, expires));
 	printf("\n");

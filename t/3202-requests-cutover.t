@@ -164,6 +164,13 @@ check 'an expired one opens nothing' '
 	exits 7 palletjack run m.yaml 2>err; cat err
 	grep -q "RequestIgnored.*it has expired" err
 '
+check 'when that is is said, and that a time that is past is now' '
+	palletjack cutover --at 2040-01-01T01:00:00+01:00 m.yaml >said; cat said
+	grep "cutover asked for, from 2040-01-01T00:00:00.000Z on; the run" said
+	palletjack cutover --at 2020-01-01T00:00:00Z m.yaml >said; cat said
+	grep "asked for, at once, as 2020-01-01T00:00:00.000Z is past; the run" said
+	palletjack cutover --revoke m.yaml
+'
 check_exit 2 '--at wants a time' 'palletjack cutover --at noon m.yaml'
 check_exit 2 '--cutover wants a time' 'palletjack run --cutover noon m.yaml'
 check_exit 2 '--wait wants a duration' 'palletjack run --wait long m.yaml'
