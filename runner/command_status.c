@@ -321,6 +321,8 @@ print_vm(const struct view_of_vm *v, struct buf *to)
 	const struct history *h = v->state->history;
 	CLEANUP(mem_freep) char *wait = wait_text(v);
 	CLEANUP(mem_freep) char *wave = wave_text(v);
+	const char *disk;
+	json_t *doubt;
 
 	buf_printf(to, "\n%s: %s%s\n", v->pvm->key, vm_word(v),
 		   v->has_entry ? "" : ", and not in the plan any more");
@@ -328,6 +330,9 @@ print_vm(const struct view_of_vm *v, struct buf *to)
 		if (is_told(h->steps[i]))
 			print_step(v, h->steps[i], to);
 	print_place(h, to);
+	json_object_foreach(history_doubts(h), disk, doubt)
+	    buf_printf(to, "  in doubt: %s, since %s found a difference\n",
+		       disk, history_doubted_by(h, disk));
 	if (h->run_error)
 		buf_printf(to, "  last run: %s\n", h->run_error);
 	if (v->due.cancelled[0])

@@ -361,6 +361,8 @@ verify_vm(const struct options *o, struct batch_vm *v, json_t *vms)
 	json_t *disks = json_array();
 	json_t *one =
 	    json_pack("{s:s, s:o}", "vm", v->run.pvm->key, "disks", disks);
+	CLEANUP(mem_freep)
+	char *args = words_again(&o->paths, o->plan, o->globals->state);
 	int code = 0;
 
 	json_array_append_new(vms, one);
@@ -373,6 +375,12 @@ verify_vm(const struct options *o, struct batch_vm *v, json_t *vms)
 		return fail(v->run.pvm->key, NULL, &v->error, one);
 	for (size_t n = 0; n < v->run.view.shape->ndisks; n++)
 		code = exit_code_worse(code, verify_disk(o, v, n, disks));
+	if (code == err_exit_code(ERR_MISMATCH) && !o->repair &&
+	    (!o->against || strcmp(o->against, "target") == 0))
+		fprintf(stderr,
+			"%s: to copy what differs from the source again: "
+			"palletjack verify%s --vm %s --repair\n",
+			v->run.pvm->key, args, v->run.pvm->key);
 	return code;
 }
 

@@ -76,6 +76,11 @@ check_exit 8 'what is bent is named, block and bytes' '
 	grep -q "block 19:" text && grep -q "3 differ" text &&
 	test "$(grep -c "  block" text)" -eq 3 && exit $rc
 '
+check 'how it is mended is said, and status has it until it is' '
+	exits 8 palletjack verify m.yaml 2>err; cat err
+	grep -x "web: to copy what differs from the source again: palletjack verify m.yaml --vm web --repair" err
+	palletjack status m.yaml | grep -x "  in doubt: disk-0, since verify/disk-0 found a difference"
+'
 check_exit 8 'the same in JSON' '
 	palletjack verify -o json m.yaml >out; rc=$?
 	test "$(told 0 ".differing | map(.block) | join(\",\")")" = 0,5,19 &&
@@ -104,7 +109,12 @@ check 'what differs is repaired' '
 	palletjack verify --repair -o json m.yaml >out && cat out &&
 	test "$(told 0 .result)" = repaired && cmp one.raw $disk
 '
-check 'and then it is as it was copied' 'palletjack verify m.yaml'
+check 'and then it is as it was copied' '
+	palletjack verify m.yaml 2>err; cat err
+	refute grep repair err
+	palletjack status m.yaml >text; cat text
+	refute grep doubt text
+'
 
 bend $disk 3000000
 cp -p one.raw one.kept
