@@ -164,8 +164,9 @@ void copy_verify_soften(const struct verify_result *r, struct err *err);
  * of `opts`: for a complete copy of a generation whose point in time the source
  * still has.  First all of them are read there and compared with the ledger;
  * a source that does not have them any more is ERR_MISMATCH, and then nothing
- * was written.  After that they are overwritten as the ledger's rules want it,
- * and what `opts` says about passes is not heeded. */
+ * was written.  After that they are overwritten as the ledger's rules want it;
+ * those that the source does not have any more by then are ERR_MISMATCH, and
+ * do not count as copied.  What `opts` says about passes is not heeded. */
 int copy_repair(const struct copy_opts *opts, const uint64_t *blocks,
 		size_t nblocks, struct copy_progress *ret, struct err *err);
 

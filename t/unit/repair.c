@@ -328,6 +328,51 @@ test_other_source(void)
 	bench_done(&b);
 }
 
+/* Between the look at it and the copy. */
+static uint64_t
+write_to_source(const void *arg, int64_t wall_ms)
+{
+	const struct bench *b = arg;
+	struct ledger_entry entry;
+
+	(void)wall_ms;
+	ledger_get(b->ledger, 5, &entry);
+	if (entry.state == LEDGER_PENDING) {
+		CLEANUP(mem_closep)
+		int fd = open(b->source, O_RDWR | O_CLOEXEC);
+		struct err ignored;
+
+		(void)fs_pwrite(fd, "written since", 13, (off_t)(5 * BLOCK),
+				&ignored);
+	}
+	return 0;
+}
+
+static void
+test_source_changes(void)
+{
+	static const uint64_t blocks[] = {5, 7};
+	struct throttle_bucket bucket = {0};
+	struct throttle throttle = {0};
+	struct copy_progress done;
+	struct ledger_entry entry[2];
+	struct bench b;
+
+	bench_open(&b, LEDGER_SHA256);
+	throttle_add(&throttle, &bucket, write_to_source, &b);
+	b.opts.throttle = &throttle;
+	ok(bend(&b, 5, FLIP) && bend(&b, 7, FLIP), "two blocks are bent");
+	ok(copy_repair(&b.opts, blocks, 2, &done, &err) < 0 &&
+	       err.class == ERR_MISMATCH,
+	   "a source that changes while it is copied from repairs nothing");
+	like(err.text, "block 5 at byte 5242880", "and the block is named");
+	ledger_get(b.ledger, 5, &entry[0]);
+	ledger_get(b.ledger, 7, &entry[1]);
+	ok(entry[0].state == LEDGER_PENDING && entry[1].state == LEDGER_DURABLE,
+	   "it does not count as copied, what did not change does");
+	bench_done(&b);
+}
+
 /* Killed between the promise and the copy: whoever copies next copies them. */
 static void
 test_given_up(void)
@@ -355,6 +400,7 @@ main(void)
 	test_faults(LEDGER_SHA256, nfaults / 2);
 	test_faults(LEDGER_XXH3, nfaults / 2);
 	test_other_source();
+	test_source_changes();
 	test_given_up();
 	return tap_done();
 }
