@@ -46,7 +46,7 @@ check 'a key that differs opens nothing, and no message shows it' '
 	refute grep -qi ffeeddccbb err
 '
 check 'nor does none, nor one that is not asked for TLS' '
-	exits 5 palletjack copy "nbds://alice@127.0.0.1:'$port'" no.raw 2>err; cat err
+	exits 2 palletjack copy "nbds://alice@127.0.0.1:'$port'" no.raw 2>err; cat err
 	exits 5 palletjack copy "nbd://127.0.0.1:'$port'" no.raw 2>err; cat err
 '
 serve_tls psk-to --tls-psk="$PWD/psk" file dst
@@ -106,6 +106,18 @@ check 'a source by its certificate' '
 '
 check_exit 5 'that another authority vouches for is not believed' '
 	palletjack copy "$from/theirs" y.raw
+'
+check 'nor is one that nobody vouches for' '
+	for where in "" "/?tls-certificates=$PWD/nowhere" \
+		"/?tls-certificates=$PWD/bare;tls-certificates=$PWD/%62are/no" \
+		"/?#&tls-certificates=$PWD/bare"; do
+		exits 2 palletjack copy "${from%/\?*}$where" y.raw 2>err
+		cat err
+		grep "nobody vouches for the server" err
+		refute test -e y.raw
+	done
+	palletjack copy "$from/%62are" y.raw
+	cmp src y.raw
 '
 serve_tls x509-to --tls-certificates="$PWD/server" file dst
 to="nbds://localhost:$port/?tls-certificates=$PWD"

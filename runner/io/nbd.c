@@ -444,6 +444,8 @@ nbd_dial(struct nbd_handle *h, const char *uri,
 {
 	int sys;
 
+	if (nbd_check_vouched(uri, err) < 0)
+		return -1;
 	if (nbd_set_uri_allow_local_file(h, true) == 0 &&
 	    nbd_aio_connect_uri(h, uri) == 0)
 		return wait_until_connected(h, uri, opts, err);

@@ -17,4 +17,8 @@ int nbd_serve_as(const struct nbd_served *as, const struct nbd_serve_opts *opts,
 int nbd_serve_there(const char *const *argv, const struct nbd_serve_opts *opts,
 		    struct nbd_server *ret, struct err *err);
 
+/* nbd_tls.c: ERR_USER when TLS would have whoever answers pass for the server.
+ */
+int nbd_check_vouched(const char *uri, struct err *err);
+
 #endif
