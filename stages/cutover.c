@@ -289,14 +289,18 @@ undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 {
 	const struct source_ops *ops = source_find(w->view->plan->source->type);
 	bool ran = was_on(work_recorded(w, "power")) && ops->power_on;
+	const char *say = "the source was off and stays off";
 
+	if (!work_recorded(w, "power")) /* warm, and not cut over yet */
+		say = "the source was not stopped";
+	else if (ran)
+		say = "the source runs again";
 	if (target_must_be_off(w, err) < 0 || unfence_source(w, ops, err) < 0 ||
 	    (ran && switch_source_on(w, ops, err) < 0))
 		return -1;
 	tidy_target(w, ran);
-	*ret_facts = json_pack(
-	    "{s:s, s:s}", "power", ran ? "on" : "off", "say",
-	    ran ? "the source runs again" : "the source was off and stays off");
+	*ret_facts =
+	    json_pack("{s:s, s:s}", "power", ran ? "on" : "off", "say", say);
 	return 0;
 }
 

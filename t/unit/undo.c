@@ -198,6 +198,29 @@ test_was_off(void)
 }
 
 static const char *
+said(void)
+{
+	return json_string_value(
+	    json_object_get(work_fact(&work, "undo/cutover"), "say"));
+}
+
+static void
+test_what_is_said(void)
+{
+	cut_over(POWER_STATE_OFF);
+	is_int(run_stage(stage_start.undo), 0, "undo start");
+	is_int(run_stage(stage_cutover.undo), 0, "undo cutover");
+	like(said(), "was off and stays off", "of one that was off");
+
+	fresh_vm();
+	source_power = POWER_STATE_ON;
+	nswitched = 0;
+	is_int(run_stage(stage_cutover.undo), 0, "undo no cutover");
+	is_str(said(), "the source was not stopped", "it runs all the time");
+	is_int(nswitched, 0, "it is left alone");
+}
+
+static const char *
 recorded_power(void)
 {
 	return json_string_value(work_recorded(&work, "power"));
@@ -337,6 +360,7 @@ main(void)
 	test_all();
 	test_cutover_probe();
 	test_was_off();
+	test_what_is_said();
 	test_started_meanwhile();
 	test_started_this_moment();
 	test_handed_over();
