@@ -30,6 +30,9 @@ too_late(const struct asking *a, const struct history *h)
 	if (a->kind == REQUEST_CANCEL && history_binding(h, "start"))
 		return "its target was started or may have been, and a cancel "
 		       "does nothing from then on";
+	if (a->kind == REQUEST_CUTOVER && h->rollback_begun && !a->revoke)
+		return "it was rolled back, and no run works on it before "
+		       "'palletjack gc --disks'";
 	if (a->kind == REQUEST_CUTOVER && cutover &&
 	    cutover->state == HISTORY_DONE)
 		return "its source is stopped already";

@@ -171,6 +171,16 @@ check 'when that is is said, and that a time that is past is now' '
 	grep "asked for, at once, as 2020-01-01T00:00:00.000Z is past; the run" said
 	palletjack cutover --revoke m.yaml
 '
+check 'of a vm that was rolled back none is asked for' '
+	fresh "{cutover: {gate: manual}}"
+	palletjack cutover --at $later --vm vm-00001 m.yaml
+	palletjack run m.yaml || test $? -eq 7
+	exits 9 palletjack rollback m.yaml
+	palletjack cutover m.yaml >said
+	cat said
+	grep "vm-00001: no cutover asked for: it was rolled back" said
+	palletjack cutover --revoke --vm vm-00001 m.yaml | grep "taken back"
+'
 check_exit 2 '--at wants a time' 'palletjack cutover --at noon m.yaml'
 check_exit 2 '--cutover wants a time' 'palletjack run --cutover noon m.yaml'
 check_exit 2 '--wait wants a duration' 'palletjack run --wait long m.yaml'
