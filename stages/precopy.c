@@ -345,35 +345,37 @@ is_running(const struct work *w, bool *ret, struct err *err)
 
 /* On record before what it is about is forgotten. */
 static int
-give_up_since(struct work *w, struct precopy_point *p, json_t *lost,
-	      struct err *err)
+note_lost(struct work *w, const struct precopy_point *p, json_t *lost,
+	  struct err *err)
 {
-	json_t *record;
+	json_t *record = precopy_facts(p);
 
-	p->since[0] = '\0';
-	record = precopy_facts(p);
 	json_object_set_new(record, INPUTS_ROUND, json_integer(w->view->round));
-	json_object_set_new(record, LOST, lost);
+	json_object_set(record, LOST, lost);
 	return work_record(w, "point", record, err);
 }
 
+/* One disk more each time, at least. */
 static int
-freeze(struct work *w, struct source_point *made, struct precopy_point *p,
+freeze(struct work *w, struct source_point *made, const struct precopy_point *p,
        struct err *err)
 {
 	const struct endpoint *ep = w->view->plan->source;
 	const struct source_warm *warm = source_of(w)->warm;
-	json_t *lost = NULL;
+	json_t *lost = json_object(), *more = NULL;
+	int rc;
 
-	if (warm->freeze(ep, w->view->vm, made, &lost, err) < 0)
-		return -1;
-	if (!lost)
-		return 0;
-	if (give_up_since(w, p, lost, err) < 0)
-		return -1;
-	made->since = NULL;
-	made->anew = true;
-	return warm->freeze(ep, w->view->vm, made, &lost, err);
+	made->lost = lost;
+	while ((rc = warm->freeze(ep, w->view->vm, made, &more, err)) == 0 &&
+	       more) {
+		json_object_update(lost, more);
+		json_decref(more);
+		rc = note_lost(w, p, lost, err);
+		if (rc < 0)
+			break;
+	}
+	json_decref(lost);
+	return rc;
 }
 
 static int

@@ -303,6 +303,61 @@ check 'its bitmap removed from the image, another switched off' '
 	same
 	nothing_left
 '
+# three_disks: vdc is the qcow2 c.qcow2
+three_disks() {
+	web_is_made
+	virt destroy web
+	virt undefine web
+	qemu-img create -q -f qcow2 c.qcow2 16M
+	define web "$(disk vda qcow2 a.qcow2)$(disk vdb raw b.raw)$(
+		disk vdc qcow2 c.qcow2)"
+	virt start web
+	guest c.qcow2 "write -P 1 0 4M"
+	run 7
+	virt destroy web --graceful
+}
+# changed DISK BYTES: they were read from its bitmap
+changed() {
+	fact web "precopy/$1" changed
+	test "$(fact web "precopy/$1" pass)" = changed
+	test "$(fact web "precopy/$1" changed)" -eq "$2"
+}
+check 'the bitmap of one disk lost: only that disk is compared' '
+	three_disks
+	point=$(virt checkpoint-list web --name)
+	qemu-img bitmap --remove a.qcow2 "$point"
+	virt start web
+	guest a.qcow2 "write -P 3 1M 64k"
+	guest c.qcow2 "write -P 4 2M 64k"
+	next compare
+	why "bitmap of checkpoint .palletjack-.* is not in .*/a.qcow2"
+	changed disk-vdc 65536
+	guest a.qcow2 "write -P 5 3M 64k"
+	guest c.qcow2 "write -P 6 5M 128k"
+	next changed
+	changed disk-vdc $((128 << 10))
+	guest c.qcow2 "write -P 7 6M 64k"
+	ends changed
+	changed disk-vdc 65536
+	same
+	qemu-img compare -f raw -F qcow2 target/fast/web/disk-vdc.raw c.qcow2
+	nothing_left c.qcow2
+'
+check 'of both that have one: both are, and one after the other is found' '
+	three_disks
+	point=$(virt checkpoint-list web --name)
+	qemu-img bitmap --remove a.qcow2 "$point"
+	qemu-img bitmap --disable c.qcow2 "$point"
+	virt start web
+	guest c.qcow2 "write -P 4 2M 64k"
+	next compare
+	fact web precopy/disk-vdc why | grep "was switched off"
+	guest a.qcow2 "write -P 5 3M 64k"
+	ends changed
+	same
+	qemu-img compare -f raw -F qcow2 target/fast/web/disk-vdc.raw c.qcow2
+	nothing_left c.qcow2
+'
 check 'a raw image keeps none: that is said as well' '
 	first
 	next changed

@@ -112,9 +112,9 @@ bool libvirt_is_of_same(const char *point, const char *other);
 int libvirt_since(const struct ssh *at, struct virt_domain *d,
 		  const struct inv_disk *disk, const struct source_point *point,
 		  int *ret_layer, char **ret_why, struct err *err);
-/* Why it is not known, disk by disk ({id: why}), of a domain that runs: for
- * what the daemon said when it was asked, or, with `said` NULL, because it is
- * not to be trusted; NULL: it is. */
+/* Why it is not known of disks that are not in point->lost ({id: why}), of a
+ * domain that runs: for what the daemon said when it was asked, or, with `said`
+ * NULL, because it is not to be trusted; NULL: it is. */
 json_t *libvirt_lost(const struct ssh *at, struct virt_domain *d,
 		     const struct inv_vm *vm, const struct source_point *point,
 		     const char *said);

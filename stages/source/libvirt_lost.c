@@ -259,22 +259,25 @@ libvirt_lost(const struct ssh *at, struct virt_domain *d,
 	     const struct inv_vm *vm, const struct source_point *point,
 	     const char *said)
 {
-	json_t *lost = json_object();
-	bool any = said != NULL;
+	json_t *lost = json_object(), *others = json_object();
 
 	for (size_t i = 0; i < vm->ndisks; i++) {
 		const struct inv_disk *disk = &vm->disks[i];
-		CLEANUP(mem_freep)
-		char *why = why_not(at, d, disk, point, said);
+		CLEANUP(mem_freep) char *why = NULL;
 
-		any |= why && libvirt_keeps_bitmap(disk);
-		json_object_set_new(
-		    lost, disk->id,
-		    json_string(why ? why
-				    : "of another disk it is not known what "
-				      "changed, and one backup is of all"));
+		if (!libvirt_keeps_bitmap(disk) ||
+		    json_object_get(point->lost, disk->id))
+			continue;
+		why = why_not(at, d, disk, point, said);
+		if (why || said)
+			json_object_set_new(why ? lost : others, disk->id,
+					    json_string(why ? why : said));
 	}
-	if (any)
+	/* of one of them, whichever it is */
+	if (json_object_size(lost) == 0)
+		json_object_update(lost, others);
+	json_decref(others);
+	if (json_object_size(lost) > 0)
 		return lost;
 	json_decref(lost);
 	return NULL;

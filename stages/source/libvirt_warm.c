@@ -227,10 +227,27 @@ remove_files(const struct virtual_host *h, const struct inv_vm *vm,
 	libvirt_remove_files(h, socket_dir(h), like, ".sock");
 }
 
+/* What changed on it since then is to be known. */
+static bool
+asks_since(const struct inv_disk *disk, const struct source_point *point)
+{
+	return point->since && libvirt_keeps_bitmap(disk) &&
+	       !json_object_get(point->lost, disk->id);
+}
+
+static bool
+asks_any_since(const struct inv_vm *vm, const struct source_point *point)
+{
+	for (size_t i = 0; i < vm->ndisks; i++)
+		if (asks_since(&vm->disks[i], point))
+			return true;
+	return false;
+}
+
 static char *
 backup_xml(const struct virtual_host *h, const struct inv_vm *vm,
-	   const struct domain *all, const char *point, const char *socket,
-	   const char *since)
+	   const struct domain *all, const struct source_point *point,
+	   const char *socket)
 {
 	struct buf b = {0};
 
@@ -245,16 +262,16 @@ backup_xml(const struct virtual_host *h, const struct inv_vm *vm,
 
 		buf_printf(&b, "<disk name='%s' backup='yes' type='file'",
 			   disk->name);
-		if (since && libvirt_keeps_bitmap(disk))
+		if (asks_since(disk, point))
 			buf_printf(&b,
 				   " backupmode='incremental' "
 				   "incremental='%s' exportbitmap='" BITMAP "'",
-				   since);
+				   point->since);
 		else
 			buf_adds(&b, " backupmode='full'");
 		buf_printf(&b, " exportname='%s'><scratch file='", disk->name);
 		xml_escape(&b, dir);
-		buf_printf(&b, "/%s%s'/></disk>", point, name);
+		buf_printf(&b, "/%s%s'/></disk>", point->name, name);
 	}
 	for (size_t i = 0; i < all->disks.n; i++)
 		if (!is_moved(vm, all->disks.v[i].target))
@@ -284,8 +301,8 @@ checkpoint_xml(const struct inv_vm *vm, const struct domain *all,
 }
 
 static int
-begin(struct running *r, const struct inv_vm *vm, const char *point,
-      const char *since, bool *ret_lost, struct err *err)
+begin(struct running *r, const struct inv_vm *vm,
+      const struct source_point *point, bool *ret_lost, struct err *err)
 {
 	CLEANUP(inventory_freep) struct inventory *aside = inventory_new();
 	CLEANUP(domain_done) struct domain all = {0};
@@ -294,14 +311,14 @@ begin(struct running *r, const struct inv_vm *vm, const char *point,
 	CLEANUP(mem_freep) char *backup = NULL;
 	CLEANUP(mem_freep) char *checkpoint = NULL;
 
-	if (socket_of(&r->host, point, &socket, err) < 0 ||
+	if (socket_of(&r->host, point->name, &socket, err) < 0 ||
 	    virt_domain_xml(r->domain, false, &xml, err) < 0 ||
 	    domain_parse(xml, aside, inventory_add_vm(aside), &all, err) < 0)
 		return -1;
 	libvirt_unlink(&r->host, socket);
-	backup = backup_xml(&r->host, vm, &all, point, socket, since);
+	backup = backup_xml(&r->host, vm, &all, point, socket);
 	if (keeps_any(vm))
-		checkpoint = checkpoint_xml(vm, &all, point);
+		checkpoint = checkpoint_xml(vm, &all, point->name);
 	return virt_backup_begin(r->domain, backup, checkpoint, ret_lost, err);
 }
 
@@ -350,20 +367,13 @@ wait_for_others(struct running *r, const struct source_point *point,
 	return 0;
 }
 
-/* What changed since then is to be known. */
-static bool
-asks_since(const struct inv_vm *vm, const struct source_point *point)
-{
-	return point->since && keeps_any(vm);
-}
-
 /* A chain that is broken (QEMU was killed, or somebody removed a bitmap) is
  * begun anew, but not before it is on record that it was. */
 static int
 freeze(const struct endpoint *ep, const struct inv_vm *vm,
        const struct source_point *point, json_t **ret_lost, struct err *err)
 {
-	const char *since = asks_since(vm, point) ? point->since : NULL;
+	bool since = asks_any_since(vm, point);
 	CLEANUP(running_done) struct running r = {0};
 	bool lost = false;
 
@@ -377,10 +387,10 @@ freeze(const struct endpoint *ep, const struct inv_vm *vm,
 		*ret_lost = libvirt_lost(r.host.at, r.domain, vm, point, NULL);
 	if (*ret_lost)
 		return 0;
-	if (point->anew &&
+	if (json_object_size(point->lost) > 0 && !since &&
 	    forget_checkpoints(&r, point->name, NULL, false, err) < 0)
 		return -1;
-	if (begin(&r, vm, point->name, since, &lost, err) == 0)
+	if (begin(&r, vm, point, &lost, err) == 0)
 		return 0;
 	if (!lost || !since)
 		return -1;

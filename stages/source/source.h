@@ -25,8 +25,9 @@ struct source_point {
 	const char *name;
 	/* Of an earlier one: what changed since then is wanted; NULL: all. */
 	const char *since;
-	/* Earlier ones of ours are given up, whole or not. */
-	bool anew;
+	/* {disk's id: why}: of these that is not known.  Where it is known of
+	 * no other, earlier ones of ours are given up, whole or not. */
+	const json_t *lost;
 	/* Of what others do with snapshots and backups of the vm. */
 	enum foreign foreign;
 	int64_t wait_ms; /* for what they do, at most */
@@ -48,9 +49,9 @@ struct source_warm {
 		     const char *point, bool *ret, struct err *err);
 	/* Makes it.  What an earlier one of ours still holds is let go; what
 	 * is another's (a backup, a snapshot) is an error.  Where what changed
-	 * since `since` cannot be told of all disks, none is made, and
-	 * *ret_lost (new reference) says why, by their ids: it is to be asked
-	 * for again without `since`, and anew. */
+	 * since `since` cannot be told of a disk that is not in `lost`, none is
+	 * made, and *ret_lost (new reference) is of such disks: it is to be
+	 * asked for again with these lost, too. */
 	int (*freeze)(const struct endpoint *ep, const struct inv_vm *vm,
 		      const struct source_point *point, json_t **ret_lost,
 		      struct err *err);
