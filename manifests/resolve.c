@@ -329,7 +329,7 @@ resolve_migration(struct reader *r, struct loaded *migration)
 	*vec_push(&l->migrations) = migration;
 }
 
-/* A Secret that is not here may come from --secrets or the cluster. */
+/* Where it is not here the daemon may do without. */
 static void
 resolve_secret(struct reader *r, struct endpoint *ep)
 {
@@ -340,6 +340,12 @@ resolve_secret(struct reader *r, struct endpoint *ep)
 	l = load_find(r, "Secret", namespace_of(&ep->o, &ep->secret_ref),
 		      ep->secret_ref.name);
 	ep->secret = l ? (const struct secret *)l->o : NULL;
+	if (!l && !strcmp(ep->type, "libvirt"))
+		say(r, FINDING_WARN, "SecretNotValid", &ep->o,
+		    ep->secret_ref.pos, "spec.secret",
+		    "names Secret '%s/%s', which is not in the manifest: a "
+		    "daemon that asks for a user and a password gets none",
+		    namespace_of(&ep->o, &ep->secret_ref), ep->secret_ref.name);
 }
 
 static void

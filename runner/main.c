@@ -163,8 +163,8 @@ parse_globals(int argc, char **argv, struct globals *g)
 		if ((value = global_value(argc, argv, &i, "--state")))
 			g->state = value;
 		else if (global_value(argc, argv, &i, "--secrets")) {
-			complain("'--secrets' is not in this build yet: no "
-				 "endpoint here wants a secret");
+			complain("'--secrets' is not in this build yet: "
+				 "secrets are read from the manifest");
 			return -1;
 		} else if ((value = global_value(argc, argv, &i, "--color")) &&
 			   is_colour_word(value))

@@ -71,6 +71,12 @@ check 'a setting that names a machine which ssh cannot reach' '
 	edit "s,{type: fake\, settings: {}},{type: libvirt\, url: \"qemu+tls://h/system\"\, settings: {diskHost: \"tls://h\"}},"
 	refused 3 "m.yaml:6:1: Error SettingsNotValid: Endpoint t/target: spec.settings.diskHost must be a machine that ssh reaches: ssh://USER@HOST:PORT"
 '
+check 'a secret that is not there' '
+	edit "s,{type: fake\, settings: {}},{type: libvirt\, url: \"qemu+tls://h/system\"\, secret: {name: creds}},"
+	palletjack validate m.yaml 2>err || test $? -eq 3
+	cat err
+	grep "m.yaml:9:59: Warn SecretNotValid: Endpoint t/target: spec.secret names Secret .t/creds., which is not in the manifest" err
+'
 check 'a reference to nothing' '
 	edit "s/network: {name: maps}/network: {name: nets}/" &&
 	refused 3 "NetworkMapRefNotValid"
