@@ -78,6 +78,23 @@ check 'handed over and off counts as one that may have run' '
 	exits 6 palletjack rollback m.yaml && test "$(mark web)" = left-off &&
 	exits 6 palletjack gc --disks m.yaml && test -x target/web/start
 '
+check 'a target that is away is named, and what to do where it is lost' '
+	mv target away
+	exits 4 palletjack rollback --discard-target-writes m.yaml 2>err
+	cat err
+	grep "target/web. bears no claim of this vm: its file system is not mounted, .* start the source by hand if it is off, and remove the vm.s state directory to begin anew" err
+	refute test -e target
+	cp -r "$PALLETJACK_STATE" kept
+	rm -r "$PALLETJACK_STATE/t/p/web"
+	palletjack run m.yaml
+	rm -r target "$PALLETJACK_STATE"
+	mv away target
+	mv kept "$PALLETJACK_STATE"
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	exits 9 palletjack run m.yaml
+'
+begin off
+palletjack run m.yaml 2>/dev/null
 check 'a foreign claim is left alone, whatever is asked' '
 	cp -r "$PALLETJACK_STATE" kept
 	sed -i "s/\"uuid\": \".*\"/\"uuid\": \"another\"/" target/fast/web/palletjack.json

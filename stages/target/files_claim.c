@@ -190,8 +190,13 @@ files_must_own(const struct target_vm *t, struct err *err)
 		claimed = files_claimed(t, d.list.v[i], err);
 		if (claimed == 0)
 			rc = err_set(err, ERR_HELD,
-				     "'%s' bears no claim of this vm: somebody "
-				     "removed it, or the directory",
+				     "'%s' bears no claim of this vm: its file "
+				     "system is not mounted, or somebody "
+				     "removed it, and it has to be back; where "
+				     "it is lost for good, see that no target "
+				     "runs, start the source by hand if it is "
+				     "off, and remove the vm's state directory "
+				     "to begin anew",
 				     d.list.v[i]);
 		else if (claimed != 1)
 			rc = claimed < 0 ? -1
