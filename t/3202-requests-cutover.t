@@ -171,6 +171,17 @@ check 'when that is is said, and that a time that is past is now' '
 	grep "asked for, at once, as 2020-01-01T00:00:00.000Z is past; the run" said
 	palletjack cutover --revoke m.yaml
 '
+check 'one that no run saw opens nothing for what begins afresh' '
+	fresh "{cutover: {gate: manual}}"
+	exits 7 palletjack run m.yaml
+	palletjack cutover m.yaml
+	palletjack cancel --vm vm-00002 m.yaml
+	exits 9 palletjack rollback m.yaml
+	palletjack gc --disks m.yaml
+	exits 7 palletjack run --vm vm-00001 m.yaml
+	exits 9 palletjack run --vm vm-00002 m.yaml
+	refute grep "^cutover" "$PALLETJACK_STATE/t/p/vm-00001/fake.log"
+'
 check 'of a vm that was rolled back none is asked for' '
 	fresh "{cutover: {gate: manual}}"
 	palletjack cutover --at $later --vm vm-00001 m.yaml
