@@ -122,7 +122,7 @@ batch_take_state(struct batch *b, struct batch_vm *v, const char *dir,
 	v->run.state = NULL;
 	if (state_take(dir, b->plan, &v->run.state, err) < 0)
 		return -1;
-	/* a cutover that waits goes with what gc removes: once in the journal */
+	/* a cutover that waits goes with what gc removes, once journalled */
 	if (v->run.aim != AIM_RUN && v->run.aim != AIM_GC_DISKS)
 		return 0;
 	if (requests_take_in(v->run.state, note_request, &hearing, err) < 0)
