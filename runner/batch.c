@@ -61,10 +61,14 @@ static void
 make_view(struct batch *b, struct batch_vm *v, const struct inv_vm *vm,
 	  const struct inventory *inv, const char *fallback)
 {
-	const char *chosen = v->run.state->history->target_name;
-	/* what was made has the name it was made with */
+	const struct history *h = v->run.state->history;
+	const char *chosen = h->target_name;
+	/* what was made has the name it was made with; of what may run by now
+	 * it is the one to stop */
 	const char *asked =
-	    v->run.aim == AIM_RUN ? v->run.pvm->target_name : NULL;
+	    v->run.aim == AIM_RUN && !history_may_have_started(h)
+		? v->run.pvm->target_name
+		: NULL;
 	const char *name = asked ? asked : chosen ? chosen : fallback;
 	struct standing standing = {0};
 	struct err ignored;

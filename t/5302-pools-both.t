@@ -5,10 +5,12 @@
 # events say.
 . "${0%/*}/lib.sh"
 . "${0%/*}/local.sh"
+. "${0%/*}/fake.sh"
 . "${0%/*}/virt.sh"
 test_begin 'a domain moves within one libvirtd, and never runs twice'
 virt_needs
 requires nbdkit --version
+requires_fault
 export LIBVIRT_AUTOSTART=0
 
 # plan TYPE POWER [POLICY]
@@ -227,6 +229,27 @@ check 'nor is the source started beside what cannot be asked; then it is' '
 	exits 9 palletjack rollback m.yaml
 	test "$(info src State)" = running
 	palletjack gc --disks m.yaml
+'
+
+# Killed with the target running, and nothing heard of that.
+check 'its name edited and the source started: the one that runs is stopped' '
+	exits 137 with_fault FAULT_PROGRAM=palletjack FAULT_FILE=journal \
+		FAULT_OPS=write FAULT_WHEN=before \
+		FAULT_MATCH="\"result\",\"step\":\"start\"" palletjack run m.yaml
+	test "$(info moved State)" = running
+	sed "s/targetName: moved/targetName: renamed/" m.yaml >n.yaml
+	virt start src
+	exits 6 palletjack run n.yaml 2>err || { cat err; exit 1; }
+	cat err
+	grep "the target was stopped again" err
+	test "$(info moved State)" = "shut off"
+	test "$(info src State)" = running
+'
+check 'and given back, under whatever name' '
+	exits 9 palletjack rollback --discard-target-writes n.yaml
+	test "$(info src State)" = running
+	palletjack gc --disks n.yaml
+	refute virt dominfo moved
 '
 
 check 'the example has nothing but to be run' '
