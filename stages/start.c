@@ -104,12 +104,22 @@ start_target(void *arg, json_t **ret_facts, struct err *err)
 	return e->refused ? handover_stop_again(e->ends, err) : -1;
 }
 
+/* Where nothing of the vm is, nothing was stopped either. */
 static int
 stop_target(void *arg, struct err *err)
 {
 	const struct ends *e = arg;
+	const struct endpoint *target = e->w->view->plan->target;
+	bool ours = false;
 
-	return e->p->ops->stop(&e->p->vm, 0, err);
+	if (e->p->ops->stop(&e->p->vm, 0, err) < 0 ||
+	    e->p->ops->owned(&e->p->vm, &ours, err) < 0)
+		return -1;
+	return ours ? 0
+		    : err_set(err, ERR_FAIL,
+			      "Endpoint %s/%s has nothing of it: the manifest "
+			      "named another target when it was made",
+			      target->o.namespace, target->o.name);
 }
 
 static int

@@ -245,6 +245,18 @@ check 'its name edited and the source started: the one that runs is stopped' '
 	test "$(info moved State)" = "shut off"
 	test "$(info src State)" = running
 '
+check 'another target named: that is said, and nothing believed stopped' '
+	virt destroy src
+	virt start moved
+	virt start src
+	sed "s,{type: libvirt\, url: \"qemu:///session\"\, \(.*raw\),{type: local\, url: other\, \1," m.yaml >o.yaml
+	diff m.yaml o.yaml || :
+	exits 6 palletjack run o.yaml 2>err || { cat err; exit 1; }
+	cat err
+	grep "STOP ONE OF THE TWO BY HAND" err
+	refute grep "stopped again" err
+	virt destroy moved
+'
 check 'and given back, under whatever name' '
 	exits 9 palletjack rollback --discard-target-writes n.yaml
 	test "$(info src State)" = running
