@@ -231,11 +231,14 @@ check 'nor is the source started beside what cannot be asked; then it is' '
 	palletjack gc --disks m.yaml
 '
 
-# Killed with the target running, and nothing heard of that.
-check 'its name edited and the source started: the one that runs is stopped' '
+# The target runs, and nothing was heard of that.
+killed_behind_start() {
 	exits 137 with_fault FAULT_PROGRAM=palletjack FAULT_FILE=journal \
 		FAULT_OPS=write FAULT_WHEN=before \
 		FAULT_MATCH="\"result\",\"step\":\"start\"" palletjack run m.yaml
+}
+check 'its name edited and the source started: the one that runs is stopped' '
+	killed_behind_start
 	test "$(info moved State)" = running
 	sed "s/targetName: moved/targetName: renamed/" m.yaml >n.yaml
 	virt start src
@@ -262,6 +265,18 @@ check 'and given back, under whatever name' '
 	test "$(info src State)" = running
 	palletjack gc --disks n.yaml
 	refute virt dominfo moved
+'
+check 'one that somebody removed is not started, and only a rollback helps' '
+	killed_behind_start
+	virt destroy moved
+	virt undefine moved
+	exits 6 palletjack run m.yaml 2>err || { cat err; exit 1; }
+	cat err
+	grep "there is no domain .moved. .*any more: somebody removed it" err
+	refute grep "redo create-vm" err
+	exits 9 palletjack rollback --discard-target-writes m.yaml
+	test "$(info src State)" = running
+	palletjack gc --disks m.yaml
 '
 
 check 'the example has nothing but to be run' '

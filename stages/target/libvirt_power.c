@@ -71,9 +71,8 @@ find_ours(const struct target_vm *t, struct virt_domain **ret, struct err *err)
 		return -1;
 	if (!*ret)
 		return err_set(err, ERR_FAIL,
-			       "there is no domain '%s' at '%s' any more; "
-			       "'palletjack run --redo create-vm' defines it "
-			       "again",
+			       "there is no domain '%s' at '%s' any more: "
+			       "somebody removed it, once it was handed over",
 			       t->shape->name, t->endpoint->url);
 	return ours ? 0 : refuse_strange(t, err);
 }
