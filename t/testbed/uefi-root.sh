@@ -28,6 +28,7 @@ iface eth0 inet static
 END
 cat >"$root/etc/default/grub" <<END
 GRUB_TIMEOUT=0
+GRUB_RECORDFAIL_TIMEOUT=0
 GRUB_TERMINAL=console
 GRUB_DISABLE_SUBMENU=true
 GRUB_DISABLE_RECOVERY=true
@@ -54,7 +55,7 @@ configfile \$prefix/grub.cfg
 END
 chroot "$root" grub-mkimage -O x86_64-efi -o /boot/grub/core.efi \
 	-p /EFI/debian part_gpt fat ext2 normal linux search search_fs_uuid \
-	configfile echo
+	configfile echo test loadenv all_video gzio
 cp "$root/boot/grub/core.efi" "$root/boot/efi/EFI/BOOT/BOOTX64.EFI"
 mv "$root/boot/grub/core.efi" "$root/boot/efi/EFI/debian/grubx64.efi"
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
