@@ -72,6 +72,11 @@ truth() {
 	fi
 	if grep -q '^cutover/disk-0$' steps; then
 		cmp one.raw $disk || return 1
+		"$build/ledger_says" "$state/ledger/disk-0.ledger" $disk \
+			one.raw | grep -q ' 10 10$' || {
+			echo 'the ledger forgot blocks that were copied'
+			return 1
+		}
 	fi
 	if grep -q '^create' steps; then
 		test -s world/target/web/domain.xml || return 1
