@@ -295,7 +295,10 @@ undo_cutover_run(struct work *w, json_t **ret_facts, struct err *err)
 		say = "the source was not stopped";
 	else if (ran)
 		say = "the source runs again";
-	if (target_must_be_off(w, err) < 0 || unfence_source(w, ops, err) < 0 ||
+	if (target_must_be_off(w, err) < 0 ||
+	    (work_recorded(w, "power") &&
+	     place_source_is_itself(w->view, err) < 0) ||
+	    unfence_source(w, ops, err) < 0 ||
 	    (ran && switch_source_on(w, ops, err) < 0))
 		return -1;
 	tidy_target(w, ran);

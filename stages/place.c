@@ -10,6 +10,7 @@
 #include "io/nbd.h"
 #include "stages/copy/copy.h"
 #include "stages/fake.h"
+#include "stages/source/source.h"
 
 /* What ends a helper that is late, and says so, before the step's own deadline
  * ends the step. */
@@ -212,15 +213,32 @@ must_be_stoppable(const struct place *p, struct err *err)
 }
 
 int
+place_source_is_itself(const struct view *v, struct err *err)
+{
+	const struct source_ops *ops = source_find(v->plan->source->type);
+
+	if (!ops || !ops->is_itself ||
+	    ops->is_itself(v->plan->source, v->vm, err) == 0)
+		return 0;
+	return err_wrap(err,
+			"looking whether the source is what "
+			"'%s/inventory.json' tells of",
+			v->state_dir);
+}
+
+int
 place_may_undo(const struct view *v, const struct place *p, struct err *err)
 {
 	enum handover mark = HANDOVER_NONE;
 
 	if (p->ops->marked(&p->vm, &mark, err) < 0)
 		return -1;
-	if (mark == HANDOVER_NONE || mark == HANDOVER_ROLLED_BACK ||
-	    v->may_discard)
+	if (mark == HANDOVER_NONE || mark == HANDOVER_ROLLED_BACK)
 		return must_be_stoppable(p, err);
+	if (v->may_discard)
+		return place_source_is_itself(v, err) < 0
+			   ? -1
+			   : must_be_stoppable(p, err);
 	return err_set(err, ERR_FAIL,
 		       "the target '%s' was handed over and may have run: what "
 		       "it wrote since is lost when the source is given back; "

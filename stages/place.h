@@ -44,7 +44,10 @@ int place_forget_power(const struct place *p, struct err *err);
  * it. */
 int place_holds_ours(const struct work *w, const struct place *p, bool *ret,
 		     struct err *err);
-/* ERR_FAIL when the target may have run, unless what it wrote may be lost. */
+/* Whoever is started as the source must be what was copied. */
+int place_source_is_itself(const struct view *v, struct err *err);
+/* ERR_FAIL when the target may have run, unless what it wrote may be lost; and
+ * then, too, while there is no source to be given back for it. */
 int place_may_undo(const struct view *v, const struct place *p,
 		   struct err *err);
 /* ERR_RETRY while it runs. */

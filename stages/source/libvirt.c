@@ -350,6 +350,7 @@ const struct source_ops source_libvirt = {
     .settings = libvirt_settings,
     .fence = libvirt_fence,
     .unfence = libvirt_unfence,
+    .is_itself = libvirt_is_itself,
     .raw_disk = libvirt_raw_disk,
     .open_disk = libvirt_open_disk,
     .warm = &libvirt_warm,

@@ -133,6 +133,10 @@ int libvirt_remove_bitmaps(const struct virtual_host *h,
 			   const struct inv_disk *disk, const char *like,
 			   struct err *err);
 
+/* libvirt_same.c */
+int libvirt_is_itself(const struct endpoint *ep, const struct inv_vm *vm,
+		      struct err *err);
+
 /* libvirt_power.c */
 int libvirt_power_state(const struct endpoint *ep, const struct inv_vm *vm,
 			enum power_state *ret, struct err *err);

@@ -122,6 +122,12 @@ struct source_ops {
 	int (*unfence)(const struct endpoint *ep, const struct inv_vm *vm,
 		       enum fence how, const json_t *was, struct err *err);
 
+	/* Asked before it is given back: are its disks those that were copied?
+	 * What goes by the same id may be another by now, and the err says in
+	 * what, and what to do.  NULL: it cannot be. */
+	int (*is_itself)(const struct endpoint *ep, const struct inv_vm *vm,
+			 struct err *err);
+
 	/* The file that is the disk, byte for byte, so that the engine can read
 	 * it itself; caller frees.  NULL, or NULL returned: open_disk. */
 	char *(*raw_disk)(const struct endpoint *ep,

@@ -123,6 +123,10 @@ int files_hide(const struct target_vm *t, const char *path, struct err *err);
 int files_remove_shown(const struct target_vm *t, const char *path,
 		       struct err *err);
 
+/* files_open.c: ERR_RETRY while a volume is open in QEMU, whoever's, but for a
+ * moment: what converted it, or reads it for a backup, will end. */
+int files_no_disk_is_open(const struct target_vm *t, struct err *err);
+
 /* files_aside.c */
 char *files_aside(const struct target_vm *t, size_t n); /* only the name */
 /* It is to be, and is not yet. */

@@ -73,9 +73,6 @@ int libvirt_withdraw(const struct target_vm *t, struct err *err);
  * the vm's name, or one of its volumes, by either name, among its disks. */
 int libvirt_no_other_runs(const struct target_vm *t, struct virt_domain *ours,
 			  struct err *err);
-/* ERR_RETRY while a volume is open in QEMU, whoever's, but for a moment: what
- * converted it, or reads it for a backup, will end. */
-int libvirt_no_disk_is_open(const struct target_vm *t, struct err *err);
 
 /* libvirt_power.c */
 int libvirt_target_power(const struct target_vm *t, enum power_state *ret,

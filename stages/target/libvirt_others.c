@@ -2,22 +2,13 @@
 /* Does anything run that may be the vm, and that is not known as its domain?
  * Somebody may have undefined it and defined it again: with another uuid, by
  * another name, on top of a snapshot, or without libvirt at all. */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "io/xml.h"
-#include "stages/copy/copy_lock.h"
 #include "stages/target/libvirt.h"
 
-/* For a QEMU that is about to end: what converted, or read, was killed. */
-#define PATIENCE_MS 2000
-#define LOOK_EVERY_MS 50
 #define DEPTH_MAX 300 /* as deep as backing files are nested, and more */
 
 /* --- by what their disks are -------------------------------------------- */
@@ -159,62 +150,6 @@ libvirt_no_other_runs(const struct target_vm *t, struct virt_domain *ours,
 		if (look_at(t, d.all.v[i], ours ? uuid : NULL, err) == 0)
 			continue;
 		if (is_gone(t, d.all.v[i], &gone, &ignored) < 0 || !gone)
-			return -1;
-	}
-	return 0;
-}
-
-/* --- without libvirt, or by another daemon ------------------------------ */
-
-static int
-look_whether_open(const char *path, bool *ret, struct err *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	*ret = false;
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0)
-		return err_sys(err, "cannot see whether '%s' is in use", path);
-	*ret = copy_lock_is_in_qemu(fd);
-	close(fd);
-	return 0;
-}
-
-static int
-must_not_be_open(const char *path, int64_t until, struct err *err)
-{
-	bool is_open;
-
-	for (;;) {
-		if (look_whether_open(path, &is_open, err) < 0)
-			return -1;
-		if (!is_open)
-			return 0;
-		if (clock_mono_ms() >= until)
-			break;
-		poll(NULL, 0, LOOK_EVERY_MS);
-	}
-	return err_set(err, ERR_RETRY,
-		       "'%s' is open in QEMU, and no domain of this daemon "
-		       "tells of it: shut down the vm that uses it, or let end "
-		       "what reads it, and run this again",
-		       path);
-}
-
-int
-libvirt_no_disk_is_open(const struct target_vm *t, struct err *err)
-{
-	int64_t until = clock_mono_ms() + PATIENCE_MS;
-
-	for (size_t i = 0; i < t->shape->ndisks; i++) {
-		CLEANUP(volume_done) struct volume v = {0};
-		CLEANUP(mem_freep) char *shown = NULL;
-
-		files_volume(t, i, &v);
-		shown = files_shown(t, v.path);
-		if (must_not_be_open(v.path, until, err) < 0 ||
-		    must_not_be_open(shown, until, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -29,7 +29,7 @@ libvirt_target_power(const struct target_vm *t, enum power_state *ret,
 	if (active)
 		return 0;
 	if (libvirt_no_other_runs(t, d, err) < 0 ||
-	    libvirt_no_disk_is_open(t, err) < 0)
+	    files_no_disk_is_open(t, err) < 0)
 		return -1;
 	*ret = POWER_STATE_OFF;
 	return 0;
@@ -193,7 +193,7 @@ libvirt_may_stop(const struct target_vm *t, struct err *err)
 		return 0;
 	return libvirt_no_other_runs(t, d, err) < 0
 		   ? -1
-		   : libvirt_no_disk_is_open(t, err);
+		   : files_no_disk_is_open(t, err);
 }
 
 /* Asks or, with `force`, insists, until it is off or it is time.  What either

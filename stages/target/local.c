@@ -99,6 +99,7 @@ const struct target_ops target_local = {
     .marked = files_marked,
     .start = local_start,
     .power_state = local_power_state,
+    .may_stop = local_may_stop,
     .stop = local_stop,
     .owned = files_owned,
     .undefine = files_undefine,

@@ -45,6 +45,7 @@ int local_start(const struct target_vm *t, json_t **ret_facts, struct err *err);
 int local_recorded_process(const struct target_vm *t, struct process_id *ret);
 int local_power_state(const struct target_vm *t, enum power_state *ret,
 		      struct err *err);
+int local_may_stop(const struct target_vm *t, struct err *err);
 int local_stop(const struct target_vm *t, int64_t grace_ms, struct err *err);
 
 #endif

@@ -2,8 +2,9 @@
 /* Sees whether a local vm runs, and stops it.
  *
  * Who runs it holds the lock file, from the script's first moment to QEMU's
- * last; that is what power_state asks.  The recorded process is only for the
- * case that QEMU does not listen any more. */
+ * last; that is what power_state asks.  Then it asks QEMU's own locks on the
+ * disks, for another may run them: off is only what nobody runs.  The recorded
+ * process is only for the case that QEMU does not listen any more. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,9 +24,8 @@
 #define QMP_DEADLINE_MS 5000
 #define POLL_MS 50
 
-int
-local_power_state(const struct target_vm *t, enum power_state *ret,
-		  struct err *err)
+static int
+ask_lock(const struct target_vm *t, enum power_state *ret, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = files_path(t, LOCAL_LOCK);
 	CLEANUP(mem_closep) int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -39,6 +39,29 @@ local_power_state(const struct target_vm *t, enum power_state *ret,
 	else
 		return err_sys(err, "cannot ask for the lock '%s'", path);
 	return 0;
+}
+
+int
+local_power_state(const struct target_vm *t, enum power_state *ret,
+		  struct err *err)
+{
+	struct err ignored;
+
+	if (ask_lock(t, ret, err) < 0)
+		return -1;
+	if (*ret == POWER_STATE_ON || files_no_disk_is_open(t, err) == 0)
+		return 0;
+	/* by the script, which was started this very moment? */
+	return ask_lock(t, ret, &ignored) == 0 && *ret == POWER_STATE_ON ? 0
+									 : -1;
+}
+
+int
+local_may_stop(const struct target_vm *t, struct err *err)
+{
+	enum power_state ignored;
+
+	return local_power_state(t, &ignored, err);
 }
 
 static int
