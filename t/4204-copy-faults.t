@@ -17,43 +17,15 @@ size=9437184
 head -c $size /dev/urandom >src
 fallocate -p -o 2097152 -l 2097152 src 2>/dev/null || :
 dd if=/dev/zero of=src bs=1M seek=5 count=1 conv=notrunc status=none
+. "$TOP/t/held.sh" # after test_begin: it says where src is
 
-# serve NAME ARG...: nbdkit on the socket NAME.sock; sets $server
-serve() {
-	serve_name=$1
-	shift
-	rm -f "$serve_name.sock"
-	nbdkit -f -t 1 -U "$PWD/$serve_name.sock" "$@" 2>"$serve_name.log" &
-	server=$!
-	at_end "kill -CONT $server; end_process $server"
-	within 20 test -S "$serve_name.sock"
-}
 # held N: the source's server, as st, which gives its first N blocks, and the
 # others once it is let go: what is struck in between is under way.  A block
 # is durable at the latest when the second behind it came.
 held() {
 	held_back "-ge $(($1 * 1048576))"
 }
-# held_back WHICH [ARG...]: the same, which holds back the bytes that WHICH says
-# of; what it was asked for is in the file asked
-held_back() {
-	echo "$1" >hold
-	shift
-	: >asked
-	serve st --threads 16 eval thread_model="echo parallel" \
-		get_size="echo $size" \
-		pread="echo \$4 >>$PWD/asked
-			while test \$4 \$(cat $PWD/hold 2>/dev/null || echo -lt 0)
-			do sleep 0.1; done
-			$pread" "$@"
-}
-let_go() {
-	rm -f hold
-}
 at_end let_go
-uri() {
-	echo "nbd+unix:///?socket=$PWD/$1.sock"
-}
 got() {
 	jq -r ".$1" out
 }
@@ -68,9 +40,6 @@ durable_blocks() {
 	test -e $image || image=st.img
 	"$says" "$1" $image src >said && test "$(tail -n 1 said | cut -d' ' -f2)" -ge "$2"
 }
-# The shell program of an eval plugin's pread: from src.
-pread="dd if=$PWD/src skip=\$4 count=\$3 iflag=count_bytes,skip_bytes status=none"
-
 serve from file src
 # Servers that go and come back.
 serve broken --filter=retry --filter=error file src error-pread-rate=20% \

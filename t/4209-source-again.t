@@ -10,34 +10,8 @@ requires nbdkit --version
 says=${PALLETJACK%/*}/t/ledger_says
 test -x "$says" || skip_all "$says is not built: run make units"
 
-# serve NAME ARG...: nbdkit on the socket NAME.sock; sets $server
-serve() {
-	serve_name=$1
-	shift
-	rm -f "$serve_name.sock"
-	nbdkit -f -U "$PWD/$serve_name.sock" "$@" 2>"$serve_name.log" &
-	server=$!
-	at_end "end_process $server"
-	within 20 test -S "$serve_name.sock"
-}
-# held WHICH ARG...: src as st, while there is a file `hold` without the bytes
-# that WHICH says of; what it was asked for is in the file asked
-held() {
-	echo "$1" >hold
-	shift
-	: >asked
-	serve st --threads 16 eval thread_model="echo parallel" \
-		get_size="echo $size" \
-		pread="echo \$4 >>$PWD/asked
-			while test \$4 \$(cat $PWD/hold 2>/dev/null || echo -lt 0)
-			do sleep 0.1; done
-			dd if=$PWD/src skip=\$4 count=\$3 \
-				iflag=count_bytes,skip_bytes status=none" "$@"
-}
+. "$TOP/t/held.sh" # after test_begin: it says where src is
 at_end 'rm -f hold keep'
-uri() {
-	echo "nbd+unix:///?socket=$PWD/$1.sock"
-}
 # begin ARG...: such a copy; sets $pid
 begin() {
 	rm -f l.st st.raw*
@@ -67,14 +41,14 @@ extents="echo 0 4194304; echo 4194304 3145728 zero
 	echo 7340032 $((size - 7340032))"
 for proof in sha256 none; do
 	check "proof $proof: what it said of holes has to hold" '
-		held "-ge 1048576" can_extents="exit 0" extents="$extents"
+		held_back "-ge 1048576" can_extents="exit 0" extents="$extents"
 		begin --proof '$proof' "$(uri st)" st.raw
 		within 20 grep -qx 1048576 asked
 		come_back "$PWD/later"
 		is_refused 5 && "$says" l.st st.raw src
 	'
 	check "proof $proof: where it holds it is gone on with" '
-		held "-ge 1048576" can_extents="exit 0" extents="$extents"
+		held_back "-ge 1048576" can_extents="exit 0" extents="$extents"
 		begin --proof '$proof' "$(uri st)" st.raw
 		within 20 grep -qx 1048576 asked
 		cp --sparse=never src same
@@ -83,7 +57,7 @@ for proof in sha256 none; do
 	'
 done
 check 'half an answer about holes is none' '
-	held "-ge 0" can_extents="exit 0" \
+	held_back "-ge 0" can_extents="exit 0" \
 		extents="test \$4 -gt 0 || { echo 0 4194304 zero; exit; }
 			echo \$4 >>$PWD/asked
 			while test -e $PWD/hold; do sleep 0.1; done"
@@ -113,7 +87,7 @@ for proof in sha256 none; do
 		check "proof $proof: what another connection read, of $back" '
 			: >keep
 			rm -f written
-			held "-eq 0" can_multi_conn="exit 0"
+			held_back "-eq 0" can_multi_conn="exit 0"
 			begin --proof '$proof' "$(uri st)" "$(uri target)"
 			within 20 grep -qx 0 asked
 			within 20 grep -qx 1048576 written
