@@ -202,23 +202,55 @@ say_where_source_is(const struct vm_run *vm, bool cancelled, const char *args)
 	return true;
 }
 
+static bool
+is_warm_yet(const struct vm_run *vm)
+{
+	return vm->view.round > 0 && !history_is_cut_over(vm->state->history);
+}
+
+/* From a source that does not run, onto what is a replica still. */
+static bool
+may_be_repaired(const struct vm_run *vm)
+{
+	const struct history *h = vm->state->history;
+
+	return !is_warm_yet(vm) && !history_source_ran_at_start(h) &&
+	       !has_begun(h, "commit") && !history_may_have_started(h) &&
+	       vm->view.plan->policy->proof != PROOF_NONE;
+}
+
+static void
+say_what_mends(const struct vm_run *vm, const char *args)
+{
+	const char *key = vm->pvm->key;
+	CLEANUP(mem_freep) char *run = run_again(vm, args);
+	CLEANUP(mem_freep) char *vms = redo_vms(vm);
+	const char *stage = is_warm_yet(vm) ? "precopy" : "cutover";
+	bool repair = may_be_repaired(vm);
+
+	fprintf(stderr, "%s: ", key);
+	if (repair)
+		fprintf(stderr,
+			"to copy what does not match again, as long as the "
+			"source is as it was: palletjack verify%s --vm %s "
+			"--repair, then: %s; ",
+			args, key, run);
+	fprintf(stderr,
+		"to copy anew %s: palletjack plan%s%s --redo %s prints a "
+		"digest for: palletjack run%s%s --redo %s --accept DIGEST\n",
+		repair ? "all of it" : "what does not match", args, vms, stage,
+		args, vms, stage);
+}
+
 /* What will fail again as long as nobody does anything about it. */
 static void
 say_what_helps(const struct vm_run *vm, enum err_class class, const char *args)
 {
 	const char *key = vm->pvm->key;
 	CLEANUP(mem_freep) char *run = run_again(vm, args);
-	CLEANUP(mem_freep) char *vms = redo_vms(vm);
-	bool warm =
-	    vm->view.round > 0 && !history_is_cut_over(vm->state->history);
-	const char *stage = warm ? "precopy" : "cutover";
 
 	if (class == ERR_MISMATCH)
-		fprintf(stderr,
-			"%s: to copy anew what does not match: palletjack "
-			"plan%s%s --redo %s prints a digest for: "
-			"palletjack run%s%s --redo %s --accept DIGEST\n",
-			key, args, vms, stage, args, vms, stage);
+		say_what_mends(vm, args);
 	else if (class == ERR_FAIL || class == ERR_NOT_READY ||
 		 class == ERR_USER || class == ERR_BUG)
 		fprintf(stderr,

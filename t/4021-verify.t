@@ -246,13 +246,17 @@ check 'a block that differs fails each run, however few the next one would read'
 	exits 8 palletjack run m.yaml
 	manifest raw ", verify: sample, verifySample: 5%"
 	for i in 1 2 3; do
-		exits 8 palletjack run m.yaml
+		exits 8 palletjack run m.yaml 2>err
 	done
 	grep "\"key\":\"differs\"" "$state/journal"
 '
+check 'it says what mends that, the cheaper way first' '
+	cat err
+	grep "web: to copy what does not match again, as long as the source is as it was: palletjack verify m.yaml --vm web --repair, then: palletjack run m.yaml --vm web; to copy anew all of it: palletjack plan m.yaml --vm web --redo cutover prints" err
+'
 check 'repaired, all of it is read back, and it goes on' '
-	palletjack verify --repair m.yaml
-	palletjack run m.yaml 2>err || { cat err; exit 1; }
+	eval "$(sed -n "s/.*was: \(palletjack verify .*\), then: .*/\1/p" err)"
+	eval "$(sed -n "s/.*, then: \(palletjack run [^;]*\);.*/\1/p" err)" 2>err || { cat err; exit 1; }
 	cmp one.raw $disk
 '
 rm -rf target "$PALLETJACK_STATE"
@@ -326,7 +330,7 @@ check 'where nothing is read back any more, nothing is made of it' '
 	manifest raw ", verify: none"
 	exits 8 palletjack run m.yaml 2>err || { cat err; exit 1; }
 	grep "create-vm: verify/disk-0 found that .disk-0. is not what was copied" err
-	grep "web: to copy anew .* --redo cutover" err
+	grep "web: to copy what .* --repair, then: .*; to copy anew all of it: .* --redo cutover" err
 '
 check 'until it is copied anew' '
 	digest=$(palletjack plan m.yaml --redo cutover -o json | jq -r .digest)
