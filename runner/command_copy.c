@@ -441,7 +441,7 @@ const struct command command_copy = {
 	"there as the ledger has it; checked are the bytes read to "
 	"see what is still\n"
 	"there; proof is the kind of digest that the "
-	"ledger has, root the\n"
+	"ledger has, or is to have, root the\n"
 	"digest over all blocks.  After SIGTERM or SIGINT what was written is "
 	"made durable,\n"
 	"within eight seconds. With -o json the counts are printed of a copy "

@@ -58,6 +58,14 @@ check 'over a copy that was there all is made zero that is' '
 	cmp src b.raw && test "$(got zeroed)" -gt 2000000
 '
 
+check 'of one that fails before its ledger is there, what was asked for' '
+	exits 5 palletjack copy -o json --ledger "$PWD" src p.raw >out || :
+	cat out; test "$(got proof)" = sha256
+	palletjack copy -o json --ledger "$PWD" --proof xxh3 src p.raw >out || :
+	cat out; test "$(got proof)" = xxh3
+	palletjack copy -o json gone p.raw >out || :
+	cat out; test "$(got proof)" = none
+'
 check 'a file to a new file, without a proof' '
 	palletjack copy -o json src k.raw >out && cmp src k.raw &&
 	test "$(got written)" -lt 7340032

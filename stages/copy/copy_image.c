@@ -530,7 +530,9 @@ copy_image(const struct copy_image_opts *opts, struct copy_image_result *ret,
 	struct ends ends = {.file.lock = -1};
 	int rc;
 
-	*ret = (struct copy_image_result){.digest = LEDGER_NO_DIGEST};
+	/* what is asked for, until a ledger says what it has */
+	*ret = (struct copy_image_result){
+	    .digest = opts->ledger ? opts->digest : LEDGER_NO_DIGEST};
 	rc = run(&ends, opts, ret, err);
 	ret->progress.total_bytes = ends.size; /* also when nothing was begun */
 	nbd_server_stop(&ends.target_server);
