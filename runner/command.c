@@ -90,8 +90,9 @@ complain_err(const struct err *err)
 static void
 print_help(const struct command *c)
 {
-	printf("usage: palletjack %s %s\n\n%s\n\n%s", c->name, c->usage,
-	       c->summary, c->help);
+	printf("usage: palletjack %s%s%s\n\n%s\n%s%s", c->name,
+	       *c->usage ? " " : "", c->usage, c->summary, *c->help ? "\n" : "",
+	       c->help);
 }
 
 /* The spec of one word, and what follows its "=", if anything. */

@@ -195,6 +195,7 @@ check 'one that is to come says so' '
 check 'each command has its help' '
 	for c in validate plan run status cancel cutover rollback gc copy journal version; do
 		palletjack $c --help | grep -q "^usage: palletjack $c" || exit 1
+		palletjack $c --help | refute grep " \$" || exit 1
 	done
 '
 test_end
