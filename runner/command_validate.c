@@ -79,6 +79,12 @@ check_plans_online(const struct globals *g, const struct manifest *m,
 }
 
 static void
+print_count(size_t n, const char *what, const char *end)
+{
+	printf("%zu %s%s%s", n, what, n == 1 ? "" : "s", end);
+}
+
+static void
 print_result(const struct options *o, const struct manifest *m,
 	     const struct findings *f)
 {
@@ -91,9 +97,11 @@ print_result(const struct options *o, const struct manifest *m,
 		json_decref(found);
 		return;
 	}
-	printf("%zu documents, %zu plans, %zu findings%s\n", m->nobjects,
-	       m->nplans, f->n,
-	       findings_block_plan(f, NULL, NULL) ? ": not ready" : "");
+	print_count(m->nobjects, "document", ", ");
+	print_count(m->nplans, "plan", ", ");
+	print_count(
+	    f->n, "finding",
+	    findings_block_plan(f, NULL, NULL) ? ": not ready\n" : "\n");
 }
 
 static int
