@@ -125,7 +125,9 @@ batch_take_state(struct batch *b, struct batch_vm *v, const char *dir,
 	/* a cutover that waits goes with what gc removes, once journalled */
 	if (v->run.aim != AIM_RUN && v->run.aim != AIM_GC_DISKS)
 		return 0;
-	if (requests_take_in(v->run.state, note_request, &hearing, err) < 0)
+	if (requests_take_in(v->run.state,
+			     v->run.aim == AIM_RUN ? note_request : NULL,
+			     &hearing, err) < 0)
 		return -1;
 	return v->run.aim == AIM_RUN ? batch_check_cancelled(b, v, NULL, err)
 				     : 0;

@@ -281,7 +281,8 @@ take_in(struct vm_state *state, enum request_kind kind, json_t *request,
 	if (journal_sync(state->journal, err) < 0 ||
 	    remove_request(state->dir, kind, request, err) < 0)
 		return -1;
-	told(arg, request, ignored);
+	if (told)
+		told(arg, request, ignored);
 	return 0;
 }
 

@@ -53,7 +53,8 @@ typedef void request_told_fn(void *arg, const json_t *request,
 char *request_text(const json_t *request, const char *ignored);
 
 /* Journals every request that waits for the vm, whose lock the caller holds,
- * and removes it.  The state's history knows them when this returns 0. */
+ * and removes it.  The state's history knows them when this returns 0.  `told`
+ * may be NULL. */
 int requests_take_in(struct vm_state *state, request_told_fn *told, void *arg,
 		     struct err *err);
 

@@ -177,7 +177,8 @@ check 'one that no run saw opens nothing for what begins afresh' '
 	palletjack cutover m.yaml
 	palletjack cancel --vm vm-00002 m.yaml
 	exits 9 palletjack rollback m.yaml
-	palletjack gc --disks m.yaml
+	palletjack gc --disks m.yaml >said 2>&1; cat said
+	refute grep "Request" said
 	exits 7 palletjack run --vm vm-00001 m.yaml
 	exits 9 palletjack run --vm vm-00002 m.yaml
 	refute grep "^cutover" "$PALLETJACK_STATE/t/p/vm-00001/fake.log"
