@@ -265,7 +265,10 @@ check_waiting(struct run_options *o)
 			 "2026-11-20T22:00:00+01:00, not '%s'",
 			 o->cutover);
 		return -1;
-	}
+	} else if (o->cutover && o->cutover_ms <= clock_wall_ms())
+		complain("run: --cutover %s is past: sources may be stopped "
+			 "at once",
+			 o->cutover);
 	if (o->wait && (clock_parse_duration(o->wait, &ms) < 0 || ms < 0)) {
 		complain("run: --wait wants a duration such as 90m or 12h, "
 			 "not '%s'",

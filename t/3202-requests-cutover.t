@@ -171,6 +171,13 @@ check 'when that is is said, and that a time that is past is now' '
 	grep "asked for, at once, as 2020-01-01T00:00:00.000Z is past; the run" said
 	palletjack cutover --revoke m.yaml
 '
+check 'likewise of --cutover' '
+	exits 7 palletjack run --cutover 2040-01-01T00:00:00Z m.yaml 2>err
+	refute grep "is past" err
+	palletjack run --cutover 2020-01-01T00:00:00Z m.yaml 2>err
+	cat err
+	grep "run: --cutover 2020-01-01T00:00:00Z is past: sources may be stopped at once" err
+'
 check 'one that no run saw opens nothing for what begins afresh' '
 	fresh "{cutover: {gate: manual}}"
 	exits 7 palletjack run m.yaml
