@@ -168,6 +168,7 @@ check 'and put back' '
 head -c 4194304 /dev/urandom >still.raw
 define still "$(disk vda raw still.raw)"
 virt start still
+at_end 'virt destroy still'
 manifest '{name: still}' 'verify: none, cutover: {hardPowerOff: always}'
 still=target/fast/still/disk-vda.raw
 check 'a repair of what was given back is cut short: a run copies the rest' '
