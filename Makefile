@@ -47,13 +47,9 @@ B ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 # bottom layer first: the list shows the direction of the includes
 ROOMS = runner/base runner/io manifests lua stages/copy stages/source \
 	stages/target stages runner
-WITH_LIBVIRT = $(addprefix runner/io/,libvirt.c libvirt_backup.c \
-	libvirt_calls.c libvirt_define.c) \
-	$(addprefix stages/source/,libvirt.c libvirt_disk.c libvirt_files.c \
-	libvirt_idle.c libvirt_lost.c libvirt_off.c libvirt_power.c \
-	libvirt_remote.c libvirt_warm.c) \
-	$(addprefix stages/target/,libvirt.c libvirt_check.c libvirt_domain.c \
-	libvirt_others.c libvirt_power.c libvirt_vm.c)
+# what speaks to libvirt; two files only read a domain's XML
+WITH_LIBVIRT = $(filter-out %/libvirt_links.c %/libvirt_xml.c, \
+	$(wildcard $(addsuffix /libvirt*.c,$(ROOMS))))
 SRC = $(filter-out $(if $(filter yes,$(LIBVIRT)),,$(WITH_LIBVIRT)), \
 	$(wildcard $(addsuffix /*.c,$(ROOMS))))
 OBJ = $(SRC:%.c=$(B)/%.o)
