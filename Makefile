@@ -100,10 +100,10 @@ deps:
 TEST_ENV = PALLETJACK="$(CURDIR)/$(B)/palletjack"
 PROVE = $(TEST_ENV) prove -e '' $(PROVE_OPTS)
 
-# A test more than there are cores, as they wait more than they compute; the
+# Two tests more than there are cores, as they wait more than they compute; the
 # shell tests first and from the last, as those wait longest: they should not
 # be what is waited for in the end.  PROVE_OPTS=-j1 runs one at a time.
-check: override PROVE_OPTS := -j$(shell expr $$(nproc) + 1) $(PROVE_OPTS)
+check: override PROVE_OPTS := -j$(shell expr $$(nproc) + 2) $(PROVE_OPTS)
 check: deps
 	@$(MAKE) --no-print-directory all units
 	$(PROVE) $$(ls -r t/*.t) $(UNIT)
