@@ -18,7 +18,8 @@ palletjack run --until convert m.yaml >/dev/null 2>&1
 cp -R "$PALLETJACK_STATE" whole
 journal=whole/t/p/vm-00001/journal
 size=$(wc -c <"$journal")
-# behind it is the last batch
+# Behind it is the last batch.  With it goes the end of the line before: of two
+# lines that became one there is no telling which was torn.
 last=$(jq -r .batch "$journal" | tail -n 1)
 last=$(jq -c --argjson b "$last" 'select(.batch < $b)' "$journal" | wc -l)
 last=$(head -n "$last" "$journal" | wc -c)
@@ -66,7 +67,7 @@ flip_at() {
 		dd of="$state/journal" bs=1 seek="$at" conv=notrunc status=none
 }
 check "a bit flipped before the last batch: the vm is refused, the other goes on, nothing is changed" '
-	for at in $(seq '"$seed $((step * 2)) $((last - 1))"'); do
+	for at in $(seq '"$seed $((step * 2)) $((last - 2))"'); do
 		flip_at "$at"
 		sha256sum "$state"/fake.* "$state/journal" >before
 		exits 6 palletjack run m.yaml 2>err || { echo "at $at"; cat err; exit 1; }
@@ -76,7 +77,7 @@ check "a bit flipped before the last batch: the vm is refused, the other goes on
 '
 check 'and how to go on is said' 'cat err; grep -qi "restore .* from a backup" err'
 check 'in the last batch it is a torn tail: the run does that step again' '
-	for at in $(seq '"$last"' 61 '"$((size - 1))"'); do
+	for at in $(seq '"$((last - 1))"' 61 '"$((size - 1))"'); do
 		flip_at "$at" && finishes || { echo "at $at"; exit 1; }
 	done
 '
