@@ -196,12 +196,7 @@ check 'nor one that differs in what an earlier copy read' '
 	copies --ledger l.st "$(uri st)" st.raw 2>err &
 	pid=$!
 	within 20 durable_blocks l.st $((durable + 1))
-	kill -KILL $server
-	let_go
-	serve st file "$PWD/other"
-	status=0
-	wait $pid || status=$?
-	cat err
+	come_back "$PWD/other"
 	test $status -eq 6
 	grep -q "came back as another one: block 0 at byte 0" err
 	"$says" l.st st.raw src
